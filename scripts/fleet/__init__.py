@@ -1,0 +1,1 @@
+"""What several of the scripts share: file places, findings, atomic writes, names."""

@@ -1,0 +1,46 @@
+"""Writing files so that a reader sees the old text or the new one, never half of one."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_atomic(path: str | Path, text: str, backup: str | Path | None = None, mode: int = 0o644) -> bool:
+    """Replace `path` by `text` (written as UTF-8, line endings untouched); True if it was changed.
+
+    A file that already says `text` is left alone. An existing file keeps its mode, a new one gets `mode`.
+    With `backup`, the old text is first put there in the same way. Raises OSError.
+    """
+    path = Path(path).resolve()  # a symlink stays one, what it points to is replaced
+    old = path.read_bytes() if path.exists() else None
+    new = text.encode()
+    if old == new:
+        return False
+    if old is not None:
+        mode = path.stat().st_mode & 0o7777
+        if backup is not None:
+            _replace(Path(backup), old, mode)
+    _replace(path, new, mode)
+    return True
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
+    # The same directory, since a rename is atomic only within one file system.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,89 @@
+"""What a script found wrong, and how it is told: to a person, to GitHub's annotations, to a program."""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TextIO
+
+LEVELS = ("error", "warning", "notice")
+FORMATS = ("text", "github", "json")
+
+
+class Finding(NamedTuple):
+    """One thing to tell, at a place in a file. Lines and columns count from 1; 0 means none is known."""
+
+    message: str
+    path: str = ""
+    line: int = 0
+    col: int = 0
+    level: str = "error"
+
+    def text(self) -> str:
+        place = ":".join(str(part) for part in (self.path, self.line, self.col) if part)
+        level = "" if self.level == "error" else f"{self.level}: "
+        return f"{place}: {level}{self.message}" if place else f"{level}{self.message}"
+
+    def annotation(self) -> str:
+        """A workflow command; GitHub shows it on the file's line."""
+        fields = [("file", self.path), ("line", self.line), ("col", self.col)]
+        properties = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in fields if value)
+        return f"::{self.level}{' ' if properties else ''}{properties}::{_escape(self.message)}"
+
+
+class Fault(Exception):
+    """A problem that ends the script with a message and no traceback.
+
+    Exit status `code`: 1 for a fault in what was given, 2 for wrong usage or a service out of reach.
+    """
+
+    def __init__(self, message: str, path: str = "", line: int = 0, col: int = 0, code: int = 1):
+        super().__init__(message)
+        self.finding = Finding(message, str(path), line, col)
+        self.code = code
+
+
+def default_format() -> str:
+    return "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
+
+
+def report(findings: Iterable[Finding], fmt: str | None = None, stream: TextIO | None = None) -> int:
+    """Print all findings, the most serious first, and return 1 if one of them is an error, else 0.
+
+    `fmt` is one of FORMATS; none given means annotations on a GitHub runner and text elsewhere.
+    GitHub reads workflow commands from standard output and standard error alike.
+    """
+    stream = stream or sys.stderr
+    fmt = fmt or default_format()
+    ordered = sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+    if fmt == "json":
+        print(json.dumps([finding._asdict() for finding in ordered], indent=2), file=stream)
+    else:
+        for finding in ordered:
+            print(finding.annotation() if fmt == "github" else finding.text(), file=stream)
+    return int(any(finding.level == "error" for finding in ordered))
+
+
+def guarded(main: Callable[..., int]) -> Callable[..., int]:
+    """Turn a Fault raised anywhere below `main` into its message and exit status."""
+
+    @functools.wraps(main)
+    def wrapper(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except Fault as fault:
+            report([fault.finding])
+            return fault.code
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+
+    return wrapper
+
+
+def _escape(text: str, more: str = "") -> str:
+    # Without this a file name or a message could start a workflow command of its own.
+    for char in "%\r\n" + more:
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text

@@ -1,0 +1,20 @@
+"""Where things stand in the repository; every script's options default to these."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROXMOX_DIR = ROOT / "proxmox"
+VMS_DIR = PROXMOX_DIR / "vms"
+INVENTORY = PROXMOX_DIR / "k8s.ini"
+QUEUE = PROXMOX_DIR / "new_hosts.txt"
+PLAYBOOKS_DIR = PROXMOX_DIR / "playbooks"
+TFVARS = PROXMOX_DIR / "vms.auto.tfvars.json"
+AUTHORIZED_KEYS = PROXMOX_DIR / "authorized_keys"
+SCHEMA = ROOT / "schemas" / "vm.schema.json"
+
+
+def shown(path: str | Path) -> str:
+    """The path as a person at the current directory would type it."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
