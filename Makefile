@@ -1,0 +1,54 @@
+# Each target is what CI runs. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test validate tfvars plan inventory lint lab-up lab-down lab-status clean
+PYTHON := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: ## install the Python environment (.venv) and what the lab is built of
+	@scripts/setup_venv.sh dev,release
+	@$(PYTHON) -m lab setup
+
+demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|disk|drift|remove: one step alone)
+	@$(PYTHON) -m lab demo $(STEP)
+
+test: setup ## every test, on a lab of its own
+	@$(PYTHON) -m pytest $(TESTS)
+
+validate: .venv ## check proxmox/vms/*.yaml
+	@$(PYTHON) scripts/validate_vms.py
+
+tfvars: .venv ## write Terraform's input from proxmox/vms/*.yaml, without asking Proxmox
+	@$(PYTHON) scripts/generate_tfvars.py --offline
+
+plan: .venv ## what an apply would change, with the plan guard's opinion; changes nothing
+	@$(PYTHON) scripts/apply_terraform.py --plan-only
+
+inventory: .venv ## bring proxmox/k8s.ini and new_hosts.txt up to Terraform's outputs (OUTPUTS=saved.json)
+	@$(PYTHON) scripts/update_inventory.py $(if $(OUTPUTS),--outputs $(OUTPUTS))
+
+lint: setup ## every linter, with no exceptions
+	ruff check .
+	ruff format --check .
+	shellcheck $$(git ls-files '*.sh' .ci/run)
+	terraform fmt -check -recursive proxmox
+	actionlint
+	zizmor --quiet --offline .github
+	ansible-lint --offline --quiet proxmox/playbooks
+
+lab-up: setup ## start the lab and leave it running
+	@$(PYTHON) -m lab up
+
+lab-down: ## stop the lab: no process, mount, namespace or loop device stays
+	@test ! -d .lab || $(PYTHON) -m lab down
+
+lab-status: .venv ## what runs in the lab
+	@$(PYTHON) -m lab status
+
+clean: lab-down ## remove all that this checkout made, but not the cache
+	@rm -rf .lab .venv proxmox/.terraform proxmox/vms.auto.tfvars.json
+
+.venv:
+	@scripts/setup_venv.sh dev,release
