@@ -34,4 +34,8 @@ PY
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$venv/requirements.txt"
     touch "$venv/complete"
 fi
+if [ -e .venv ] && [ ! -L .venv ]; then
+    echo "venv: .venv is a directory that this script did not make; move it away" >&2
+    exit 1
+fi
 ln -sfn "$venv" .venv
