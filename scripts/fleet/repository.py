@@ -1,0 +1,188 @@
+"""Git as the workflow steps need it: a checkout at the branch's head, changes published so that none is lost.
+
+The remote is `origin`. `refs/gitops/served` there marks the last commit whose requests (`[ansible X]`,
+`[destroy NAME]`) were served; it moves in the same atomic push as the commit that records them.
+"""
+
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fleet.findings import Fault
+from fleet.paths import INVENTORY, QUEUE, ROOT
+
+SERVED = "refs/gitops/served"
+AUTHOR = ("proxmox-gitops", "proxmox-gitops@users.noreply.github.com")
+PUBLISHED = tuple(
+    str(path.relative_to(ROOT)) for path in (INVENTORY, QUEUE)
+)  # what a commit of the automation may contain
+
+# What git or the server says: who pushed first, what will pass, and what no retry can mend.
+_PROTECTED = re.compile(r"GH006|GH013|protected branch|rule violations|pre-receive hook declined", re.I)
+_FORBIDDEN = re.compile(
+    r"Permission .*denied|returned error: 40[13]|Authentication failed|could not read Username", re.I
+)
+_LOST_RACE = re.compile(r"\[rejected\]|fetch first|non-fast-forward|stale info|cannot lock ref", re.I)
+
+
+def git(repo: str | Path, *args: str, check: bool = True, stdin: str | None = None) -> str:
+    """Standard output of one git command, without its last line end. Raises Fault with git's own words."""
+    done = _run(repo, args, stdin)
+    if check and done.returncode:
+        raise Fault(f"git {args[0]}: {_last_lines(done.stderr) or 'failed'}", code=2)
+    return done.stdout.rstrip("\n")
+
+
+def resolve(repo: str | Path, revision: str) -> str | None:
+    """The full id of the commit that `revision` names, or None when this checkout does not have it."""
+    done = _run(repo, ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"))
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def is_ancestor(repo: str | Path, older: str, newer: str) -> bool:
+    """Whether `older` is reachable from `newer` (a commit is its own ancestor)."""
+    return _run(repo, ("merge-base", "--is-ancestor", older, newer)).returncode == 0
+
+
+def default_branch(repo: str | Path) -> str:
+    """The branch that origin's HEAD points to."""
+    answer = git(repo, "ls-remote", "--symref", "origin", "HEAD")
+    found = re.match(r"ref: refs/heads/(\S+)\tHEAD", answer)
+    if not found:
+        raise Fault("origin has no default branch: is the repository empty?", code=2)
+    return found.group(1)
+
+
+def bring_to_head(repo: str | Path = ROOT, branch: str | None = None) -> str:
+    """Fetch, and put the checkout on the head of origin's default branch; returns the head's id.
+
+    Outside a workflow it refuses to throw a person's work away: uncommitted changes of tracked files, or
+    commits that origin does not have, are a Fault. Untracked files stay in either case.
+    """
+    branch = branch or default_branch(repo)
+    head = f"refs/remotes/origin/{branch}"
+    deepen = ["--unshallow"] if git(repo, "rev-parse", "--is-shallow-repository") == "true" else []
+    refspecs = [f"+refs/heads/{branch}:{head}", "+refs/gitops/*:refs/gitops/*"]
+    git(repo, "fetch", "--quiet", "--no-tags", "--prune", *deepen, "origin", *refspecs)
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        _refuse_losing_work(repo, head)
+    git(repo, "checkout", "--quiet", "--force", "-B", branch, head)
+    return resolve(repo, "HEAD") or ""
+
+
+def publish(
+    repo: str | Path,
+    change: Callable[[], str | None],
+    served: str | None = None,
+    attempts: int = 8,
+    paths: Sequence[str | Path] = PUBLISHED,
+) -> str | None:
+    """Make a change on top of the branch's head and push it; from the start again when somebody was faster.
+
+    `change()` is called on a clean checkout of the newest head, writes files among `paths` and returns the
+    commit's subject, or None when there is nothing to write; it may be called several times. With `served`,
+    the served ref moves there in the same atomic push, but never backwards. Returns the id of the commit
+    pushed, or None when there was none. A process killed anywhere in here can simply be run again.
+    """
+    said = ""
+    branch = default_branch(repo)
+    for attempt in range(attempts):
+        if attempt:
+            pause = random.uniform(0, min(8.0, 0.25 * 2**attempt))
+            print(f"somebody else pushed first, again in {pause:.1f} s: {said}", file=sys.stderr)
+            time.sleep(pause)
+        bring_to_head(repo, branch)
+        lease = resolve(repo, SERVED) or ""
+        commit = _commit(repo, change(), paths)
+        refspecs = [f"HEAD:refs/heads/{branch}"] if commit else []
+        if served and not (lease and is_ancestor(repo, served, lease)):
+            refspecs.append(f"{served}:{SERVED}")
+        if not refspecs:
+            return None
+        said = _push(repo, f"--force-with-lease={SERVED}:{lease}", *refspecs)
+        if not said:
+            if served and refspecs[-1].endswith(SERVED):
+                git(repo, "update-ref", SERVED, served)
+            return commit
+    raise Fault(f"not pushed after {attempts} attempts, run it again: {said}", code=2)
+
+
+def ensure_served(repo: str | Path, before: str | None) -> str | None:
+    """Create the served ref where there is none yet, so that the very first request outlives its run too.
+
+    It starts at `before`, the head before the push that started this run; when that is unknown (by hand, a
+    new branch, a forced push), at the parent of the commit that started the run. Returns the ref's commit.
+    """
+    if found := resolve(repo, SERVED):
+        return found
+    started = os.environ.get("GITHUB_SHA") or "HEAD"
+    for candidate in (before, f"{started}^", "HEAD^"):
+        start = resolve(repo, candidate) if candidate else None
+        if start and is_ancestor(repo, start, "HEAD"):
+            said = _push(repo, f"--force-with-lease={SERVED}:", f"{start}:{SERVED}")
+            if said:  # another run was faster
+                git(repo, "fetch", "--quiet", "--no-tags", "origin", "+refs/gitops/*:refs/gitops/*")
+            else:
+                git(repo, "update-ref", SERVED, start)
+            return resolve(repo, SERVED)
+    return None  # one commit only: there is nothing before it
+
+
+def _commit(repo: str | Path, subject: str | None, paths: Sequence[str | Path]) -> str | None:
+    if subject is None:
+        return None
+    root = Path(git(repo, "rev-parse", "--show-toplevel"))
+    names = [str(path) for path in paths if (root / path).exists() or git(root, "ls-files", "--", str(path))]
+    git(root, "add", "--all", "--", *names)
+    if _run(root, ("diff", "--cached", "--quiet")).returncode == 0:
+        return None
+    git(root, "commit", "--quiet", "--no-verify", "--file=-", "--", *names, stdin=subject + "\n")
+    return resolve(root, "HEAD")
+
+
+def _push(repo: str | Path, *args: str) -> str:
+    """Push atomically: "" when done, git's words when another attempt may succeed, a Fault when none will."""
+    done = _run(repo, ("push", "--porcelain", "--atomic", args[0], "origin", *args[1:]))
+    if done.returncode == 0:
+        return ""
+    said = done.stderr + done.stdout
+    if _PROTECTED.search(said):
+        raise Fault(
+            "the branch is protected against this push; give the repository a deploy key with write access, "
+            f"let it bypass the rule and store it as secret DEPLOY_KEY; git said: {_last_lines(said)}"
+        )
+    if _FORBIDDEN.search(said) and not _LOST_RACE.search(said):
+        message = f"not allowed to push, the job needs `contents: write`; git said: {_last_lines(said)}"
+        raise Fault(message, code=2)
+    return _last_lines(said)
+
+
+def _refuse_losing_work(repo: str | Path, head: str) -> None:
+    if changed := git(repo, "status", "--porcelain", "--untracked-files=no"):
+        names = ", ".join(line[3:] for line in changed.splitlines()[:5])
+        raise Fault(f"uncommitted changes would be lost: {names}; commit or stash them first")
+    if not is_ancestor(repo, "HEAD", head):
+        raise Fault(f"commits that origin does not have would be lost, see git log {head}..HEAD; push them")
+
+
+def _run(repo: str | Path, args: Sequence[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    name, email = AUTHOR
+    defaults = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email}
+    defaults |= {"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email}
+    # Never ask for a password, and speak the language that the patterns above know.
+    env = defaults | os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    command = ["git", "-C", str(repo), "-c", "commit.gpgSign=false", *args]
+    try:
+        return subprocess.run(command, env=env, input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise Fault("git is not installed", code=2) from None
+
+
+def _last_lines(text: str, count: int = 4) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip() and line.strip() != "Done"]
+    return "; ".join(lines[-count:])
