@@ -1,0 +1,161 @@
+# One request per node and plan, however many machines there are.
+data "proxmox_virtual_environment_vms" "templates" {
+  filter {
+    name   = "template"
+    values = ["true"]
+  }
+
+  filter {
+    name   = "name"
+    values = distinct([for vm in var.vms : vm.template])
+  }
+}
+
+locals {
+  # Names are not unique in Proxmox. The sort key puts templates on the machine's own node last, and of these
+  # the highest VMID, which is the newest.
+  candidates = {
+    for name, vm in var.vms : name => sort([
+      for template in data.proxmox_virtual_environment_vms.templates.vms :
+      format("%d %09d %s", template.node_name == vm.node ? 1 : 0, template.vm_id, template.node_name)
+      if template.name == vm.template
+    ])
+  }
+
+  templates = {
+    for name, found in local.candidates : name => length(found) == 0 ? null : {
+      vm_id     = tonumber(split(" ", element(found, length(found) - 1))[1])
+      node_name = split(" ", element(found, length(found) - 1))[2]
+    }
+  }
+}
+
+resource "proxmox_virtual_environment_vm" "this" {
+  for_each = var.vms
+
+  name        = each.key
+  vm_id       = each.value.vmid
+  node_name   = each.value.node
+  description = each.value.description
+  tags        = each.value.tags
+  pool_id     = each.value.pool
+  protection  = each.value.protection
+  on_boot     = each.value.on_boot
+  started     = each.value.started
+
+  # A machine that was moved by hand or by HA is moved back alive; without this it would be made anew.
+  migrate = true
+  # No apply cuts a machine's power. The plan guard says which machines need a restart.
+  reboot_after_update                  = false
+  stop_on_destroy                      = true
+  delete_unreferenced_disks_on_destroy = false
+
+  clone {
+    # Existing machines ignore this block, so a template that is gone must not stop their plan; a new machine
+    # fails with this id, and generate_tfvars.py says so before.
+    vm_id     = try(local.templates[each.key].vm_id, 999999999)
+    node_name = try(local.templates[each.key].node_name, each.value.node)
+    full      = each.value.full_clone
+    # With more, an id that is taken would be adopted: the second "already exists" counts as done.
+    retries = 1
+  }
+
+  cpu {
+    cores   = each.value.cores
+    sockets = each.value.sockets
+    type    = each.value.cpu_type
+  }
+
+  memory {
+    dedicated = each.value.memory
+  }
+
+  # From here to `agent`: stated because what is not stated is not read back, or differs after an import.
+  scsi_hardware = each.value.scsi_hardware
+  boot_order    = each.value.boot_order
+
+  operating_system {
+    type = "l26"
+  }
+
+  serial_device {}
+
+  agent {
+    enabled = each.value.agent
+
+    # Addresses are known from the VM file; without this every plan waits for a guest that does not answer.
+    wait_for_ip {
+      disabled = true
+    }
+  }
+
+  # A list in the numeric order of the slots: the provider matches volumes by position.
+  dynamic "disk" {
+    for_each = each.value.disks
+
+    content {
+      interface    = disk.value.slot
+      size         = disk.value.size
+      datastore_id = disk.value.storage
+      discard      = "on"
+      iothread     = true
+      ssd          = true
+    }
+  }
+
+  network_device {
+    bridge      = each.value.network.bridge
+    model       = each.value.network.model
+    mac_address = each.value.network.mac
+    vlan_id     = each.value.network.vlan
+    mtu         = each.value.network.mtu
+    firewall    = each.value.network.firewall
+    rate_limit  = each.value.network.rate
+  }
+
+  initialization {
+    # The provider's default is local-lvm, wherever the machine's disks are.
+    datastore_id = each.value.disks[0].storage
+    interface    = "ide2"
+
+    ip_config {
+      ipv4 {
+        address = each.value.ipv4.address
+        gateway = each.value.ipv4.gateway
+      }
+
+      dynamic "ipv6" {
+        for_each = each.value.ipv6 == null ? [] : [each.value.ipv6]
+
+        content {
+          address = ipv6.value.address
+          gateway = ipv6.value.gateway
+        }
+      }
+    }
+
+    dynamic "dns" {
+      for_each = each.value.dns == null ? [] : [each.value.dns]
+
+      content {
+        domain  = dns.value.domain
+        servers = dns.value.servers
+      }
+    }
+
+    user_account {
+      username = each.value.user
+      keys     = each.value.ssh_keys
+    }
+  }
+
+  lifecycle {
+    # A rebuilt template must not replace the machines made from the old one, and what a VM file cannot say
+    # stays as the template has it, also in a machine that was imported.
+    ignore_changes = [
+      clone, acpi, amd_sev, audio_device, bios, cdrom, efi_disk, hook_script_file_id, hostpci, hotplug,
+      keyboard_layout, kvm_arguments, machine, numa, rng, smbios, startup, tablet_device, tpm_state, usb,
+      vga, virtiofs, watchdog,
+    ]
+  }
+}
