@@ -1,0 +1,91 @@
+"""Atomic writes: whoever reads, whenever the writer is killed, sees the old text or the new one."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fleet.files import write_atomic
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def test_a_new_file_gets_the_mode_asked_for(tmp_path):
+    assert write_atomic(tmp_path / "a", "x\n", mode=0o600)
+    assert ((tmp_path / "a").stat().st_mode & 0o777, (tmp_path / "a").read_text()) == (0o600, "x\n")
+
+
+def test_line_endings_and_mode_stay(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"a\r\n")
+    path.chmod(0o640)
+    assert write_atomic(path, "a\r\nb\r\n", backup=tmp_path / "a.bak")
+    assert path.read_bytes() == b"a\r\nb\r\n"
+    assert (tmp_path / "a.bak").read_bytes() == b"a\r\n"
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o640}
+
+
+def test_the_same_text_writes_nothing(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("x")
+    before = path.stat()
+    assert not write_atomic(path, "x", backup=tmp_path / "a.bak")
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_symlink_stays_one(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    write_atomic(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_a_failed_write_leaves_the_old_text_and_no_litter(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("old")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(tmp_path / "a", "new")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
+
+
+# Kills itself with SIGKILL just before the Nth system call that an audit hook or a patched function sees.
+KILLED = """
+import os, signal, sys, tempfile
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from fleet.files import write_atomic
+left = int(sys.argv[3])
+def counted(function):
+    def wrapper(*args, **kwargs):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return wrapper
+for name in ("fdopen", "fchmod", "fsync", "open", "close", "rename", "replace"):
+    setattr(os, name, counted(getattr(os, name)))
+Path.replace = counted(Path.replace)
+tempfile.mkstemp = counted(tempfile.mkstemp)
+target = Path(sys.argv[2])
+write_atomic(target, "new" * 100_000, backup=target.with_suffix(".bak"))
+"""
+
+
+def test_killed_at_any_step_the_file_is_old_or_new(tmp_path):
+    target = tmp_path / "k8s.ini"
+    seen = set()
+    for step in range(40):
+        target.write_text("old")
+        run = subprocess.run([sys.executable, "-c", KILLED, SCRIPTS, target, str(step)], check=False)
+        text = target.read_text()
+        assert text in ("old", "new" * 100_000)
+        seen.add((run.returncode, text[:3]))
+        if run.returncode == 0:
+            break
+        assert run.returncode == -signal.SIGKILL
+    assert seen == {(-signal.SIGKILL, "old"), (-signal.SIGKILL, "new"), (0, "new")}
