@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from fleet.files import write_atomic
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+
 from fleet.findings import Fault, Finding, guarded, report
 
 PLACED = Finding("cores is 0", "vms/a.yaml", 3, 8)

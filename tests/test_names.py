@@ -1,6 +1,7 @@
 """The names table: a machine's name decides its group and its playbook."""
 
 import pytest
+
 from fleet import names
 
 
