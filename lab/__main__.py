@@ -1,0 +1,116 @@
+"""The lab's command line: python -m lab setup|up|down|status|exec|logs|demo.
+
+Exit codes: 0 done, 1 not all of the lab is up or a stage failed, 2 wrong usage or something missing;
+exec gives its command's.
+"""
+
+import argparse
+import os
+import sys
+
+from lab import LabError, environment, lab_dir
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m lab", description="The lab: see lab/__init__.py.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name, function, text):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(function=function)
+        return command
+
+    add("setup", setup, "make what the lab needs: packages, built programs, the machines' file system")
+    names = add("up", up, "start the lab, or what of it does not run").add_argument
+    names("name", nargs="*", help="these daemons alone")
+    add("down", down, "stop the lab; leaves no process, mount, namespace or loop device")
+    add("status", status, "what runs, and where")
+    run = add("exec", execute, "run a command in the lab's network, with its environment")
+    run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND …")
+    logs_ = add("logs", logs, "show the end of a daemon's log")
+    logs_.add_argument("name")
+    logs_.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
+    show = add("demo", demo, "one commit becomes two running machines")
+    show.add_argument("argv", nargs=argparse.REMAINDER, metavar="STEP")
+    return top
+
+
+def setup(_args) -> int:
+    from lab import setup as steps
+
+    steps.everything()
+    return 0
+
+
+def up(args) -> int:
+    from lab import daemons
+    from lab import setup as steps
+
+    for name in args.name:
+        daemons.find(name)
+    steps.everything()
+    started = daemons.up(args.name or daemons.NAMES)
+    print(f"started: {', '.join(started)}" if started else "the lab was up")
+    return 0
+
+
+def down(_args) -> int:
+    from lab import daemons
+
+    daemons.down()
+    print("the lab is down")
+    return 0
+
+
+def status(_args) -> int:
+    from lab import daemons, network
+
+    states = daemons.status()
+    print(f"lab in {lab_dir()}, network {network.path() if network.exists() else 'not there'}")
+    for item in states:
+        print(f"{item.name:10} {item.state:10} {item.pid or '-':<8} {item.address}")
+    print(f"machines   {', '.join(daemons.machines()) or 'none runs'}")
+    return 0 if all(item.state == "runs" for item in states) else 1
+
+
+def execute(args) -> int:
+    from lab import network
+
+    argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
+    if not argv:
+        raise LabError("exec needs a command: python -m lab exec -- COMMAND …")
+    if not network.exists():
+        raise LabError("the lab is not up: python -m lab up")
+    os.execvpe("nsenter", network.inside_argv(argv), environment())
+
+
+def logs(args) -> int:
+    from lab import daemons, process
+
+    daemons.find(args.name)
+    if args.follow:
+        for line in process.follow(args.name):
+            print(line, end="", flush=True)
+    print(process.tail(args.name, 200))
+    return 0
+
+
+def demo(args) -> int:
+    from lab import demo as show
+
+    return show.main(args.argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    try:
+        return args.function(args)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
