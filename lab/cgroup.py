@@ -1,6 +1,6 @@
 """Control groups lab-<id>/<name>, on hosts with cgroup v2, v1, or both side by side.
 
-Each daemon and each machine gets one of its own: all that is in it, whatever it forked, can be found and ended.
+Each daemon and each machine gets one: all that is in it, whatever it forked, can be found, and ended.
 A group stands in every hierarchy, since systemd in a machine uses all of them as if they were its own.
 """
 

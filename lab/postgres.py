@@ -94,9 +94,8 @@ def ready() -> bool:
     with network.inside(), socket.create_connection(("127.0.0.1", POSTGRES_PORT), timeout=2) as client:
         startup = b"user\0terraform\0database\0terraform\0\0"
         client.sendall((len(startup) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + startup)
-        return (
-            client.recv(1) == b"R"
-        )  # asks for the password; an E would be "the database system is starting"
+        # R asks for the password; E says that the database system is starting.
+        return client.recv(1) == b"R"
 
 
 def _run(argv: list[str], given: str = "") -> None:

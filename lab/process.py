@@ -1,7 +1,7 @@
 """Daemons of the lab: started so that they outlive whoever started them, each in a cgroup of its own.
 
-LAB_DIR/run/NAME.pid holds process id and start time, so that a number taken over by a stranger is not mistaken
-for the daemon; LAB_DIR/log/NAME.log holds what it prints.
+LAB_DIR/run/NAME.pid holds process id and start time, so that a stranger with the same number is not
+mistaken for the daemon; LAB_DIR/log/NAME.log holds what it prints.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import LabError, cgroup, lab_dir, network
 
-# Runs as the new process before the daemon: leaves its id where the others look for it, then becomes the daemon.
+# The new process leaves its id where others look for it, then becomes the daemon.
 _LAUNCH = """
 for procs in $LAUNCH_CGROUPS; do echo $$ > "$procs" || exit 125; done
 stat=$(cat /proc/$$/stat)

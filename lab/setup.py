@@ -1,6 +1,6 @@
 """What the lab needs before it can start: Debian packages, built programs, the machines' root file system.
 
-Built things go into the cache (lab.cache_dir()) under a name with version and a hash of what they are built of,
+Built things go into the cache (lab.cache_dir()) under a name with version and a hash of their sources, made
 in a temporary folder that is then renamed; a lock makes a second checkout wait instead of building too.
 """
 
@@ -56,7 +56,7 @@ BUILDS = (
           {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
           "the linter of workflows", "5 s, the first time 20 s"),
     Build("kubernetes", "k8s.io/kubernetes",
-          {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver", "kubectl": "k8s.io/kubernetes/cmd/kubectl"},
+          {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubectl")},
           "the Kubernetes API server that runs in the machines, and kubectl", "30 s, the first time 4 min"),
     Build("vault", "github.com/hashicorp/vault", {"vault": "."},
           "HashiCorp Vault's core", "20 s, the first time 6 min"),
@@ -77,9 +77,7 @@ def version(build: Build) -> str:
 def entry(name: str) -> Path:
     """The folder in the cache that holds a built thing, whether it is there yet or not."""
     build = next(build for build in BUILDS if build.name == name)
-    sources = sorted((BUILD_DIR / name).glob("*.go")) + [
-        BUILD_DIR / name / file for file in ("go.mod", "go.sum")
-    ]
+    sources = sorted((BUILD_DIR / name).glob("*.go")) + sorted((BUILD_DIR / name).glob("go.*"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
     return cache_dir() / f"{name}-{version(build)}-{digest}"
 
@@ -234,10 +232,14 @@ def build(item: Build) -> None:
         if not folder:
             return
         env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+        flags = "-s -w"
+        if item.name == "kubernetes":  # its own build script would set these
+            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+                flags += f" -X {package}.gitVersion=v{version(item)}"
         with patience(f"building {item.name} {version(item)}: {item.what}", item.usual):
             for program, package in item.packages.items():
                 run(
-                    ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(folder / program), package],
+                    ["go", "build", "-trimpath", f"-ldflags={flags}", "-o", str(folder / program), package],
                     f"{item.name}-{program}", cwd=BUILD_DIR / item.name, env=env,
                 )  # fmt: skip
         if item.name == "provider":
@@ -276,10 +278,10 @@ def links() -> None:
 
 def root_file_system() -> None:
     """The template's root file system; lab/template knows how."""
-    with contextlib.suppress(ModuleNotFoundError):
-        from lab import template
+    with contextlib.suppress(ImportError):
+        from lab.template import prepare
 
-        template.prepare()
+        prepare()
 
 
 def steps() -> list[Callable[[], None]]:
