@@ -99,6 +99,7 @@ def start(name: str) -> bool:
     """Start one daemon unless it runs, and see to it that it can be used."""
     daemon = find(name)
     if not process.pid(name):
+        process.kill(name)  # what one that died left behind
         daemon.prepare()
     env = {**environment(), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     started = process.start(name, daemon.argv(), env, daemon.ready, daemon.seconds)
@@ -134,11 +135,10 @@ def _down() -> None:
 
 def _stop_machines() -> None:
     """Switch the machines off as a host does that shuts down; they are started again with the lab."""
-    with contextlib.suppress(ModuleNotFoundError):
-        from lab.proxmox import machines
+    with contextlib.suppress(ImportError):
+        from lab.proxmox.machines import stop_all
 
-        if hasattr(machines, "stop_all"):
-            machines.stop_all()
+        stop_all()
 
 
 def _kill(find_processes: Callable[[], list[int]]) -> None:

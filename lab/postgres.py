@@ -59,9 +59,11 @@ def argv() -> list[str]:
 
 
 def prepare() -> None:
-    """Make the cluster, with its user and database, unless it is there."""
+    """Make the cluster, with its user and database, unless it is there; the server must not run."""
     home = lab_dir() / "postgres"
     if (home / "ready").exists():
+        # A server that was killed leaves it, and its id may be another process's by now.
+        (home / "data/postmaster.pid").unlink(missing_ok=True)
         return
     programs = binaries()
     if not programs:
@@ -95,7 +97,7 @@ def ready() -> bool:
         startup = b"user\0terraform\0database\0terraform\0\0"
         client.sendall((len(startup) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + startup)
         # R asks for the password; E says that the database system is starting.
-        return client.recv(1) == b"R"
+        return client.recv(512)[:1] == b"R"
 
 
 def _run(argv: list[str], given: str = "") -> None:

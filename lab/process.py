@@ -55,7 +55,7 @@ def start(
     if pid(name) and _ready(ready):
         return False
     if not pid(name):
-        kill(name)  # what a daemon that died left behind
+        kill(name)
         log = logfile(name)
         for folder in (pidfile(name).parent, log.parent):
             folder.mkdir(parents=True, exist_ok=True)
