@@ -47,8 +47,8 @@ def update(
 ) -> Result:
     """What inventory and queue become with the outputs `terraform`. Pure: reads and writes no file.
 
-    `keep`: machines whose inventory lines must not leave yet. Errors are in `findings`, and the texts the old
-    ones then; raises Fault for outputs that are none.
+    `keep`: machines whose inventory lines must not leave yet. Errors are in `findings`, the texts are old
+    then; raises Fault for outputs that are none.
     """
     machines = outputs.machines(terraform)
     before = parse(inventory_text, inventory_path)
@@ -118,7 +118,8 @@ def update_files(
     if result.inventory_text != old:
         machines = outputs.machines(terraform)
         addresses = {name: machines[name].address for name in [*result.added, *result.changed]}
-        result.findings += ansible.check_inventory(result.inventory_text, addresses, shown(inventory))
+        problems = ansible.check_inventory(result.inventory_text, addresses, shown(inventory))
+        result = result._replace(findings=result.findings + problems)
     if any(finding.level == "error" for finding in result.findings):
         return result._replace(inventory_text=old, queue_text=waiting)
     if not dry_run:
