@@ -21,6 +21,9 @@ POSTGRES_PORT = 5432
 FORGE_URL = "http://127.0.0.1:3000"
 INSTALLER_URL = f"http://{GATEWAY}:8080/install.sh"
 
+# What of the environment is secret: on GitHub, secrets of the repository.
+SECRET_NAMES = ("PROXMOX_VE_API_TOKEN", "PG_CONN_STR", "VAULT_TOKEN", "SSH_PRIVATE_KEY", "GITHUB_TOKEN")
+
 # Files in LAB_DIR/secrets that are no secret.
 PUBLIC = (".pub",)
 

@@ -24,6 +24,7 @@ def prepare() -> None:
     made = {
         # bpg's own pattern for a token's secret allows letters, digits and dashes.
         "proxmox_token": lambda: f"terraform@pve!gitops={uuid.uuid4()}",
+        "proxmox_root_password": lambda: secrets.token_hex(20),
         "postgres_password": lambda: secrets.token_hex(20),
         "postgres_admin_password": lambda: secrets.token_hex(20),
         "github_token": lambda: f"ghs_{secrets.token_hex(18)}",

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from lab import (
     FORGE_URL,
     GATEWAY,
     ROOT,
+    SECRET_NAMES,
     LabError,
     cgroup,
     credentials,
@@ -25,6 +27,7 @@ from lab import (
     network,
     postgres,
     process,
+    setup,
     vault,
 )
 
@@ -47,6 +50,11 @@ def _python(module: str) -> Callable[[], list[str]]:
     return lambda: [sys.executable, "-m", module]
 
 
+def _installer() -> list[str]:
+    apiserver = setup.entry("kubernetes") / "kube-apiserver"
+    return [*_python("lab.k3s")(), f"--apiserver={apiserver}", f"--etcd={setup.etcd()}"]
+
+
 def _listens(host: str, port: int) -> Callable[[], bool]:
     def ready() -> bool:
         with network.inside(), socket.create_connection((host, port), timeout=2):
@@ -62,7 +70,7 @@ DAEMONS = (
         "vault", "127.0.0.1:8200", vault.argv, vault.ready, prepare=vault.prepare, provision=vault.provision
     ),
     Daemon("proxmox", f"{GATEWAY}:8006", _python("lab.proxmox"), _listens(GATEWAY, 8006)),
-    Daemon("k3s", f"{GATEWAY}:8080", _python("lab.k3s"), _listens(GATEWAY, 8080)),
+    Daemon("k3s", f"{GATEWAY}:8080", _installer, _listens(GATEWAY, 8080)),
     Daemon("forge", FORGE_URL.removeprefix("http://"), _python("lab.forge"), _listens("127.0.0.1", 3000)),
 )
 NAMES = tuple(daemon.name for daemon in DAEMONS)
@@ -101,7 +109,9 @@ def start(name: str) -> bool:
     if not process.pid(name):
         process.kill(name)  # what one that died left behind
         daemon.prepare()
-    env = {**environment(), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    # A daemon that needs a secret reads its file: they change, and an environment is seen by all it starts.
+    env = {key: value for key, value in environment().items() if key not in SECRET_NAMES}
+    env |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     started = process.start(name, daemon.argv(), env, daemon.ready, daemon.seconds)
     daemon.provision()
     return started
@@ -117,15 +127,19 @@ def down() -> None:
 
 
 def _down() -> None:
-    _stop_machines()
-    for daemon in reversed(DAEMONS):
-        process.stop(daemon.name)
-    cgroup.kill()
-    _kill(network.processes)
-    _unmount()
-    _detach_loops()
-    network.down()
-    cgroup.remove()
+    stops = [functools.partial(process.stop, daemon.name) for daemon in reversed(DAEMONS)]
+    for step in (
+        _stop_machines,
+        *stops,
+        cgroup.kill,
+        _kill,
+        _unmount,
+        _detach_loops,
+        network.down,
+        cgroup.remove,
+    ):
+        with contextlib.suppress(LabError):  # one that fails keeps none of the others from being done
+            step()
     for path in (lab_dir() / "run").glob("*"):
         if path.name != "lock" and not path.is_dir():
             path.unlink()
@@ -141,9 +155,10 @@ def _stop_machines() -> None:
         stop_all()
 
 
-def _kill(find_processes: Callable[[], list[int]]) -> None:
+def _kill() -> None:
+    """End what was started in the lab's network by others, such as `lab exec`."""
     deadline = time.monotonic() + 10
-    while (found := find_processes()) and time.monotonic() < deadline:
+    while (found := network.processes()) and time.monotonic() < deadline:
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
