@@ -1,0 +1,96 @@
+"""One apply at a time: from choosing VMIDs to the end of the apply, over all runners."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .findings import Fault
+
+KEY = 0x70726F786D6F78  # "proxmox"; advisory locks of PostgreSQL are numbers
+
+
+def holder() -> str:
+    """Who this process is, for the one who waits for it."""
+    run = os.environ.get("GITHUB_RUN_ID")
+    return f"proxmox-gitops {socket.gethostname()}:{os.getpid()}" + (f" run {run}" if run else "")
+
+
+@contextlib.contextmanager
+def held(directory: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock: PostgreSQL's when PG_CONN_STR is set, else a file's in `directory`.
+
+    Waits up to `timeout` seconds and says for whom. Both locks end with their process. Raises Fault (exit 2).
+    """
+    connection = os.environ.get("PG_CONN_STR")
+    with _postgres(connection, timeout) if connection else _file(directory / ".apply.lock", timeout):
+        yield
+
+
+@contextlib.contextmanager
+def _postgres(connection: str, timeout: float) -> Iterator[None]:
+    import psycopg
+
+    try:
+        session = psycopg.connect(
+            connection, autocommit=True, application_name=holder()[:63], connect_timeout=10
+        )
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise Fault(f"no connection with the database that PG_CONN_STR names: {reason}", code=2) from error
+    with session:
+
+        def attempt() -> str | None:
+            if session.execute("SELECT pg_try_advisory_lock(%s)", [KEY]).fetchone()[0]:
+                return None
+            row = session.execute(
+                "SELECT application_name, client_addr, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                " WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) + objid::bigint = %s",
+                [KEY],
+            ).fetchone()
+            return (
+                f"{row[0]} from {row[1] or 'here'}, since {row[2]:%H:%M:%S}"
+                if row
+                else "a run that just ended"
+            )
+
+        _wait(attempt, timeout)
+        yield
+
+
+@contextlib.contextmanager
+def _file(path: Path, timeout: float) -> Iterator[None]:
+    with path.open("a+") as file:
+
+        def attempt() -> str | None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                return file.read().strip() or "another run"
+            file.truncate(0)
+            file.write(holder())
+            file.flush()
+            return None
+
+        _wait(attempt, timeout)
+        yield
+
+
+def _wait(attempt: Callable[[], str | None], timeout: float) -> None:
+    until = time.monotonic() + timeout
+    told = None
+    while (owner := attempt()) is not None:
+        if time.monotonic() > until:
+            message = (
+                f"the lock is held by {owner}, longer than {timeout:.0f} s; wait until that run has ended"
+            )
+            raise Fault(message, code=2)
+        if owner != told:
+            print(f"the lock is held by {owner}; waiting up to {timeout:.0f} s", file=sys.stderr, flush=True)
+            told = owner
+        time.sleep(1)

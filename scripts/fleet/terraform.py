@@ -1,0 +1,66 @@
+"""Calling Terraform so that an interrupted run still writes its state."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from .findings import Fault
+
+LOCK_TIMEOUT = "300s"  # for the backend's own lock
+
+
+def run(directory: Path, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run terraform in `directory`; its output is shown, or kept with `capture`. Raises Fault without terraform.
+
+    SIGINT and SIGTERM are handed on once, and waited for: a second one makes Terraform stop at once and
+    forget what it was making. The signal ends this process, as KeyboardInterrupt, when Terraform has ended.
+    """
+    environment = os.environ | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
+    command = ["terraform", f"-chdir={directory}", *arguments]
+    try:
+        # In a group of its own: a terminal's Ctrl-C would reach it besides the one that is handed on.
+        child = subprocess.Popen(
+            command, stdout=subprocess.PIPE if capture else None, text=True, env=environment, process_group=0
+        )
+    except FileNotFoundError as error:
+        raise Fault("terraform is not installed, or not in PATH", code=2) from error
+    with _handed_on(child) as received:
+        output, _ = child.communicate()
+    if received:
+        raise KeyboardInterrupt
+    return subprocess.CompletedProcess(command, child.returncode, output)
+
+
+def checked(directory: Path, *arguments: str, capture: bool = False) -> str:
+    """`run`, with a Fault (exit 2) when Terraform fails; it has said why on standard error."""
+    done = run(directory, *arguments, capture=capture)
+    if done.returncode:
+        raise Fault(f"terraform {arguments[0]} failed (exit {done.returncode}); its message is above", code=2)
+    return done.stdout
+
+
+def pull_state(directory: Path) -> str | None:
+    """The state as JSON text (empty: there is none yet), or None where `terraform init` has not been run."""
+    if not (directory / ".terraform").is_dir():
+        return None
+    return checked(directory, "state", "pull", capture=True)
+
+
+@contextlib.contextmanager
+def _handed_on(child: subprocess.Popen) -> Iterator[list[int]]:
+    received: list[int] = []
+
+    def hand_on(number: int, _frame) -> None:
+        if not received:
+            child.send_signal(signal.SIGINT)
+        received.append(number)
+
+    old = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Write Terraform's input from the VM files: proxmox/vms/*.yaml to proxmox/vms.auto.tfvars.json.
+
+Reads the VM files, proxmox/authorized_keys, Terraform's state and, unless --offline, Proxmox (read only).
+Chooses VMIDs, takes over what an interrupted apply left in Proxmox, and keeps a machine whose file was removed
+as it was last committed until a commit says `[destroy NAME]`. Says on standard error what was not checked.
+Exit codes: 0 written (or unchanged), 1 findings and nothing written, 2 wrong usage or a service out of reach.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from fleet import approvals, checks, paths, proxmox, removed, state, terraform, tfvars, vmids, vms
+from fleet.files import write_atomic
+from fleet.findings import Fault, Finding, guarded, report
+
+
+def build(
+    vms_dir: Path,
+    keys_file: Path,
+    target: Path,
+    have: dict[str, state.StateMachine],
+    approved: set[str] = frozenset(),
+    client: proxmox.Client | None = None,
+) -> tuple[dict[str, Any], dict[str, removed.Kept], list[Finding]]:
+    """Terraform's input, the machines kept without a file, and what is wrong. `client` None: offline."""
+    found, findings = vms.load_dir(vms_dir)
+    present = {name: vm for name, vm in found.items() if vm.managed}
+    if not present and set(have) - approved:
+        message = (
+            f"no VM file here, while Terraform has {', '.join(sorted(have))}: looks like a lost checkout"
+        )
+        return {}, {}, [Finding(f"{message}; restore vms/, nothing is removed", paths.shown(vms_dir))]
+    kept, wrong = removed.read_back(vms_dir, sorted(set(have) - set(found) - approved))
+    findings += wrong
+    wanted = present | {name: entry.vm for name, entry in kept.items()}
+    findings += removed.clashes(present, {name: entry.vm for name, entry in kept.items()})
+    known = {name: machine.vmid for name, machine in have.items() if name in wanted}
+    taken = {vm.data["vmid"]: name for name, vm in found.items() if not vm.managed and "vmid" in vm.data}
+    taken |= {machine.vmid: f"{name} (Terraform's state)" for name, machine in have.items()}
+    imports: dict[str, proxmox.Machine] = {}
+    new = {name: vm for name, vm in wanted.items() if name not in have}
+    if client:
+        cluster = client.machines()
+        taken |= {machine.vmid: f"{machine.name or 'a machine'} on {machine.node}" for machine in cluster}
+        imports, wrong = checks.orphans(client, cluster, new)
+        new = {name: vm for name, vm in new.items() if name not in imports}
+        findings += wrong + checks.needs(client, cluster, new)
+        known |= {name: machine.vmid for name, machine in imports.items()}
+    else:
+        known = _before(target, wanted) | known
+    ids, wrong = vmids.choose(wanted, known, taken, client.is_free if client else lambda vmid: True)
+    findings += wrong
+    if any(finding.level == "error" for finding in findings):
+        return {}, kept, findings
+    keys = tfvars.authorized_keys(keys_file)
+    machines = {}
+    for name, vm in sorted(wanted.items()):
+        if not vm.data.get("disks"):
+            vm = vm._replace(data=vm.data | {"disks": _disks(vm, have.get(name), imports.get(name), client)})
+        machines[name] = tfvars.machine(vm, ids[name], keys)
+    result = {
+        "vms": machines,
+        "imports": {name: f"{machine.node}/{machine.vmid}" for name, machine in imports.items()},
+        "source_hash": tfvars.source_hash(vms_dir, keys_file),
+        "vms_dir": os.path.relpath(vms_dir, target.parent),
+    }
+    return result, kept, findings
+
+
+def _before(target: Path, wanted: dict[str, vms.VM]) -> dict[str, int]:
+    """VMIDs of the input that was written before; offline, nothing else remembers them."""
+    try:
+        return {
+            name: vm["vmid"] for name, vm in json.loads(target.read_text())["vms"].items() if name in wanted
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _disks(vm, have, orphan, client) -> dict[str, dict[str, Any]]:
+    """The disks of a machine whose file names none: what it has, or what its template has."""
+    if have:
+        return have.disks
+    source = orphan or (checks.template_of(vm, client.machines())[0] if client else None)
+    if source is None:
+        raise Fault(
+            "names no disks, so that its template's are needed, which an offline run cannot ask for", vm.path
+        )
+    return checks.disks_of(client.config(source.node, source.vmid))
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("--vms-dir", type=Path, default=paths.VMS_DIR, help="folder of VM files")
+    option("--authorized-keys", type=Path, default=paths.AUTHORIZED_KEYS, help="the fleet's public keys")
+    option("--output", type=Path, default=paths.TFVARS, help="where to write")
+    option("--state", type=Path, help="what `terraform state pull` printed (default: it is called)")
+    option("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
+    option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve a removal")
+    option("--offline", action="store_true", help="do not ask Proxmox; says what is not checked")
+    args = parser.parse_args(argv)
+    text = args.state.read_text() if args.state else terraform.pull_state(args.output.parent)
+    have = state.parse(text or "", paths.shown(args.state) if args.state else "state")
+    approved = approvals.load(args.requests, args.approve_destroy).destroy
+    client = None if args.offline else proxmox.connect()
+    result, kept, findings = build(args.vms_dir, args.authorized_keys, args.output, have, approved, client)
+    findings += [removed.unapproved(entry) for entry in kept.values()]
+    if report(findings):
+        return 1
+    changed = write_atomic(args.output, json.dumps(result, indent=2) + "\n")
+    machines = len(result["vms"])
+    print(f"{paths.shown(args.output)}: {machines} machines, {'written' if changed else 'unchanged'}")
+    if text is None:
+        checks.say(
+            "not read: Terraform's state (no `terraform init` here yet); VMIDs are the files' or new ones"
+        )
+    if args.offline:
+        checks.say(
+            "not checked, since offline: that VMIDs are free, templates, nodes, storages, bridges, orphans"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
