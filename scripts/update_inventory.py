@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from fleet import ansible, outputs, queue
 from fleet.files import write_atomic
-from fleet.findings import FORMATS, Fault, Finding, guarded, report
-from fleet.inventory import Host, Machine, parse
+from fleet.findings import FORMATS, Finding, guarded, report
+from fleet.inventory import Host, Machine, parse, read
 from fleet.inventory_edit import change
 from fleet.names import EXCLUDED, playbook_of
 from fleet.paths import INVENTORY, QUEUE, shown
@@ -52,25 +52,27 @@ def update(
     """
     machines = outputs.machines(terraform)
     before = parse(inventory_text, inventory_path)
-    entries, found = queue.parse(queue_text, queue_path)
-    found += before.findings
+    entries, broken = queue.parse(queue_text, queue_path)
+    found = list(before.findings)
     managed = before.managed()
     gone = [name for name in managed if name not in machines and name not in NEVER_LEAVE]
     if not machines and gone:
         message = (
-            f"Terraform's outputs have no machine, the inventory has {len(gone)}: this looks like a lost state;"
-            " if they are truly gone, take their lines out by hand"
+            f"Terraform's outputs have no machine, the inventory has {len(gone)}: this looks like a lost"
+            " state; if they are truly gone, take their lines out by hand"
         )
         found.append(Finding(message, inventory_path, managed[gone[0]].line + 1))
     if found:
         return Result(inventory_text, queue_text, [], {}, [], {}, [], found)
+    found += [finding._replace(level="warning") for finding in broken]  # such a line stays as it is
 
     kept = {name: "asked to keep" for name in gone if name in keep}
     by_hand: dict[str, Host] = {}
     for host in before.hosts:
         if host.defines and not host.managed:
             kept[host.pattern] = "written by hand"
-            by_hand |= {name: host for name in host.names if name in machines and name not in managed}
+            names = [name for name in host.names if name in machines and name not in managed]
+            by_hand |= dict.fromkeys(names, host)
     for name, host in by_hand.items():
         if (there := host.variables.get("ansible_host", name)) != machines[name].address:
             message = f"{name} is at {there} by hand, but Terraform has it at {machines[name].address}"
@@ -127,16 +129,6 @@ def update_files(
         write_atomic(queue_file, result.queue_text)
         write_atomic(inventory, result.inventory_text, backup=f"{inventory}.bak")
     return result
-
-
-def read(path: Path) -> str:
-    """A file's text with its line endings; "" when there is none yet. Raises Fault."""
-    try:
-        return path.read_bytes().decode()
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise Fault(f"cannot be read: {error}", shown(path)) from None
 
 
 def _differences(host: Host, machine: Machine) -> dict[str, str]:

@@ -7,9 +7,11 @@ Lines count from 1 in findings and from 0 inside.
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
-from fleet.findings import Finding
+from fleet.findings import Fault, Finding
+from fleet.paths import shown
 
 INDIVIDUAL = "# Individual hosts"
 RANGE_LIMIT = 100_000  # hosts that one file may name through ranges
@@ -94,6 +96,16 @@ class Inventory(NamedTuple):
             for name in host.names:
                 known.setdefault(name, {}).update(host.variables | host.marks)
         return known
+
+
+def read(path: Path) -> str:
+    """A file's text with its line endings; "" when there is none yet. Raises Fault."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise Fault(f"cannot be read: {error}", shown(path)) from None
 
 
 def parse(text: str, path: str = "") -> Inventory:
