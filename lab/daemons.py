@@ -44,15 +44,22 @@ class Daemon(NamedTuple):
     prepare: Callable[[], None] = _nothing  # before each start
     provision: Callable[[], None] = _nothing  # after each start, and to repair
     seconds: float = 30
+    secrets: bool = False  # whether its environment has the lab's secrets, for what it runs
 
 
-def _python(module: str) -> Callable[[], list[str]]:
-    return lambda: [sys.executable, "-m", module]
+def _python(module: str, *arguments: str) -> Callable[[], list[str]]:
+    return lambda: [sys.executable, "-m", module, *arguments]
 
 
 def _installer() -> list[str]:
     apiserver = setup.entry("kubernetes") / "kube-apiserver"
     return [*_python("lab.k3s")(), f"--apiserver={apiserver}", f"--etcd={setup.etcd()}"]
+
+
+def _forge_answers() -> bool:
+    from lab.forge import client
+
+    return client.alive()
 
 
 def _listens(host: str, port: int) -> Callable[[], bool]:
@@ -71,7 +78,13 @@ DAEMONS = (
     ),
     Daemon("proxmox", f"{GATEWAY}:8006", _python("lab.proxmox"), _listens(GATEWAY, 8006)),
     Daemon("k3s", f"{GATEWAY}:8080", _installer, _listens(GATEWAY, 8080)),
-    Daemon("forge", FORGE_URL.removeprefix("http://"), _python("lab.forge"), _listens("127.0.0.1", 3000)),
+    Daemon(
+        "forge",
+        FORGE_URL.removeprefix("http://"),
+        _python("lab.forge", "serve"),
+        _forge_answers,
+        secrets=True,
+    ),
 )
 NAMES = tuple(daemon.name for daemon in DAEMONS)
 
@@ -109,8 +122,9 @@ def start(name: str) -> bool:
     if not process.pid(name):
         process.kill(name)  # what one that died left behind
         daemon.prepare()
-    # A daemon that needs a secret reads its file: they change, and an environment is seen by all it starts.
-    env = {key: value for key, value in environment().items() if key not in SECRET_NAMES}
+    env = environment()
+    if not daemon.secrets:
+        env = {key: value for key, value in env.items() if key not in SECRET_NAMES}
     env |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     started = process.start(name, daemon.argv(), env, daemon.ready, daemon.seconds)
     daemon.provision()

@@ -1,6 +1,6 @@
 module lab/provider
 
-go 1.26.8
+go 1.26.0
 
 tool github.com/bpg/terraform-provider-proxmox
 
