@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lab import (
-    FORGE_URL,
     GATEWAY,
     ROOT,
     SECRET_NAMES,
@@ -44,7 +43,7 @@ class Daemon(NamedTuple):
     prepare: Callable[[], None] = _nothing  # before each start
     provision: Callable[[], None] = _nothing  # after each start, and to repair
     seconds: float = 30
-    secrets: bool = False  # whether its environment has the lab's secrets, for what it runs
+    secrets: bool = False  # whether its environment has them, for what it runs
 
 
 def _python(module: str, *arguments: str) -> Callable[[], list[str]]:
