@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Read the open requests, `[ansible X]` and `[destroy NAME]`, from the commits since the last served one.
+
+Reads: the commit messages from refs/gitops/served to HEAD (or --range, or standard input with `-`), the names
+in playbooks/, vms/ and the inventory. Writes nothing. Prints each request with what it runs, or JSON.
+Exit codes: 0 read, 1 a tag that was refused or names nothing, 2 wrong usage or no repository.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from fleet import inventory, requests, tags
+from fleet.findings import Fault, Finding, guarded, report
+from fleet.paths import ROOT
+
+EXAMPLES = """examples:
+  extract_ansible_tag.py                              what is open in this clone
+  extract_ansible_tag.py --range origin/main..HEAD    what my branch asks for
+  extract_ansible_tag.py --range HEAD                 what the last commit asks for
+  git log -1 --format=%B | extract_ansible_tag.py -   one message; several are separated by NUL (git log -z)
+  extract_ansible_tag.py --repo ../other-clone --format json
+"""
+WAY_OUT = (
+    "to withdraw the request, push a commit with the line `This reverts commit {}.` in its body"
+    " (git revert, or git commit --allow-empty)"
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = options.add_argument
+    option("messages", nargs="?", choices=["-"], help="read commit messages from standard input")
+    option("--range", help="commits A..B, A.. or one commit, instead of what is not served yet")
+    option("--before", help="the branch's head before the push; used where nothing was served yet")
+    option("--repo", type=Path, default=ROOT, help="the clone to read (default: this one)")
+    option("--vms-dir", type=Path, help="VM files (default: proxmox/vms of the clone)")
+    option("--inventory", type=Path, help="Ansible inventory (default: proxmox/k8s.ini of the clone)")
+    option("--playbooks-dir", type=Path, help="playbooks (default: proxmox/playbooks of the clone)")
+    option("--format", choices=["text", "json"], default="text")
+    return options
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    vms_dir = options.vms_dir or options.repo / "proxmox/vms"
+    known = what_exists(
+        vms_dir,
+        options.inventory or options.repo / "proxmox/k8s.ini",
+        options.playbooks_dir or options.repo / "proxmox/playbooks",
+    )
+    if options.messages:
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        commits = [requests.Commit(None, [], message) for message in text.split("\0") if message.strip()]
+        since = head = None
+        findings: list[Finding] = []
+    else:
+        reach = (requests.given_range(options.repo, options.range) if options.range is not None
+                 else requests.open_range(options.repo, options.before))  # fmt: skip
+        since, head, findings = reach
+        commits = requests.commits(options.repo, since, head)
+    found, more = collect(options.repo, head, commits, known, vms_dir)
+    findings = findings + more
+    print(as_json(since, head, found, findings) if options.format == "json" else as_text(since, found))
+    return report(findings)
+
+
+def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> requests.Known:
+    """The names that tags may use. A folder or an inventory that is not there holds none."""
+    text = inventory_path.read_text(errors="replace") if inventory_path.exists() else ""
+    hosts = inventory.parse(text).variables()
+    return requests.Known(
+        {path.stem for path in playbooks_dir.glob("*.yml") if path.is_file()},
+        {path.stem for path in vms_dir.glob("*.yaml")} | set(hosts),
+    )
+
+
+def collect(
+    repo: Path, head: str | None, commits: list[requests.Commit], known: requests.Known, vms_dir: Path
+) -> tuple[list[requests.Request], list[Finding]]:
+    """All requests of these commits, the oldest first, and what is wrong with the others."""
+    findings: list[Finding] = []
+    tagged: list[tuple[requests.Commit, list[tags.Tag], list[Finding]]] = []
+    for commit in commits:
+        found, wrong = tags.read(commit.message)
+        if found or wrong:
+            tagged.append((commit, found, wrong))
+    ids = [commit.id for commit, found, _ in tagged if commit.id and found]
+    back = requests.withdrawn(commits) if tagged and commits[0].id else {}
+    vms = vms_in_repo(repo, vms_dir)
+    edge, unseen = requests.unseen(repo, commits) if commits and commits[0].id else (set(), [])
+    changed = requests.changed_machines(repo, [i for i in ids if i not in edge], vms)
+    result = []
+    for commit, found, wrong in tagged:
+        if commit.id in back:
+            text = " ".join(map(str, found)) or "what it asks for"
+            findings.append(
+                Finding(f"{text}: commit {commit} was reverted by {back[commit.id]}", level="notice")
+            )
+            continue
+        findings += [item._replace(message=f"commit {commit}: {item.message}") for item in wrong]
+        if found and commit.id in edge:
+            said = f"commit {commit} is the edge of a shallow clone: its changed files could not be seen"
+            findings.append(Finding(said, level="warning"))
+        for tag in found:
+            file = f"{vms}/{tag.name}.yaml"
+            try:
+                if tag.action == "destroy":
+                    requests.destroyable(tag, known, touched(repo, file, head))
+                playbook, machine = requests.resolve_tag(tag, known)
+            except Fault as fault:
+                if tag.action == "ansible" and touched(repo, file, head, f"^{commit.id}"):
+                    said = f"{tag} of commit {commit}: a later commit removed the machine, nothing to run"
+                    findings.append(Finding(said, level="notice"))
+                else:
+                    out = f"; {WAY_OUT.format(commit.id)}" if commit.id else ""
+                    findings.append(Finding(f"commit {commit}: {tag} {fault}{out}"))
+                continue
+            origin = (commit.id, commit.subject, changed.get(commit.id, []))
+            result.append(requests.Request(*tag, playbook, machine, *origin))
+    return result, findings + unseen
+
+
+def touched(repo: Path, path: str, head: str | None, *without: str) -> bool:
+    """Whether a commit up to `head` touched the file; False without commits."""
+    args = ("rev-list", "--max-count=1", head, *without, "--", f":(top,literal){path}")
+    return bool(head and requests.git(repo, *args))
+
+
+def vms_in_repo(repo: Path, vms_dir: Path) -> str:
+    """The folder of VM files as git names it."""
+    try:
+        top = requests.git(repo, "rev-parse", "--show-toplevel")
+        return vms_dir.resolve().relative_to(Path(top).resolve()).as_posix()
+    except (Fault, ValueError):
+        return "proxmox/vms"
+
+
+def as_text(since: str | None, found: list[requests.Request]) -> str:
+    lines = []
+    for request in found:
+        waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
+        runs = (
+            f"{request.playbook}.yml on {request.machine or waiting}"
+            if request.playbook
+            else "may be destroyed"
+        )
+        origin = f"  {request.commit[:10]} {request.subject}" if request.commit else ""
+        lines.append(f"[{request.action} {request.name}]  {runs}{origin}")
+    return "\n".join(lines) or f"no requests{f' since {since[:10]}' if since else ''}"
+
+
+def as_json(since: str | None, head: str | None, found: list[requests.Request], findings: list[Finding]):
+    notes = [finding.text() for finding in findings]
+    listed = [request._asdict() for request in found]
+    return json.dumps({"head": head, "since": since, "notes": notes, "requests": listed}, indent=2)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
