@@ -79,7 +79,7 @@ DAEMONS = (
     Daemon("k3s", f"{GATEWAY}:8080", _installer, _listens(GATEWAY, 8080)),
     Daemon(
         "forge",
-        FORGE_URL.removeprefix("http://"),
+        "127.0.0.1:3000",
         _python("lab.forge", "serve"),
         _forge_answers,
         secrets=True,
