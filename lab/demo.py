@@ -46,9 +46,9 @@ def main(argv: list[str] | None = None) -> int:
             create(fleet)  # `remove` took the HAProxy machine away
         done.touch()
         say(
-            f"done in {time.monotonic() - started:.0f} s. Look around: make lab-status, python -m lab.forge runs,"
+            f"done in {time.monotonic() - started:.0f} s; look around: make lab-status,"
+            f" python -m lab.forge runs, {fleet.path}; one step alone: make demo STEP={'|'.join(STEPS)}"
         )
-        say(f"{fleet.path}; one step alone: make demo STEP={'|'.join(STEPS)}")
     return 0
 
 
@@ -170,7 +170,7 @@ def remove(fleet: user.Clone) -> None:
     need(HAPROXY not in fleet.read(QUEUE), "it is not in the queue")
     need(user.kubeconfig() == before[1], "the clusters in Vault are as they were")
     need(HAPROXY not in user.terraform_output(fleet)["vm_ips"], "Terraform no longer has it")
-    need("ok" != user.ssh(ADDRESS[HAPROXY], "echo ok", check=False), "it no longer answers")
+    need(user.ssh(ADDRESS[HAPROXY], "echo ok", check=False) != "ok", "it no longer answers")
 
 
 STEPS = {"create": create, "memory": memory, "disk": disk, "drift": drift, "remove": remove}
@@ -236,11 +236,10 @@ def table(fleet: user.Clone, runs: list[dict]) -> None:
     print(f"\n{'stage':<60}{'seconds'}")
     for job, step in steps:
         if step["completed_at"]:
-            print(f"{f'{job} / {step["name"]}'[:58]:<60}{_seconds(step):>7.1f}")
+            print(f"{(job + ' / ' + step['name'])[:58]:<60}{_seconds(step):>7.1f}")
     for run in runs:
-        print(
-            f"{'all of ' + Path(run['path']).name:<60}{_seconds(run | {'started_at': run['run_started_at']}):>7.1f}"
-        )
+        seconds = _seconds(run | {"started_at": run["run_started_at"]})
+        print(f"{'all of ' + Path(run['path']).name:<60}{seconds:>7.1f}")
 
 
 def title(text: str) -> None:
@@ -274,8 +273,8 @@ def _set(text: str, field: str, value: object) -> str:
 def _set_memory(vmid: int, size: int) -> None:
     """What somebody does who clicks in Proxmox's own interface."""
     program = (
-        "import os, urllib.request as r; e = os.environ; "
-        f"q = r.Request(e['PROXMOX_VE_ENDPOINT'] + 'api2/json/nodes/node02/qemu/{vmid}/config', b'memory={size}', "
-        "{'Authorization': 'PVEAPIToken=' + e['PROXMOX_VE_API_TOKEN']}, method='PUT'); r.urlopen(q).read()"
-    )
+        "import os, urllib.request as r; e = os.environ; p = 'api2/json/nodes/node02/qemu/%d/config';"
+        "h = {'Authorization': 'PVEAPIToken=' + e['PROXMOX_VE_API_TOKEN']};"
+        "r.urlopen(r.Request(e['PROXMOX_VE_ENDPOINT'] + p, b'memory=%d', h, method='PUT')).read()"
+    ) % (vmid, size)
     user.inside(["python3", "-c", program])

@@ -156,7 +156,7 @@ def ssh(address: str, command: str, user: str = "suporte", check: bool = True) -
 
 
 def kubeconfig() -> tuple[dict, int]:
-    """The kubeconfig of all clusters as Vault has it, and the secret's version; ({}, 0) when there is none."""
+    """The kubeconfig of all clusters in Vault and the secret's version; ({}, 0) when there is none."""
     with network.inside():
         try:
             answer = vault.request("GET", f"{vault.MOUNT}/data/{vault.PATH}")["data"]
