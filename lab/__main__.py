@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     add("status", status, "what runs, and where")
     run = add("exec", execute, "run a command in the lab's network, with its environment")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND …")
-    logs_ = add("logs", logs, "show the end of a daemon's log")
+    logs_ = add("logs", logs, "show the end of a log: a daemon's, or a step's of the setup")
     logs_.add_argument("name")
     logs_.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
     show = add("demo", demo, "one commit becomes two running machines")
@@ -85,9 +85,11 @@ def execute(args) -> int:
 
 
 def logs(args) -> int:
-    from lab import daemons, process
+    from lab import process
 
-    daemons.find(args.name)
+    if not process.logfile(args.name).is_file():
+        known = sorted(path.stem for path in process.logfile("x").parent.glob("*.log"))
+        raise LabError(f"there is no log of {args.name!r}; there are {', '.join(known) or 'none yet'}")
     if args.follow:
         for line in process.follow(args.name):
             print(line, end="", flush=True)
