@@ -2,8 +2,8 @@
 """Write Terraform's input from the VM files: proxmox/vms/*.yaml to proxmox/vms.auto.tfvars.json.
 
 Reads the VM files, proxmox/authorized_keys, Terraform's state and, unless --offline, Proxmox (read only).
-Chooses VMIDs, takes over what an interrupted apply left in Proxmox, and keeps a machine whose file was removed
-as it was last committed until a commit says `[destroy NAME]`. Says on standard error what was not checked.
+Chooses VMIDs, takes over what an interrupted apply left in Proxmox, and keeps a machine whose file was
+removed as it was last committed until a commit says `[destroy NAME]`. Says what was not checked.
 Exit codes: 0 written (or unchanged), 1 findings and nothing written, 2 wrong usage or a service out of reach.
 """
 

@@ -51,8 +51,8 @@ def orphans(
             findings.append(Finding(f"{name} is in Proxmox twice, as {both}; remove one of them", *place))
         elif ours and vm.data.get("vmid") not in (None, ours[0].vmid):
             message = (
-                f"{name} was left by an interrupted run as VMID {ours[0].vmid} on {ours[0].node}, but its file"
-                f" says vmid {vm.data['vmid']}; give it that VMID, or remove the machine"
+                f"{name} was left by an interrupted run as VMID {ours[0].vmid} on {ours[0].node}, but its"
+                f" file says vmid {vm.data['vmid']}; give it that VMID, or remove the machine"
             )
             findings.append(Finding(message, vm.path, *vm.lines.get("vmid", (0, 0))))
         elif ours:
@@ -76,16 +76,14 @@ def _when_idle(client: Client, machine: Machine, name: str, wait: float, sleep) 
             )
             raise Fault(f"{message}; see its tasks in Proxmox, `qm unlock` if none runs", code=2)
         if not said:
-            say(
-                f"waiting for {name} (VMID {machine.vmid}), which an interrupted run left with a {lock} going on"
-            )
+            say(f"waiting for {name} (VMID {machine.vmid}): a {lock} of an interrupted run still goes on")
             said = True
         sleep(2)
     return machine
 
 
 def template_of(vm: VM, cluster: Iterable[Machine]) -> tuple[Machine | None, str]:
-    """The template that main.tf takes too: on the target node before others, then the newest; with a remark."""
+    """The template that Terraform takes too: on the target node first, then the newest; and a remark."""
     name, node = vm.data["clone"], vm.data["target_node"]
     fitting = [machine for machine in cluster if machine.template and machine.name == name]
     if not fitting:

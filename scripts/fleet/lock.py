@@ -48,8 +48,9 @@ def _postgres(connection: str, timeout: float) -> Iterator[None]:
             if session.execute("SELECT pg_try_advisory_lock(%s)", [KEY]).fetchone()[0]:
                 return None
             row = session.execute(
-                "SELECT application_name, client_addr, backend_start FROM pg_locks JOIN pg_stat_activity USING (pid)"
-                " WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) + objid::bigint = %s",
+                "SELECT application_name, client_addr, backend_start FROM pg_locks"
+                " JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
+                " AND granted AND (classid::bigint << 32) + objid::bigint = %s",
                 [KEY],
             ).fetchone()
             return (

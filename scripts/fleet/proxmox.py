@@ -64,8 +64,8 @@ class Client:
                 raise Fault(_certificate(self.url, str(error)), code=2) from error
             except requests.exceptions.Timeout as error:
                 raise Fault(
-                    f"Proxmox at {self.url} is slow: no answer to GET {path} within {TIMEOUT[1]} s; see the node's"
-                    " load and `systemctl status pveproxy`, then run this again",
+                    f"Proxmox at {self.url} is slow: no answer to GET {path} within {TIMEOUT[1]} s; see the"
+                    " node's load and `systemctl status pveproxy`, then run this again",
                     code=2,
                 ) from error
             except requests.exceptions.RequestException as error:
@@ -135,7 +135,7 @@ class Client:
 
 
 def connect() -> Client:
-    """The client that the environment describes. Raises Fault (exit 2) that names the variable that is wrong."""
+    """The client that the environment describes. Raises Fault (exit 2) with the variable that is wrong."""
     endpoint = os.environ.get("PROXMOX_VE_ENDPOINT", "")
     token = os.environ.get("PROXMOX_VE_API_TOKEN", "")
     if not endpoint:
@@ -169,7 +169,7 @@ def _refusal(url: str, path: str, status: int, message: str) -> str:
     if status == 403:
         return f"Proxmox lacks a right for GET {path} (403 {message}): give the token's user that privilege"
     if status == 595:
-        return f"a node does not answer the cluster on GET {path} (595 {message}): start it, or wait until it is back"
+        return f"a node does not answer the cluster on GET {path} (595 {message}): start it, or wait for it"
     return f"Proxmox at {url} answered GET {path} with {status}: {message}"
 
 
@@ -179,8 +179,8 @@ _CERTIFICATES = (
     ("mismatch", "it was made for another name: put a name that it holds in PROXMOX_VE_ENDPOINT"),
     ("doesn't match", "it was made for another name: put a name that it holds in PROXMOX_VE_ENDPOINT"),
     ("not valid for", "it was made for another name: put a name that it holds in PROXMOX_VE_ENDPOINT"),
-    ("certificate verify failed", "no CA known here signed it: copy the node's /etc/pve/pve-root-ca.pem and add it"
-     " to the bundle that SSL_CERT_FILE names"),
+    ("certificate verify failed", "no CA known here signed it: add the node's /etc/pve/pve-root-ca.pem to the"
+     " bundle that SSL_CERT_FILE names"),
 )  # fmt: skip
 
 

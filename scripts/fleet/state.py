@@ -20,7 +20,7 @@ class StateMachine(NamedTuple):
 
 
 def parse(text: str, label: str = "state") -> dict[str, StateMachine]:
-    """Machine name to its entry; no text is an empty state. Raises Fault when it is not a state of version 4."""
+    """Machine name to its entry; no text is an empty state. Raises Fault when it is no state (version 4)."""
     if not text.strip():
         return {}
     try:

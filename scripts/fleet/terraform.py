@@ -13,7 +13,7 @@ LOCK_TIMEOUT = "300s"  # for the backend's own lock
 
 
 def run(directory: Path, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run terraform in `directory`; its output is shown, or kept with `capture`. Raises Fault without terraform.
+    """Run terraform in `directory`; its output is shown or kept (`capture`). Raises Fault without terraform.
 
     SIGINT and SIGTERM are handed on once, and waited for: a second one makes Terraform stop at once and
     forget what it was making. The signal ends this process, as KeyboardInterrupt, when Terraform has ended.

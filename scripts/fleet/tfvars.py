@@ -16,7 +16,7 @@ _STOPPED = ("stopped", "absent")
 
 
 def mark(name: str) -> str:
-    """What a machine's description says so that a killed apply's clone is known again; sent with the clone."""
+    """What a machine's description says so that a killed apply's clone is known again."""
     return f"{MARK}: {name}"
 
 
@@ -121,7 +121,7 @@ def boot_order(text: str) -> list[str]:
 
 
 def tags(value: str | Sequence[str] | None) -> list[str]:
-    """Sorted and in lower case, as Proxmox keeps them, and never empty, since a clone would keep its template's."""
+    """Sorted, in lower case, as Proxmox keeps them; never empty, since a clone would keep its template's."""
     found = re.split(r"[;,\s]+", value) if isinstance(value, str) else list(value or [])
     return sorted({tag.lower() for tag in [*found, MARK] if tag})
 
@@ -143,7 +143,7 @@ def authorized_keys(path: Path) -> list[str]:
 
 
 def source_hash(vms_dir: Path, keys_file: Path) -> str:
-    """Hash of the files; main.tf computes the same to notice that Terraform's input is older than they are."""
+    """Hash of the files; main.tf computes it too, to notice that its input is older than they are."""
     files = [(path.name, path) for path in sorted(vms_dir.glob("*.yaml"), key=lambda path: path.name)]
     if keys_file.is_file():
         files.append(("authorized_keys", keys_file))

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Bring Proxmox to what the VM files say: init, input, plan, plan guard, apply, outputs, under one lock.
+
+Reads the VM files, the open requests and the inventory; writes Terraform's state and the file of --outputs,
+which is there after the run only when later steps should go on (exit codes 0 and 3). Secrets come by
+environment: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR.
+Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
+3 done but for a part that needs a person: a machine that could not be made, or a file that was removed without
+approval since the requests' `since`.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import generate_tfvars
+from fleet import approvals, history, inventory, lock, paths, proxmox, removed, terraform
+from fleet.applying import Job, apply, current, held_back, planned, say, untaint, without_failed
+from fleet.files import write_atomic
+from fleet.findings import Finding, guarded, report
+from fleet.guard import MAX_CHANGES
+
+
+def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
+    terraform.checked(job.directory, "init", "-no-color", capture=True)
+    have = current(job)
+    if not plan_only:
+        untaint(job, have)
+    keys = job.directory / paths.AUTHORIZED_KEYS.name
+    values, kept, findings = generate_tfvars.build(
+        job.vms_dir, keys, job.tfvars, have, job.approved.destroy, proxmox.connect()
+    )
+    partly = False
+    for entry in kept.values():
+        # Said as an error by the run that brought it, as a warning by those after it.
+        fresh = history.is_since(job.vms_dir, entry.commit, job.approved.since)
+        partly |= fresh
+        findings.append(removed.unapproved(entry, "error" if fresh and values else "warning"))
+    if report(findings) and not values:
+        return 1
+    say(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
+    with tempfile.TemporaryDirectory(prefix="proxmox-gitops-") as folder:
+        plan = Path(folder) / "plan"
+        found = planned(job, values, plan)
+        if plan_only:
+            return int(partly)
+        if held := held_back(values, found):
+            say("disks that grow come after the changes that wait for a restart")
+            planned(job, held, plan)
+            done = apply(job, plan)
+            if done:
+                planned(job, values, plan)
+        done = apply(job, plan)
+    if not done:
+        partly = True
+        failed = without_failed(job, values)
+        names = ", ".join(failed) or "a change"
+        report([Finding(f"not done: {names}; the reason is above, the next run takes it up where it stands")])
+    if outputs:
+        write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
+    say("done, but for what is said above" if partly else "done")
+    return 3 if partly else 0
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("--dir", type=Path, default=paths.PROXMOX_DIR, help="folder of the Terraform configuration")
+    option("--vms-dir", type=Path, help="folder of VM files (default: vms in it)")
+    option("--inventory", type=Path, help="machines that were there before (default: k8s.ini in it)")
+    option("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
+    option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
+    option("--outputs", type=Path, help="where to write `terraform output -json`")
+    option("--plan-only", action="store_true", help="plan and guard, change nothing")
+    option("--max-changes", type=int, metavar="N", default=MAX_CHANGES, help="refuse more (%(default)s)")
+    option(
+        "--lock-timeout", type=float, metavar="S", default=1800, help="wait for another run (%(default)s s)"
+    )
+    args = parser.parse_args(argv)
+    if args.outputs:
+        args.outputs.unlink(missing_ok=True)
+    hosts = args.inventory or args.dir / paths.INVENTORY.name
+    job = Job(
+        directory=args.dir,
+        vms_dir=args.vms_dir or args.dir / paths.VMS_DIR.name,
+        approved=approvals.load(args.requests, args.approve_destroy),
+        known=inventory.parse(hosts.read_text()).managed() if hosts.exists() else {},
+        max_changes=args.max_changes,
+    )
+    if args.plan_only:
+        return run(job, True, None)
+    with lock.held(args.dir, args.lock_timeout):
+        return run(job, False, args.outputs)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,102 @@
+"""The steps of one apply: finish what was left, plan, guard, apply, and what to do when a part failed."""
+
+import json
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import changes, paths, state, terraform
+from .approvals import Approvals
+from .files import write_atomic
+from .findings import Fault, report
+from .guard import judge
+
+PARALLELISM = "-parallelism=4"  # more clones at once only wait for the lock of their template
+LOCK = f"-lock-timeout={terraform.LOCK_TIMEOUT}"
+STARTED = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"[{time.monotonic() - STARTED:5.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+class Job(NamedTuple):
+    """What one run works on."""
+
+    directory: Path
+    vms_dir: Path
+    approved: Approvals
+    known: Collection[str]  # managed machines of the inventory
+    max_changes: int
+
+    @property
+    def tfvars(self) -> Path:
+        return self.directory / paths.TFVARS.name
+
+    def write(self, values: dict[str, Any]) -> None:
+        write_atomic(self.tfvars, json.dumps(values, indent=2) + "\n")
+
+
+def current(job: Job) -> dict[str, state.StateMachine]:
+    return state.parse(terraform.pull_state(job.directory) or "")
+
+
+def untaint(job: Job, have: dict[str, state.StateMachine]) -> None:
+    """A machine whose making failed half way is finished, and not destroyed and made anew."""
+    for name, machine in have.items():
+        if machine.tainted and name not in job.known and name not in job.approved.destroy:
+            say(f"{name} was left unfinished by an earlier run; it will be finished")
+            terraform.checked(job.directory, "untaint", LOCK, machine.address)
+
+
+def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change]:
+    """Plan with this input and put it before the guard. Raises Fault when the guard refuses."""
+    job.write(values)
+    plan.unlink(missing_ok=True)
+    say("terraform plan")
+    arguments = [LOCK, PARALLELISM, f"-out={plan}"]
+    terraform.checked(job.directory, "plan", *arguments)
+    shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
+    found = changes.read(json.loads(shown))
+    print("\n".join(changes.lines(found)), flush=True)
+    if report(judge(found, job.known, job.approved.destroy, job.max_changes)):
+        raise Fault("the plan guard refused the plan; nothing was applied")
+    return found
+
+
+def held_back(values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
+    """The input without the growth of disks that the provider refuses beside what waits for a restart."""
+    sizes = {change.name: change.growth() for change in found if change.restart and change.growth()}
+    if not sizes:
+        return None
+    held = json.loads(json.dumps(values))
+    for name, old in sizes.items():
+        for disk in held["vms"][name]["disks"]:
+            disk["size"] = old.get(disk["slot"], disk["size"])
+    return held
+
+
+def apply(job: Job, plan: Path) -> bool:
+    say("terraform apply")
+    arguments = [LOCK, PARALLELISM, str(plan)]
+    return terraform.run(job.directory, "apply", *arguments).returncode == 0
+
+
+def without_failed(job: Job, values: dict[str, Any]) -> list[str]:
+    """After a failed apply, have Terraform's outputs tell of all but the unfinished machines; names these."""
+    have = current(job)
+    left = sorted(set(have) - set(values["vms"]))
+    if left:
+        raise Fault(
+            f"could not destroy {', '.join(left)}; the reason is above, the next run tries again", code=2
+        )
+    failed = [name for name in values["vms"] if name not in have or have[name].tainted]
+    rest = {name: vm for name, vm in values["vms"].items() if name not in failed}
+    job.write(values | {"vms": rest, "imports": {}})
+    try:
+        terraform.checked(job.directory, "apply", "-refresh-only", "-auto-approve", LOCK)
+    finally:
+        job.write(values)
+    return failed

@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""Refuse a Terraform plan that would lose data or service.
+
+Reads what `terraform show -json PLAN` prints (a file, or standard input), the inventory (machines that were
+there before) and the open requests; `[destroy NAME]` in a commit approves what else is refused. Prints what
+the plan does, which machines need a restart for it, and whose SSH host keys will be new.
+Exit codes: 0 the plan may be applied, 1 refused, 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from fleet import approvals, changes, inventory, paths
+from fleet.findings import FORMATS, Fault, guarded, report
+from fleet.guard import MAX_CHANGES, judge
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("plan", nargs="?", help="what `terraform show -json` printed (default: standard input)")
+    option("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
+    option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
+    option("--inventory", type=Path, default=paths.INVENTORY, help="the machines that were there before")
+    option("--max-changes", type=int, metavar="N", default=MAX_CHANGES, help="refuse more (%(default)s)")
+    option("--format", choices=FORMATS, help="text, github or json")
+    args = parser.parse_args(argv)
+    try:
+        text = Path(args.plan).read_text() if args.plan and args.plan != "-" else sys.stdin.read()
+        plan = json.loads(text)
+        found = changes.read(plan)
+        if "planned_values" not in plan:
+            raise KeyError("planned_values")
+    except OSError as error:
+        raise Fault(f"cannot be read: {error.strerror}", args.plan, code=2) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
+    known = inventory.parse(args.inventory.read_text()).managed() if args.inventory.exists() else {}
+    approved = approvals.load(args.requests, args.approve_destroy).destroy
+    findings = judge(found, known, approved, args.max_changes)
+    if args.format == "json":
+        print(
+            json.dumps(changes.told(found) | {"refused": [finding.message for finding in findings]}, indent=2)
+        )
+        return int(bool(findings))
+    print("\n".join(changes.lines(found)))
+    return report(findings, args.format)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
