@@ -162,7 +162,7 @@ def _down() -> None:
 
 def _stop_machines() -> None:
     """Switch the machines off as a host does that shuts down; they are started again with the lab."""
-    with contextlib.suppress(ImportError):
+    if machines():
         from lab.proxmox.machines import stop_all
 
         stop_all()

@@ -48,6 +48,8 @@ def up() -> None:
 
 
 def down() -> None:
+    if exists():  # now, even if something holds the namespace itself a little longer
+        subprocess.run(inside_argv(["ip", "link", "delete", BRIDGE]), capture_output=True)
     while exists():
         _run(["umount", "--lazy", str(path())])
     path().unlink(missing_ok=True)
