@@ -140,18 +140,11 @@ def down() -> None:
 
 
 def _down() -> None:
-    stops = [functools.partial(process.stop, daemon.name) for daemon in reversed(DAEMONS)]
-    for step in (
-        _stop_machines,
-        *stops,
-        cgroup.kill,
-        _kill,
-        _unmount,
-        _detach_loops,
-        network.down,
-        cgroup.remove,
-    ):
-        with contextlib.suppress(LabError):  # one that fails keeps none of the others from being done
+    steps = [functools.partial(process.stop, daemon.name) for daemon in reversed(DAEMONS)]
+    # First what starts machines, then the machines, then whatever is still there.
+    steps += [_stop_machines, cgroup.kill, _kill, _unmount, _detach_loops, network.down, cgroup.remove]
+    for step in steps:
+        with contextlib.suppress(LabError, OSError, ValueError):  # the others are done all the same
             step()
     for path in (lab_dir() / "run").glob("*"):
         if path.name != "lock" and not path.is_dir():
