@@ -5,8 +5,8 @@ Reads the VM files, the open requests and the inventory; writes Terraform's stat
 which is there after the run only when later steps should go on (exit codes 0 and 3). Secrets come by
 environment: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR.
 Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
-3 done but for a part that needs a person: a machine that could not be made, or a file that was removed without
-approval since the requests' `since`.
+3 done but for a part that needs a person: a machine that could not be made, or a file that was removed
+without approval since the requests' `since`.
 """
 
 import argparse

@@ -117,15 +117,15 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     changed = write_atomic(args.output, json.dumps(result, indent=2) + "\n")
     machines = len(result["vms"])
-    print(f"{paths.shown(args.output)}: {machines} machines, {'written' if changed else 'unchanged'}")
+    print(
+        f"{paths.shown(args.output)}: {machines} machine{'s' * (machines != 1)}, {'written' if changed else 'unchanged'}"
+    )
     if text is None:
         checks.say(
             "not read: Terraform's state (no `terraform init` here yet); VMIDs are the files' or new ones"
         )
     if args.offline:
-        checks.say(
-            "not checked, since offline: that VMIDs are free, templates, nodes, storages, bridges, orphans"
-        )
+        checks.say("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
     return 0
 
 

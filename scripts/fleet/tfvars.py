@@ -54,10 +54,10 @@ def machine(vm: VM, vmid: int, fleet_keys: Sequence[str]) -> dict[str, Any]:
             "boot_order": boot_order(data["boot"]) if "boot" in data else [disks[0]["slot"]],
             "disks": disks,
             "network": network(data.get("network") or {}),
-            "ipv4": {"address": address["ip"], "gateway": address.get("gw")},
+            "ipv4": without_none({"address": address["ip"], "gateway": address.get("gw")}),
             "ipv6": None
             if skip_ipv6 or "ip6" not in address
-            else {"address": address["ip6"], "gateway": address.get("gw6")},
+            else without_none({"address": address["ip6"], "gateway": address.get("gw6")}),
             "dns": dns(data.get("nameserver"), data.get("searchdomain")),
             "user": data["ciuser"],
             "ssh_keys": keys,
