@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import generate_tfvars
-from fleet import approvals, history, inventory, lock, paths, proxmox, removed, terraform
+from fleet import approvals, history, inventory, lock, paths, proxmox, removed, summary, terraform
 from fleet.applying import Job, apply, current, held_back, planned, say, untaint, without_failed
 from fleet.files import write_atomic
 from fleet.findings import Finding, guarded, report
@@ -58,6 +58,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         report([Finding(f"not done: {names}; the reason is above, the next run takes it up where it stands")])
     if outputs:
         write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
+        summary.output("applied", "true")
     say("done, but for what is said above" if partly else "done")
     return 3 if partly else 0
 

@@ -2,9 +2,21 @@
 # Make .venv, the Python environment of the scripts. Usage: scripts/setup_venv.sh [EXTRA[,EXTRA]]   (dev, release)
 #
 # The environment stands in the cache, under the hash of what decides it, and .venv points there: a second
-# checkout, or the next job of the same runner, installs nothing. Prints what it waits for. Exit 0, or pip's status.
+# checkout, or the next job of the same runner, installs nothing. A runner that brings an environment of its own
+# names it in PROXMOX_GITOPS_VENV. In a workflow's job the environment comes first on PATH for the steps after it.
+# Prints what it waits for. Exit 0, or pip's status.
 set -eu
 cd "$(dirname "$0")/.."
+use() {
+    if [ -e .venv ] && [ ! -L .venv ]; then
+        echo "venv: .venv is a directory that this script did not make; move it away" >&2
+        exit 1
+    fi
+    ln -sfn "$1" .venv
+    [ -z "${GITHUB_PATH:-}" ] || echo "$1/bin" >>"$GITHUB_PATH"
+    exit 0
+}
+[ -z "${PROXMOX_GITOPS_VENV:-}" ] || use "$PROXMOX_GITOPS_VENV"
 extras=${1:-}
 cache=${PROXMOX_GITOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/proxmox-gitops}
 python=$(command -v python3)
@@ -34,8 +46,4 @@ PY
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$venv/requirements.txt"
     touch "$venv/complete"
 fi
-if [ -e .venv ] && [ ! -L .venv ]; then
-    echo "venv: .venv is a directory that this script did not make; move it away" >&2
-    exit 1
-fi
-ln -sfn "$venv" .venv
+use "$venv"
