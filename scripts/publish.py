@@ -20,11 +20,11 @@ from pathlib import Path
 
 import assign_playbooks
 import update_inventory
-from fleet import outputs, repository, summary
+from fleet import inventory, outputs, queue, repository, summary, tfvars, vms
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.names import is_k8s
-from fleet.paths import INVENTORY, QUEUE, ROOT, shown
+from fleet.paths import INVENTORY, QUEUE, ROOT, VMS_DIR, shown
 
 # What only Terraform may serve: any change here but that of the automation's own files and the playbooks.
 TERRAFORM = (
@@ -68,10 +68,26 @@ class Inventory:
         self._note(result.findings)
 
     def _assign(self, requests: list[dict]) -> None:
-        texts = (update_inventory.read(path) for path in (self.inventory, self.queue))
-        result = assign_playbooks.assign(*texts, requests, shown(self.inventory), shown(self.queue))
-        self._note(result.findings)
-        write_atomic(self.queue, result.queue_text)
+        inventory_text, queue_text = (update_inventory.read(path) for path in (self.inventory, self.queue))
+        # A machine that could not be made yet is given its playbook too, or the request would be lost.
+        known = inventory.parse(inventory_text).variables()
+        addresses = {name: one for name, one in self._addresses().items() if name not in known}
+        waiting = {entry.host for _, entry in queue.parse(queue_text)[0] if entry.playbook is None}
+        added = [queue.Entry(one, name) for name, one in addresses.items() if name not in waiting]
+        text = queue.edit(queue_text, lambda entry: entry, added)
+        result = assign_playbooks.assign(
+            inventory_text, text, requests, shown(self.inventory), shown(self.queue)
+        )
+        new = set(added)
+        text = queue.edit(result.queue_text, lambda entry: None if entry in new else entry)
+        self._note([one for one in result.findings if one.message.split(" ")[0] not in addresses])
+        write_atomic(self.queue, text)
+
+    def _addresses(self) -> dict[str, str]:
+        """The machines of the VM files with their addresses."""
+        machines = vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values()
+        parts = {vm.name: tfvars.ipconfig(vm.data["ipconfig0"]) for vm in machines if vm.managed}
+        return {name: part["ip"].partition("/")[0] for name, part in parts.items()}
 
     def _note(self, findings: list[Finding]) -> None:
         errors = [finding for finding in findings if finding.level == "error"]
