@@ -118,14 +118,11 @@ def up(names: Iterable[str] = NAMES) -> list[str]:
 def start(name: str) -> bool:
     """Start one daemon unless it runs, and see to it that it can be used."""
     daemon = find(name)
-    if not process.pid(name):
-        process.kill(name)  # what one that died left behind
-        daemon.prepare()
     env = environment()
     if not daemon.secrets:
         env = {key: value for key, value in env.items() if key not in SECRET_NAMES}
     env |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    started = process.start(name, daemon.argv(), env, daemon.ready, daemon.seconds)
+    started = process.start(name, daemon.argv(), env, daemon.ready, daemon.seconds, daemon.prepare)
     daemon.provision()
     return started
 

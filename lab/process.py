@@ -49,34 +49,44 @@ def start(
     env: dict[str, str] | None = None,
     ready: Callable[[], bool] = lambda: True,
     seconds: float = 30,
-    in_network: bool = True,
+    prepare: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Start a daemon unless it runs, and wait until it is ready; False if it ran and was ready already."""
-    if pid(name) and _ready(ready):
-        return False
-    if not pid(name):
-        kill(name)
-        log = logfile(name)
-        for folder in (pidfile(name).parent, log.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-        pidfile(name).unlink(missing_ok=True)
-        folders = cgroup.make(f"{name}.daemon")
-        launch = {
-            **(os.environ if env is None else env),
-            "LAUNCH_CGROUPS": " ".join(str(folder / "cgroup.procs") for folder in folders),
-            "LAUNCH_PIDFILE": str(pidfile(name)),
-        }
-        command = network.inside_argv(argv) if in_network else argv
-        with log.open("ab") as output:
-            subprocess.run(
-                ["setsid", "--fork", "sh", "-c", _LAUNCH, name, *command],
-                env=launch, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True,
-            )  # fmt: skip
-        _wait(pidfile(name).exists, 10, name, "did not start")
-    _wait(lambda: not pid(name) or _ready(ready), seconds, name, "is not ready")
+    """Start a daemon in the lab's network unless it runs, and wait until it is ready; False if it ran.
+
+    `prepare` is called when nothing of the daemon runs, right before it is started.
+    """
+
+    def settled() -> bool:
+        return not pid(name) or _ready(ready)
+
+    if pid(name):
+        _wait(settled, seconds, name, "is not ready")
+        if pid(name):
+            return False
+    kill(name)  # what one that died left behind
+    prepare()
+    _launch(name, argv, env)
+    _wait(settled, seconds, name, "is not ready")
     if not pid(name):
         raise LabError(f"{name} ended while it started; the end of {logfile(name)}:\n{tail(name)}")
     return True
+
+
+def _launch(name: str, argv: list[str], env: dict[str, str] | None) -> None:
+    for folder in (pidfile(name).parent, logfile(name).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    folders = cgroup.make(f"{name}.daemon")
+    launch = {
+        **(os.environ if env is None else env),
+        "LAUNCH_CGROUPS": " ".join(str(folder / "cgroup.procs") for folder in folders),
+        "LAUNCH_PIDFILE": str(pidfile(name)),
+    }
+    with logfile(name).open("ab") as output:
+        subprocess.run(
+            ["setsid", "--fork", "sh", "-c", _LAUNCH, name, *network.inside_argv(argv)],
+            env=launch, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=True,
+        )  # fmt: skip
+    _wait(pidfile(name).exists, 10, name, "did not start")
 
 
 def stop(name: str, seconds: float = 10) -> None:

@@ -75,6 +75,8 @@ def test_a_daemon_that_died_is_started_again_with_its_state(small):
     ci("POST", f"kv/data/{vault.PATH}", body)
     before, token = running(), lab.secret("vault_token")
     os.kill(before["vault"], signal.SIGKILL)
+    while process.pid("vault"):
+        time.sleep(0.01)
     assert [item.state for item in daemons.status()[:2]] == ["runs", "stopped"]
     assert daemons.up(SMALL) == ["vault"]
     assert running()["postgres"] == before["postgres"]
