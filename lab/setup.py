@@ -231,7 +231,7 @@ def build(item: Build) -> None:
     with made(target, item.what) as folder:
         if not folder:
             return
-        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
         flags = "-s -w"
         if item.name == "kubernetes":  # its own build script would set these
             for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
