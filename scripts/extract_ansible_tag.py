@@ -7,11 +7,10 @@ Exit codes: 0 read, 1 a tag that was refused or names nothing, 2 wrong usage or 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from fleet import inventory, requests, tags
+from fleet import requests, tags
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.paths import ROOT
 
@@ -47,30 +46,29 @@ def parser() -> argparse.ArgumentParser:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
-    vms_dir = options.vms_dir or options.repo / "proxmox/vms"
-    known = what_exists(
-        vms_dir,
-        options.inventory or options.repo / "proxmox/k8s.ini",
-        options.playbooks_dir or options.repo / "proxmox/playbooks",
-    )
+    repo = options.repo
     if options.messages:
         text = sys.stdin.buffer.read().decode("utf-8", "replace")
-        commits = [requests.Commit(None, [], message) for message in text.split("\0") if message.strip()]
-        since = head = None
-        findings: list[Finding] = []
+        messages = [requests.Commit(None, [], message) for message in text.split("\0") if message.strip()]
+        reach = requests.Range(None, None, [], messages, [])
+    elif options.range is not None:
+        reach = requests.given_range(repo, options.range)
     else:
-        reach = (requests.given_range(options.repo, options.range) if options.range is not None
-                 else requests.open_range(options.repo, options.before))  # fmt: skip
-        since, head, findings = reach
-        commits = requests.commits(options.repo, since, head)
-    found, more = collect(options.repo, head, commits, known, vms_dir)
-    findings = findings + more
-    print(as_json(since, head, found, findings) if options.format == "json" else as_text(since, found))
+        reach = requests.open_range(repo, options.before)
+    places = (
+        options.vms_dir or repo / "proxmox/vms",
+        options.inventory or repo / "proxmox/k8s.ini",
+        options.playbooks_dir or repo / "proxmox/playbooks",
+    )
+    found, findings = collect(repo, reach, *places)
+    print(as_json(reach, found, findings) if options.format == "json" else as_text(reach, found))
     return report(findings)
 
 
 def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> requests.Known:
     """The names that tags may use. A folder or an inventory that is not there holds none."""
+    from fleet import inventory
+
     text = inventory_path.read_text(errors="replace") if inventory_path.exists() else ""
     hosts = inventory.parse(text).variables()
     return requests.Known(
@@ -80,20 +78,21 @@ def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> req
 
 
 def collect(
-    repo: Path, head: str | None, commits: list[requests.Commit], known: requests.Known, vms_dir: Path
+    repo: Path, reach: requests.Range, vms_dir: Path, inventory_path: Path, playbooks_dir: Path
 ) -> tuple[list[requests.Request], list[Finding]]:
-    """All requests of these commits, the oldest first, and what is wrong with the others."""
-    findings: list[Finding] = []
-    tagged: list[tuple[requests.Commit, list[tags.Tag], list[Finding]]] = []
-    for commit in commits:
-        found, wrong = tags.read(commit.message)
-        if found or wrong:
-            tagged.append((commit, found, wrong))
-    ids = [commit.id for commit, found, _ in tagged if commit.id and found]
-    back = requests.withdrawn(commits) if tagged and commits[0].id else {}
+    """All requests of a range of commits, the oldest first, and what is wrong with the others."""
+    head = reach.head
+    edge, unseen = requests.unseen(repo, reach.ids) if head else (set(), [])
+    findings = [*reach.findings, *unseen]
+    tagged = [(commit, *tags.read(commit.message)) for commit in reach.commits]
+    tagged = [row for row in tagged if row[1] or row[2]]
+    if not tagged:
+        return [], findings
+    known = what_exists(vms_dir, inventory_path, playbooks_dir)
+    back = requests.withdrawn(repo, reach.commits) if head else {}
     vms = vms_in_repo(repo, vms_dir)
-    edge, unseen = requests.unseen(repo, commits) if commits and commits[0].id else (set(), [])
-    changed = requests.changed_machines(repo, [i for i in ids if i not in edge], vms)
+    ids = [commit.id for commit, found, _ in tagged if head and found and commit.id not in edge]
+    changed = requests.changed_machines(repo, ids, vms)
     result = []
     for commit, found, wrong in tagged:
         if commit.id in back:
@@ -122,7 +121,7 @@ def collect(
                 continue
             origin = (commit.id, commit.subject, changed.get(commit.id, []))
             result.append(requests.Request(*tag, playbook, machine, *origin))
-    return result, findings + unseen
+    return result, findings
 
 
 def touched(repo: Path, path: str, head: str | None, *without: str) -> bool:
@@ -140,7 +139,7 @@ def vms_in_repo(repo: Path, vms_dir: Path) -> str:
         return "proxmox/vms"
 
 
-def as_text(since: str | None, found: list[requests.Request]) -> str:
+def as_text(reach: requests.Range, found: list[requests.Request]) -> str:
     lines = []
     for request in found:
         waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
@@ -151,13 +150,16 @@ def as_text(since: str | None, found: list[requests.Request]) -> str:
         )
         origin = f"  {request.commit[:10]} {request.subject}" if request.commit else ""
         lines.append(f"[{request.action} {request.name}]  {runs}{origin}")
-    return "\n".join(lines) or f"no requests{f' since {since[:10]}' if since else ''}"
+    return "\n".join(lines) or f"no requests{f' since {reach.since[:10]}' if reach.since else ''}"
 
 
-def as_json(since: str | None, head: str | None, found: list[requests.Request], findings: list[Finding]):
+def as_json(reach: requests.Range, found: list[requests.Request], findings: list[Finding]) -> str:
+    import json
+
     notes = [finding.text() for finding in findings]
     listed = [request._asdict() for request in found]
-    return json.dumps({"head": head, "since": since, "notes": notes, "requests": listed}, indent=2)
+    answer = {"head": reach.head, "since": reach.since, "notes": notes, "requests": listed}
+    return json.dumps(answer, indent=2)
 
 
 if __name__ == "__main__":

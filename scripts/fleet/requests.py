@@ -1,14 +1,15 @@
 """Open requests: the tags of the commits since the last served one, and what each of them asks to be run."""
 
+import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from fleet import tags
 from fleet.findings import Fault, Finding
 from fleet.names import EXCLUDED, is_k8s, playbook_of
-from fleet.repository import SERVED, git, is_ancestor, resolve
+from fleet.repository import SERVED, git, resolve
 
 SHOWN = 5  # commits that one message lists before it only counts them
 
@@ -31,6 +32,8 @@ class Range(NamedTuple):
     since: str | None  # None: from the first commit on
     head: str
     findings: list[Finding]
+    commits: list[Commit]  # the oldest first; of thousands only those that can hold a tag or a revert
+    ids: list[str]  # of all commits
 
 
 class Request(NamedTuple):
@@ -58,8 +61,8 @@ def open_range(repo: Path, before: str | None = None) -> Range:
     head = _commit_id(repo, "HEAD")
     if served := resolve(repo, SERVED):
         return _from(repo, served, head, SERVED)
-    if _exists(repo, SERVED):
-        said = f"the commit of {SERVED} is not in this clone; run git fetch --unshallow"
+    if git(repo, "for-each-ref", SERVED):
+        said = f"the commit of {SERVED} is not in this clone, run git fetch --unshallow"
     elif before and before.strip("0"):
         if found := resolve(repo, before):
             return _from(repo, found, head, "the head before the push")
@@ -70,65 +73,59 @@ def open_range(repo: Path, before: str | None = None) -> Range:
         said = f"{SERVED} is not here yet" + (" and the branch is new" if before else "")
     base = _fork_point(repo, head) or resolve(repo, f"{head}^")
     start = f"read from {base[:10]} on" if base else "read from the first commit on"
-    return Range(base, head, [Finding(f"{said}; {start}, earlier commits were not seen", level="warning")])
+    warning = Finding(f"{said}; {start}, earlier commits were not seen", level="warning")
+    return Range(base, head, [warning], *_log(repo, base, head)[:2])
 
 
 def given_range(repo: Path, text: str) -> Range:
     """A range as a person writes it: `A..B`, `A..` (to HEAD) or one commit."""
     older, dots, newer = text.partition("..")
     if newer.startswith("."):
-        raise Fault(f"'{text}': write the range with two dots, A..B", code=2)
+        raise Fault(f"'{tags.printable(text)}': write the range with two dots, A..B", code=2)
     head = _commit_id(repo, newer or "HEAD") if dots else _commit_id(repo, older)
     since = _commit_id(repo, older or "HEAD") if dots else resolve(repo, f"{head}^")
-    return Range(since, head, [])
+    return Range(since, head, [], *_log(repo, since, head)[:2])
 
 
-def commits(repo: Path, since: str | None, head: str) -> list[Commit]:
-    """The commits from `since` (left out) to `head`, the oldest first, by one call of git."""
-    revisions = [head, f"^{since}"] if since else [head]
-    options = ("--topo-order", "--reverse", "--no-color", "--encoding=UTF-8", "--format=%H %P%n%B")
-    found = []
-    for record in filter(None, _read(repo, "log", "-z", *options, *revisions, "--").split("\0")):
-        ids, _, message = record.partition("\n")
-        commit, *parents = ids.split()
-        found.append(Commit(commit, parents, message))
-    return found
-
-
-def unseen(repo: Path, found: list[Commit]) -> tuple[set[str], list[Finding]]:
+def unseen(repo: Path, ids: Iterable[str]) -> tuple[set[str], list[Finding]]:
     """The commits of a shallow clone whose parents it lacks, and a warning that names those parents."""
-    if git(repo, "rev-parse", "--is-shallow-repository") != "true":
+    shallow, where = git(repo, "rev-parse", "--is-shallow-repository", "--git-path", "shallow").split("\n")
+    if shallow != "true":
         return set(), []
-    shallow = Path(repo, git(repo, "rev-parse", "--git-path", "shallow"))
-    edge = set(shallow.read_text().split()) & {commit.id for commit in found}
+    edge = set(Path(repo, where).read_text().split()).intersection(ids)
     missing = []
     for commit in sorted(edge):  # git log hides the parents, the object itself still names them
-        headers = _read(repo, "cat-file", "commit", commit).partition("\n\n")[0]
-        missing += [line[7:17] for line in headers.split("\n") if line.startswith("parent ")]
+        headers = _read(repo, "cat-file", "commit", commit).partition(b"\n\n")[0]
+        missing += [line[7:17].decode() for line in headers.split(b"\n") if line.startswith(b"parent ")]
     if not missing:
         return edge, []
     said = f"a shallow clone: {_listed(missing)} and what came before could not be seen"
     return edge, [Finding(f"{said}; run git fetch --unshallow", level="warning")]
 
 
-def withdrawn(found: list[Commit]) -> dict[str, Commit]:
+def withdrawn(repo: Path, found: list[Commit]) -> dict[str, Commit]:
     """The commits that a later one reverts, with that later one. A reverted revert counts no more."""
-    index = {commit.id: commit for commit in found}
-    ids = sorted(index)
+    index: dict[str, Commit] = {}
+    alike: dict[str, list[Commit]] = {}  # by what git allows to shorten an id to
+    for commit in found:
+        index[commit.id] = commit
+        alike.setdefault(commit.id[:7], []).append(commit)
     taken_back: dict[str, Commit] = {}
     for place in range(len(found) - 1, -1, -1):
         commit = found[place]
         if commit.id in taken_back or "evert" not in commit.message:
             continue
-        targets = [full for part in tags.reverted(commit.message) for full in _starting_with(ids, part)]
+        named = tags.reverted(commit.message)
+        targets = [
+            other.id for part in named for other in alike.get(part[:7], ()) if other.id.startswith(part)
+        ]
         subject = commit.message.partition("\n")[0].strip()
-        if not targets and subject.startswith('Revert "'):  # by the forge's button: no id, only the subject
-            reverted = subject[len('Revert "') :].rpartition('"')[0]
-            same = (c.id for c in reversed(found[:place]) if c.message.partition("\n")[0].strip() == reverted)
-            targets = [first] if (first := next(same, None)) else []
+        if not named and subject.startswith('Revert "'):  # by the forge's button: no id, only the subject
+            reverted = subject.removeprefix('Revert "').rpartition('"')[0]
+            same = [c.id for c in found[:place] if c.message.partition("\n")[0].strip() == reverted]
+            targets = same[-1:]
         for target in targets:
-            merged = _brought_in(index, index[target]) if len(index[target].parents) > 1 else {target}
-            taken_back.update(dict.fromkeys(merged - {commit.id}, commit))
+            taken_back.update(dict.fromkeys(_brought_in(repo, index[target]) - {commit.id}, commit))
     return taken_back
 
 
@@ -138,12 +135,12 @@ def changed_machines(repo: Path, ids: Iterable[str], vms: str) -> dict[str, list
     if not ids:
         return {}
     options = ("-m", "--first-parent", "--no-renames", "--name-only", "--format=%H")
-    revisions = "".join(f"{commit}\n" for commit in ids)
+    revisions = "".join(f"{commit}\n" for commit in ids).encode()
     place = f":(top,literal){vms}"
     out = _read(repo, "log", "-z", "--no-walk=unsorted", *options, "--stdin", "--", place, stdin=revisions)
     changed: dict[str, set[str]] = {commit: set() for commit in ids}
     machines: set[str] = set()
-    for word in out.split("\0"):  # a commit's id, then its files
+    for word in out.decode("utf-8", "replace").split("\0"):  # a commit's id, then its files
         if word.strip("\n") in changed:
             machines = changed[word.strip("\n")]
         elif word.endswith(".yaml") and (path := Path(word.lstrip("\n"))).parent == Path(vms):
@@ -182,18 +179,46 @@ def destroyable(tag: tags.Tag, known: Known, was_there: bool) -> None:
         raise Fault(f"{said} {_some(sorted(known.machines))}{_guess(tag.name, known.machines)}")
 
 
+def _log(repo: Path, since: str | None, head: str) -> tuple[list[Commit], list[str], bool]:
+    """By one call of git: the commits worth reading, the ids of all, and whether they follow upon `since`."""
+    revisions = [head, f"^{since}"] if since else [head]
+    options = ("--topo-order", "--reverse", "--no-color", "--encoding=UTF-8", "--format=%H %P%n%B")
+    start, follows = (since or "").encode(), since in (None, head)
+    found, ids = [], []
+    with _start(repo, "log", "-z", *options, *revisions, "--") as process:
+        for record in _records(process):
+            header, _, message = record.partition(b"\n")
+            ids.append(header[: header.index(b" ")].decode())
+            follows = follows or start in header  # an ancestor is the parent of a commit of the range
+            lower = message.lower()
+            if b"ansible" in lower or b"destroy" in lower or b"evert" in message or not message.isascii():
+                found.append(Commit(ids[-1], header.decode().split()[1:], message.decode("utf-8", "replace")))
+    return found, ids, follows
+
+
+def _records(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """What git ends with NUL, while it still reads on."""
+    rest = b""
+    while part := process.stdout.read(1 << 18):
+        *records, rest = (rest + part).split(b"\0")
+        yield from records
+    if process.wait():
+        raise Fault(f"git log: {tags.printable(process.stderr.read().decode(errors='replace'))}", code=2)
+
+
 def _from(repo: Path, since: str, head: str, what: str) -> Range:
-    if is_ancestor(repo, since, head):
-        return Range(since, head, [])
+    found, ids, follows = _log(repo, since, head)
+    if follows:
+        return Range(since, head, [], found, ids)
     base = git(repo, "merge-base", since, head, check=False).partition("\n")[0] or None
     if base == head:
         message = f"HEAD {head[:10]} is older than {what}, {since[:10]}: nothing is open"
-        return Range(since, head, [Finding(message, level="notice")])
+        return Range(since, head, [Finding(message, level="notice")], [], [])
     gone = git(repo, "rev-list", "--max-count=1000", since, f"^{head}").split()
     said = f"{what}, {since[:10]}, is not in this branch's history: it was rewritten, or the clone is shallow"
     start = f"read from {base[:10]} on, where both agree" if base else "read from the first commit on"
     lost = f"commits that could not be seen in it: {_listed([commit[:10] for commit in gone])}"
-    return Range(base, head, [Finding(f"{said}; {start}; {lost}", level="warning")])
+    return Range(base, head, [Finding(f"{said}; {start}; {lost}", level="warning")], found, ids)
 
 
 def _fork_point(repo: Path, head: str) -> str | None:
@@ -205,13 +230,20 @@ def _fork_point(repo: Path, head: str) -> str | None:
     return None
 
 
-def _read(repo: Path, *args: str, stdin: str | None = None) -> str:
-    """What git prints. Messages and paths need not be UTF-8."""
+def _start(repo: Path, *args: str) -> subprocess.Popen[bytes]:
     command = ["git", "-C", str(repo), "-c", "log.showSignature=false", "-c", "log.showRoot=true", *args]
-    done = subprocess.run(command, input=stdin and stdin.encode(), capture_output=True, check=False)
-    if done.returncode:
-        raise Fault(f"git {args[0]}: {tags.printable(done.stderr.decode(errors='replace'))}", code=2)
-    return done.stdout.decode("utf-8", "replace")
+    env = os.environ | {"GIT_FLUSH": "0"}  # else it writes to a pipe commit by commit
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
+
+
+def _read(repo: Path, *args: str, stdin: bytes = b"") -> bytes:
+    """What git prints. Messages and paths need not be UTF-8."""
+    with _start(repo, *args) as process:
+        out, err = process.communicate(stdin)
+    if process.returncode:
+        raise Fault(f"git {args[0]}: {tags.printable(err.decode(errors='replace'))}", code=2)
+    return out
 
 
 def _commit_id(repo: Path, revision: str) -> str:
@@ -221,30 +253,11 @@ def _commit_id(repo: Path, revision: str) -> str:
     raise Fault(f"'{tags.printable(revision)}' is no commit of this clone", code=2)
 
 
-def _exists(repo: Path, ref: str) -> bool:
-    return bool(git(repo, "for-each-ref", ref))
-
-
-def _starting_with(ids: list[str], part: str) -> list[str]:
-    from bisect import bisect_left
-
-    place = bisect_left(ids, part)
-    return [ids[place]] if place < len(ids) and ids[place].startswith(part) else []
-
-
-def _brought_in(index: dict[str, Commit], merge: Commit) -> set[str]:
-    """What a merge added to its first parent's history, as far as the range goes."""
-
-    def reach(start: Iterable[str]) -> set[str]:
-        seen, waiting = set(), [commit for commit in start if commit in index]
-        while waiting:
-            commit = waiting.pop()
-            if commit not in seen:
-                seen.add(commit)
-                waiting += [parent for parent in index[commit].parents if parent in index]
-        return seen
-
-    return {merge.id} | (reach(merge.parents[1:]) - reach(merge.parents[:1]))
+def _brought_in(repo: Path, commit: Commit) -> set[str]:
+    """What a commit added to its first parent's history: a merge its whole branch."""
+    if len(commit.parents) < 2:
+        return {commit.id}
+    return set(git(repo, "rev-list", commit.id, f"^{commit.parents[0]}").split())
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
