@@ -1,0 +1,258 @@
+"""The playbooks and roles without a machine: syntax, lint, argument specs, HAProxy's configuration."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleet.paths import PLAYBOOKS_DIR, PROXMOX_DIR, ROOT
+
+BIN = Path(sys.executable).parent
+PLAYBOOKS = sorted(PLAYBOOKS_DIR.glob("*.yml"))
+ROLES = sorted(path for path in (PLAYBOOKS_DIR / "roles").iterdir() if path.is_dir())
+INVENTORY = """
+[k3s]
+k8s-dev
+[haproxy]
+haproxy-dev
+[all]
+k8s-dev ansible_host=192.168.1.20 ansible_user=suporte disk_mounts=scsi1:/mnt/storage  # terraform
+haproxy-dev ansible_host=192.168.1.30 ansible_user=suporte  # terraform
+"""
+
+
+def run(argv: list, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    return subprocess.run(
+        [str(BIN / argv[0]), *map(str, argv[1:])],
+        cwd=cwd, env=clean | {"ANSIBLE_NOCOLOR": "1", **env}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    path = tmp_path / "k8s.ini"
+    path.write_text(INVENTORY)
+    return path
+
+
+def ids(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=ids)
+@pytest.mark.parametrize("folder", [ROOT, PROXMOX_DIR], ids=ids)
+def test_syntax(playbook: Path, folder: Path, inventory: Path):
+    relative = os.path.relpath(playbook, folder)
+    argv = ["ansible-playbook", relative, "-i", inventory, "-e", "target_hosts=k8s-dev", "--syntax-check"]
+    done = run(argv, folder)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=ids)
+def test_runs_on_nobody_that_was_not_named(playbook: Path, inventory: Path):
+    done = run(["ansible-playbook", playbook, "-i", inventory, "--list-hosts"])
+    assert done.returncode != 0
+    assert "name the machines: -e target_hosts=" in done.stderr
+
+
+def test_a_mistyped_machine_is_an_error(inventory: Path):
+    argv = ["ansible-playbook", "playbooks/k8s.yml", "-i", inventory, "-e", "target_hosts=k8s-dve"]
+    done = run(argv, PROXMOX_DIR)
+    assert done.returncode != 0
+    assert "Could not match supplied host pattern" in done.stderr
+
+
+def test_lint():
+    done = run(["ansible-lint", "--offline", "proxmox/playbooks"], PATH=f"{BIN}:{os.environ['PATH']}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Profile 'production' was required, and it passed" in done.stdout + done.stderr
+    config = yaml.safe_load((ROOT / ".ansible-lint").read_text())
+    assert config["profile"] == "production"
+    assert not {"skip_list", "warn_list"} & config.keys()
+
+
+def test_no_line_is_exempt_from_lint():
+    for path in PLAYBOOKS_DIR.rglob("*.y*ml"):
+        assert "noqa" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("role", ROLES, ids=ids)
+def test_every_variable_has_a_default_a_comment_and_a_spec(role: Path):
+    text = (role / "defaults/main.yml").read_text()
+    defaults = yaml.safe_load(text)
+    specs = yaml.safe_load((role / "meta/argument_specs.yml").read_text())
+    specs = specs["argument_specs"]["main"]["options"]
+    assert set(defaults) == set(specs)
+    assert all(option["description"] for option in specs.values())
+    for name in defaults:
+        assert name.startswith(f"{role.name}_")
+    # A block of variables may share the comment above it.
+    for block in re.split(r"\n\n+", text.removeprefix("---\n")):
+        assert block.startswith("#"), block
+
+
+@pytest.mark.parametrize("role", ROLES, ids=ids)
+def test_task_files_are_stages(role: Path):
+    stages = yaml.safe_load((role / "tasks/main.yml").read_text())
+    files = {path.name: path for path in (role / "tasks").glob("*.yml")}
+    assert {stage["ansible.builtin.import_tasks"] for stage in stages} == files.keys() - {"main.yml"}
+    assert all(stage["tags"] for stage in stages)
+    for path in files.values():
+        assert len(path.read_text().splitlines()) < 120, path
+
+
+def test_no_log_says_why():
+    found = 0
+    for path in PLAYBOOKS_DIR.rglob("tasks/*.yml"):
+        for line in path.read_text().splitlines():
+            if "no_log:" in line:
+                found += 1
+                assert " # " in line, f"{path}: {line}"
+    assert found
+
+
+SERVER = {"name": "a", "address": "10.0.0.1", "port": 80}
+WEB = {"name": "web", "servers": [SERVER]}
+FRONT = {"name": "www", "port": 80, "backend": "web"}
+
+# name: variables, a line that the configuration must have
+RENDERED = {
+    "default": ({}, "server k8s-dev 192.168.1.20:6443 check check-ssl verify none"),
+    "tcp": ({"haproxy_backends": [WEB], "haproxy_frontends": [FRONT]}, "server a 10.0.0.1:80 check"),
+    "http": (
+        {
+            "haproxy_backends": [
+                WEB
+                | {"mode": "http", "check": "http", "check_path": "/health", "check_host": "www.example.org"}
+                | {"check_status": "200", "balance": "leastconn", "extra": ["cookie SRV insert"]}
+            ],
+            "haproxy_frontends": [FRONT | {"mode": "http", "extra": ["http-request set-header X-A b"]}],
+        },
+        "http-check send meth GET uri /health ver HTTP/1.1 hdr Host www.example.org",
+    ),
+    "two": (
+        {
+            "haproxy_backends": [WEB, WEB | {"name": "other"}],
+            "haproxy_frontends": [FRONT, FRONT | {"name": "second", "port": 81, "backend": "other"}],
+        },
+        "default_backend other",
+    ),
+    "v6-server": (
+        {
+            "haproxy_backends": [WEB | {"servers": [SERVER | {"address": "2001:db8::1"}]}],
+            "haproxy_frontends": [FRONT],
+        },
+        "server a [2001:db8::1]:80 check",
+    ),
+    "v6-any": (
+        {"haproxy_backends": [WEB], "haproxy_frontends": [FRONT | {"address": "::"}]},
+        "bind [::]:80 v4v6",
+    ),
+    "v6-loopback": (
+        {"haproxy_backends": [WEB], "haproxy_frontends": [FRONT | {"address": "::1", "port": 8081}]},
+        "bind [::1]:8081",
+    ),
+    "by-name": (
+        {
+            "haproxy_backends": [WEB | {"servers": [SERVER | {"address": "no.such.host"}]}],
+            "haproxy_frontends": [FRONT],
+        },
+        "server a no.such.host:80 check",
+    ),
+    "stats": (
+        {"haproxy_stats_address": "*", "haproxy_stats_port": 9000, "haproxy_stats_password": "p"},
+        "stats auth admin:p",
+    ),
+}  # fmt: skip
+
+REFUSED = {
+    "no-frontends": ({"haproxy_frontends": []}, "Give at least one of haproxy_backends"),
+    "no-backends": ({"haproxy_backends": []}, "Give at least one of haproxy_backends"),
+    "no-servers": (
+        {"haproxy_backends": [WEB | {"servers": []}], "haproxy_frontends": [FRONT]},
+        "Backend web has no server.",
+    ),
+    "no-such-backend": ({"haproxy_backends": [WEB]}, "Frontend k3s_api needs a backend k3s_api"),
+    "other-mode": (
+        {"haproxy_backends": [WEB], "haproxy_frontends": [FRONT | {"mode": "http"}]},
+        "needs a backend web of the same mode",
+    ),
+    "no-port": ({"haproxy_frontends": [{"name": "x", "backend": "web"}]}, "missing required arguments: port"),
+    "unknown-check": ({"haproxy_backends": [WEB | {"check": "ping"}]}, "must be one of: tcp, http, https"),
+}
+
+
+# The role's own checks and template, without a machine: tags leave out what would need one.
+PLAY = """
+- hosts: "{{ target_hosts }}"
+  connection: local
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  roles:
+    - role: haproxy
+  tasks:
+    - name: Render
+      ansible.builtin.template:
+        src: "{{ template }}"
+        dest: "{{ playbook_dir }}/{{ inventory_hostname }}.cfg"
+      tags: [haproxy_check]
+"""
+
+
+def render(folder: Path, machines: dict[str, dict], k3s: dict[str, dict]) -> dict[str, str]:
+    """One run for all cases, each a machine with variables; what failed on which machine."""
+    groups = {"k3s": {"hosts": k3s}, "cases": {"hosts": machines}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
+    (folder / "play.yml").write_text(PLAY)
+    template = PLAYBOOKS_DIR / "roles/haproxy/templates/haproxy.cfg.j2"
+    done = run(
+        ["ansible-playbook", "play.yml", "-i", "hosts.yml", "--tags=haproxy_check", "--forks=4",
+         "-e", "target_hosts=cases", "-e", f"template={template}"], folder,
+        ANSIBLE_ROLES_PATH=str(PLAYBOOKS_DIR / "roles"), ANSIBLE_STDOUT_CALLBACK="ansible.posix.json",
+    )  # fmt: skip
+    answer = json.loads(done.stdout[done.stdout.index("{") :])
+    failed: dict[str, str] = {}
+    for task in answer["plays"][0]["tasks"]:
+        for name, result in task["hosts"].items():
+            if result.get("failed"):
+                failed[name] = json.dumps(result)
+    return failed
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("haproxy")
+    cases = {name: variables for name, (variables, _) in (RENDERED | REFUSED).items()}
+    return folder, render(folder, cases, {"k8s-dev": {"ansible_host": "192.168.1.20"}})
+
+
+@pytest.mark.parametrize("case", RENDERED)
+def test_haproxy_accepts(case: str, rendered: tuple[Path, dict[str, str]]):
+    folder, failed = rendered
+    assert case not in failed
+    config = folder / f"{case}.cfg"
+    assert RENDERED[case][1] in [line.strip() for line in config.read_text().splitlines()]
+    haproxy = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert haproxy, "HAProxy is not installed (Debian: haproxy)"
+    done = subprocess.run([haproxy, "-c", "-f", str(config)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "ALERT" not in done.stderr
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_haproxy_variables_are_refused(case: str, rendered: tuple[Path, dict[str, str]]):
+    folder, failed = rendered
+    assert REFUSED[case][1] in failed.get(case, "")
+    assert not (folder / f"{case}.cfg").exists()
+
+
+def test_nothing_to_balance(tmp_path: Path):
+    assert "the inventory has no machine in [k3s]" in render(tmp_path, {"haproxy-dev": {}}, {})["haproxy-dev"]
