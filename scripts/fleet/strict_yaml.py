@@ -1,0 +1,228 @@
+"""YAML without its surprises: the C parser up to its nodes, then values by rules stricter than YAML's.
+
+Nothing is guessed: what YAML readers take differently is a finding that says how to write it.
+"""
+
+import re
+from typing import Any
+
+import yaml
+from yaml._yaml import CParser
+
+from .findings import Finding
+
+MAX_VALUES = 2_000  # a VM file has about thirty; aliases count each time that they are used
+MAX_DEPTH = 16
+SMALL = 4096  # characters that cannot nest deeply enough to harm the C parser
+MAX_FINDINGS = 50  # of one file
+TOO_MANY = "nests or repeats (by aliases) more values than a VM file can need"
+TOO_MANY_SAID = 1 << 30
+
+Lines = dict[str, tuple[int, int]]
+
+
+def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Finding]]:
+    """Read one document that is a mapping: (plain data, place of each field, what is wrong).
+
+    Fields are named with dots ("disks.scsi0.size", "sshkeys.0"), places are (line, column) from 1. The data
+    is None when there is no mapping to look at.
+    """
+    findings: list[Finding] = []
+    tabs = _forbidden(label, text, findings)
+    if findings and not tabs:
+        return None, {}, findings
+    if tabs:
+        text = text.replace("\t", " ")  # keeps the columns, so that the rest of the file is looked at as well
+    try:
+        if len(text) > SMALL:
+            _refuse_depth(text)
+        root = _Composer(text).get_single_node()
+    except (yaml.MarkedYAMLError, yaml.reader.ReaderError, ValueError) as error:
+        return None, {}, findings or [_syntax(label, error)]
+    if root is None or (isinstance(root, yaml.ScalarNode) and root.value in ("", "~", "null")):
+        return None, {}, [*findings, Finding("is empty; a VM file has at least its required fields", label)]
+    if not isinstance(root, yaml.MappingNode):
+        what = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
+        message = f"holds {what} at its top, where the fields of one machine are meant (name: …)"
+        return None, {}, [*findings, Finding(message, label, *_place(root))]
+    reader = _Reader(label, findings)
+    data = reader.mapping(root, "", 0)
+    if len(findings) > MAX_FINDINGS:
+        findings[MAX_FINDINGS:] = [Finding("and more of the like; the rest is not listed", label)]
+    return data, reader.lines, findings
+
+
+class _Composer(CParser):
+    """The C parser up to its tree of nodes; values are resolved below, by rules stricter than YAML's."""
+
+    def resolve(self, kind, value, implicit):
+        # `implicit` is (plain, quoted) for a scalar; an explicit tag never gets here and stays what it is.
+        return "plain" if kind is yaml.ScalarNode and implicit[0] else ""
+
+    def descend_resolver(self, parent, index):
+        """Part of the parser's interface; nothing here depends on where a value stands."""
+
+    def ascend_resolver(self):
+        """Likewise."""
+
+
+def _refuse_depth(text: str) -> None:
+    """Raise YAMLError before the C composer, which calls itself, would overflow the stack and end Python."""
+    parser, depth = CParser(text), 0
+    while (event := parser.get_event()) is not None:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > 4 * MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=event.start_mark)
+
+
+# What one reader takes for text and another for a number, a date or a truth value.
+_AMBIGUOUS = re.compile(
+    r"""y|n|yes|no|on|off|=|<<               # truth values, the value and merge keys of YAML 1.1
+    |[-+]?0[xob]?[0-9a-f_]+                  # 0755, 0x1f, 0o17, 0b1, 00
+    |\+[0-9].*                               # +5
+    |[-+]?[0-9]+(_[0-9_]*)+(\.[0-9_]*)?      # 50_000
+    |[-+]?[0-9]+(:[0-9]+)+(\.[0-9]*)?        # base 60: 12:30:45 and MAC addresses of digits
+    |[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)e[-+]?[0-9]+  # 1e3
+    |[-+]?([0-9]+\.|\.[0-9]+)                # 1. and .5
+    |[-+]?\.(inf|nan)
+    |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ t].*)?  # a date
+    |-?[0-9]{19,}                            # more than a machine word
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
+_WORDS = {"": None, "~": None, "true": True, "false": False, "null": None}
+_WORDS |= {spelt: value for word, value in _WORDS.items() for spelt in (word.capitalize(), word.upper())}
+
+
+class _Reader:
+    """Turns nodes into plain data; notes where each field stands and what is wrong on the way."""
+
+    def __init__(self, label: str, findings: list[Finding]):
+        self.label, self.findings = label, findings
+        self.lines: Lines = {}
+        self.values = 0
+
+    def problem(self, node: yaml.Node, message: str) -> None:
+        self.findings.append(Finding(message, self.label, *_place(node)))
+
+    def value(self, node: yaml.Node, where: str, depth: int) -> Any:
+        self.values += 1
+        if self.values > MAX_VALUES or depth > MAX_DEPTH:
+            if self.values < TOO_MANY_SAID:
+                self.problem(node, TOO_MANY)
+            self.values = TOO_MANY_SAID  # once, and nothing more is read
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, f"{where}.", depth)
+        if isinstance(node, yaml.SequenceNode):
+            self.tag(node)
+            for index, child in enumerate(node.value):
+                self.lines[f"{where}.{index}"] = _place(child)
+            return [
+                self.value(child, f"{where}.{index}", depth + 1) for index, child in enumerate(node.value)
+            ]
+        return self.scalar(node)
+
+    def mapping(self, node: yaml.MappingNode, prefix: str, depth: int) -> dict[str, Any]:
+        self.tag(node)
+        data: dict[str, Any] = {}
+        first: dict[str, tuple[int, int]] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problem(key_node, "a field's name must be plain text")
+                continue
+            if key == "<<" and key_node.tag == "plain":
+                self.problem(
+                    key_node, "merge keys (<<) are read by some YAML readers only; write the fields out"
+                )
+                continue
+            place = _place(key_node)
+            if key in first:
+                line, col = first[key]
+                message = (
+                    f"field {_short(key)} stands twice (first in line {line}, column {col}); keep one of them"
+                )
+                self.problem(key_node, message)
+                continue
+            first[key] = self.lines[prefix + key] = place
+            data[key] = self.value(value_node, prefix + key, depth + 1)
+        return data
+
+    def scalar(self, node: yaml.ScalarNode) -> Any:
+        text = node.value
+        if node.tag != "plain":
+            self.tag(node)
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INTEGER.fullmatch(text):
+            return int(text)
+        if _DECIMAL.fullmatch(text):
+            return float(text)
+        if _AMBIGUOUS.fullmatch(text):
+            truth = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false", "off": "false"}
+            way_out = f'quote it: "{_short(text)}"'
+            if text.lower() in truth:
+                way_out += f", or write {truth[text.lower()]} if you mean that"
+            self.problem(node, f"{_short(text)} is read differently by different YAML readers; {way_out}")
+        return text
+
+    def tag(self, node: yaml.Node) -> None:
+        if node.tag:
+            self.problem(
+                node, f"{_short(node.tag)}: tags are not read here; write the value alone, quoted for text"
+            )
+
+
+_BAD_CHARACTERS = re.compile(
+    "[\t\x85\u2028\u2029\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff]"
+)
+
+
+def _forbidden(label: str, text: str, findings: list[Finding]) -> bool:
+    """Find tabs and characters that no reader shows; True if tabs are all there is."""
+    only_tabs, last = True, 0
+    for match in _BAD_CHARACTERS.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        if line == last:
+            continue
+        last, col = line, match.start() - text.rfind("\n", 0, match.start())
+        if match[0] == "\t":
+            message = "a tab, which YAML readers indent by differently; use spaces"
+        else:
+            message, only_tabs = f"the invisible character U+{ord(match[0]):04X}; remove it", False
+        findings.append(Finding(message, label, line, col))
+        if len(findings) > MAX_FINDINGS:
+            break
+    return bool(findings) and only_tabs
+
+
+_HINTS = {
+    "mapping values are not allowed": "is the indentation right, or does a value with `: ` lack quotes?",
+    "could not find expected ':'": "is the colon, or the space after it, missing?",
+    "did not find expected key": "is the line indented as its neighbours are?",
+    "cannot start any token": "quote a value that starts with this character",
+    "but found another document": "one file describes one machine; remove the `---` and what follows",
+    "found undefined alias": "quote a value that starts with *",
+    "while scanning a quoted scalar": "is the closing quote missing?",
+}
+
+
+def _syntax(label: str, error: Exception) -> Finding:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    parts = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
+    text = ", ".join(parts) or getattr(error, "reason", None) or "nests deeper than a VM file can need"
+    hint = next((hint for words, hint in _HINTS.items() if words in text), "")
+    place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    return Finding(f"is not YAML: {text}" + (f"; {hint}" if hint else ""), label, *place)
+
+
+def _place(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}…"
