@@ -32,6 +32,7 @@ PACKAGES = (
     ("openssh-client", "ssh-keyscan", "host keys, Ansible"),
     ("e2fsprogs", "mkfs.ext4", "the machines' disks"),
     ("shellcheck", "shellcheck", "make lint"),
+    ("haproxy", "haproxy", "checks HAProxy's configuration in the tests"),
 )
 TOOLS = {
     "terraform": "https://developer.hashicorp.com/terraform/install",

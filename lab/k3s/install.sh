@@ -40,7 +40,8 @@ download() {
   fi
   mkdir -p "$LIB"
   for file in etcd kube-apiserver; do
-    if [ "$(curl -sfS "$BASE_URL/$file.sha256")" = "$(sha256sum "$LIB/$file" 2>/dev/null | cut -d' ' -f1)" ]; then
+    wanted=$(curl -sfS "$BASE_URL/$file.sha256") || fatal "Download failed"
+    if [ "$wanted" = "$(sha256sum "$LIB/$file" 2>/dev/null | cut -d' ' -f1)" ]; then
       info "$file is there already"
       continue
     fi
