@@ -54,6 +54,7 @@ def wait(ask, seconds: float, grace: float, interval: float) -> Finding | None:
     """Wait with `ask() -> run`; None when the release is well, else what to warn of. Raises Fault."""
     began = time.monotonic()
     told = trouble = ""
+    pause = min(0.5, interval)
     while True:
         waited = time.monotonic() - began
         try:
@@ -81,7 +82,8 @@ def wait(ask, seconds: float, grace: float, interval: float) -> Finding | None:
         if state != told:
             print(f"waiting for the release run, at most {seconds - waited:.0f} s more: {state}", flush=True)
             told = state
-        time.sleep(min(interval, max(0.0, seconds - waited)))
+        time.sleep(min(pause, max(0.0, seconds - waited)))
+        pause = min(interval, pause * 1.5)
 
 
 @guarded
@@ -102,7 +104,13 @@ def main(argv: list[str] | None = None) -> int:
         metavar="SECONDS",
         help="how long a run may be missing (default: 30)",
     )
-    parser.add_argument("--interval", type=float, default=2, metavar="SECONDS", help="between two questions")
+    parser.add_argument(
+        "--interval",
+        type=float,
+        default=5,
+        metavar="SECONDS",
+        help="at most, between two questions (default: 5)",
+    )
     options = parser.parse_args(argv)
     if not options.sha or not options.repository:
         raise Fault("--sha and --repository are needed outside a workflow", code=2)

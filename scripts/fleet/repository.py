@@ -96,7 +96,7 @@ def publish(
             pause = random.uniform(0, min(8.0, 0.25 * 2**attempt))
             print(f"somebody else pushed first, again in {pause:.1f} s: {said}", file=sys.stderr)
             time.sleep(pause)
-        bring_to_head(repo, branch)
+        base = bring_to_head(repo, branch)
         lease = resolve(repo, SERVED) or ""
         commit = _commit(repo, change(), paths)
         refspecs = [f"HEAD:refs/heads/{branch}"] if commit else []
@@ -104,10 +104,15 @@ def publish(
             refspecs.append(f"{served}:{SERVED}")
         if not refspecs:
             return None
-        said = _push(repo, f"--force-with-lease={SERVED}:{lease}", *refspecs)
+        said = "interrupted"
+        try:
+            said = _push(repo, f"--force-with-lease={SERVED}:{lease}", *refspecs)
+        finally:
+            if said:  # a commit that could not be pushed is nobody's work to keep
+                git(repo, "reset", "--quiet", "--hard", base)
         if not said:
-            if served and refspecs[-1].endswith(SERVED):
-                git(repo, "update-ref", SERVED, served)
+            if refspecs[-1].endswith(f":{SERVED}"):
+                git(repo, "update-ref", SERVED, served or "")
             return commit
     raise Fault(f"not pushed after {attempts} attempts, run it again: {said}", code=2)
 
@@ -184,5 +189,7 @@ def _run(repo: str | Path, args: Sequence[str], stdin: str | None = None) -> sub
 
 
 def _last_lines(text: str, count: int = 4) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and line.strip() != "Done"]
+    lines = [
+        line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("hint:", "Done"))
+    ]
     return "; ".join(lines[-count:])

@@ -1,0 +1,334 @@
+"""Bringing checkouts to the head and publishing, on real repositories in a temporary folder."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import checkout_head
+from fleet import repository
+from fleet.findings import Fault
+
+QUEUE = "proxmox/new_hosts.txt"
+
+
+def git(repo, *args, **more):
+    done = subprocess.run(["git", "-C", str(repo), *args], capture_output=True, text=True, check=True, **more)
+    return done.stdout.strip()
+
+
+def commit(repo, message, **files):
+    for name, text in files.items():
+        path = Path(repo) / name.replace("__", "/").replace("_txt", ".txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git(repo, "add", "--all")
+    git(
+        repo, "-c", "user.name=p", "-c", "user.email=p@x", "commit", "--quiet", "--allow-empty", "-m", message
+    )
+    return git(repo, "rev-parse", "HEAD")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("GITHUB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setattr(repository.time, "sleep", lambda _seconds: None)
+
+
+@pytest.fixture
+def origin(tmp_path):
+    bare = tmp_path / "origin.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare)], check=True)
+    seed = clone(bare, tmp_path / "seed")
+    commit(seed, "first", proxmox__new_hosts_txt="")
+    commit(seed, "second")
+    git(seed, "push", "--quiet", "origin", "main")
+    return bare
+
+
+def clone(origin, path, *options):
+    subprocess.run(
+        ["git", "clone", "--quiet", *options, f"file://{origin}", str(path)], check=True, capture_output=True
+    )
+    if not git(path, "branch", "--list", "main"):
+        git(path, "checkout", "--quiet", "-B", "main")
+    return path
+
+
+def appending(repo, line):
+    def change():
+        with (Path(repo) / QUEUE).open("a") as file:
+            file.write(f"{line}\n")
+        return f"add {line}"
+
+    return change
+
+
+# --- bring_to_head
+
+
+def test_a_stale_checkout_comes_to_the_head(origin, tmp_path):
+    stale, other = clone(origin, tmp_path / "stale"), clone(origin, tmp_path / "other")
+    head = commit(other, "third")
+    git(other, "push", "--quiet", "origin", "main", f"{head}:refs/gitops/served")
+    assert repository.bring_to_head(stale) == head
+    assert repository.resolve(stale, repository.SERVED) == head
+
+
+def test_a_shallow_or_detached_checkout_becomes_a_whole_one(origin, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    shallow = clone(origin, tmp_path / "shallow", "--depth=1")
+    git(shallow, "checkout", "--quiet", "--detach")
+    repository.bring_to_head(shallow)
+    assert git(shallow, "log", "--format=%s").split() == ["second", "first"]
+    assert git(shallow, "symbolic-ref", "--short", "HEAD") == "main"
+
+
+def test_a_forced_push_is_followed_in_a_workflow(origin, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    stale, other = clone(origin, tmp_path / "stale"), clone(origin, tmp_path / "other")
+    git(other, "reset", "--quiet", "--hard", "HEAD^")
+    head = commit(other, "instead")
+    git(other, "push", "--quiet", "--force", "origin", "main")
+    (stale / QUEUE).write_text("half written by a killed run\n")
+    assert repository.bring_to_head(stale) == head
+    assert git(stale, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("work", ["uncommitted", "unpushed"])
+def test_a_persons_work_is_never_thrown_away(origin, tmp_path, work):
+    checkout = clone(origin, tmp_path / "checkout")
+    if work == "uncommitted":
+        (checkout / QUEUE).write_text("mine\n")
+    else:
+        commit(checkout, "mine")
+    with pytest.raises(Fault, match="would be lost"):
+        repository.bring_to_head(checkout)
+    assert checkout_head.main(["--repo", str(checkout)]) == 1
+
+
+def test_untracked_files_stay(origin, tmp_path):
+    checkout = clone(origin, tmp_path / "checkout")
+    (checkout / "outputs.json").write_text("{}")
+    repository.bring_to_head(checkout)
+    assert (checkout / "outputs.json").exists()
+
+
+def test_no_origin(tmp_path, capsys):
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "alone")], check=True)
+    assert checkout_head.main(["--repo", str(tmp_path / "alone")]) == 2
+    assert "origin" in capsys.readouterr().err
+
+
+# --- publish
+
+
+def test_commit_and_mark_go_in_one_push(origin, tmp_path):
+    checkout = clone(origin, tmp_path / "checkout")
+    asked = git(checkout, "rev-parse", "HEAD")
+    (checkout / "outputs.json").write_text("{}")
+    made = repository.publish(checkout, appending(checkout, "a"), served=asked)
+    assert git(origin, "rev-parse", "main") == made
+    assert git(origin, "rev-parse", repository.SERVED) == asked
+    assert git(origin, "show", "--format=%an %s", "--name-only", made).split("\n") == [
+        "proxmox-gitops add a", "", QUEUE,
+    ]  # fmt: skip
+    assert repository.resolve(checkout, repository.SERVED) == asked
+
+
+def test_nothing_to_write_pushes_nothing(origin, tmp_path):
+    checkout = clone(origin, tmp_path / "checkout")
+    before = git(origin, "for-each-ref")
+    assert repository.publish(checkout, lambda: None) is None
+    assert repository.publish(checkout, lambda: "says so, but writes nothing") is None
+    assert git(origin, "for-each-ref") == before
+
+
+def test_only_the_automations_files_are_committed(origin, tmp_path):
+    checkout = clone(origin, tmp_path / "checkout")
+
+    def change():
+        (checkout / "README.md").write_text("not mine to publish\n")
+        return appending(checkout, "a")()
+
+    made = repository.publish(checkout, change)
+    assert git(origin, "show", "--format=", "--name-only", made) == QUEUE
+
+
+def test_the_mark_alone_moves_and_never_backwards(origin, tmp_path):
+    checkout = clone(origin, tmp_path / "checkout")
+    old, new = git(checkout, "rev-parse", "HEAD^"), git(checkout, "rev-parse", "HEAD")
+    for served, then in ((old, old), (new, new), (old, new), (new, new)):
+        assert repository.publish(checkout, lambda: None, served=served) is None
+        assert git(origin, "rev-parse", repository.SERVED) == then
+
+
+def test_a_faster_push_is_taken_in(origin, tmp_path):
+    checkout, other = clone(origin, tmp_path / "checkout"), clone(origin, tmp_path / "other")
+    calls = []
+
+    def change():
+        calls.append(1)
+        if len(calls) < 3:  # somebody pushes between our fetch and our push, twice
+            git(other, "pull", "--quiet", "--ff-only", "origin", "main")
+            commit(other, f"other {len(calls)}")
+            git(other, "push", "--quiet", "origin", "main")
+        return appending(checkout, "a")()
+
+    repository.publish(checkout, change, served=git(checkout, "rev-parse", "HEAD"))
+    assert len(calls) == 3
+    log = git(origin, "log", "--format=%s", "main").split("\n")
+    assert log == ["add a", "other 2", "other 1", "second", "first"]
+    assert git(origin, "show", f"main:{QUEUE}") == "a"
+
+
+def test_a_mark_moved_by_another_run_is_taken_in(origin, tmp_path):
+    checkout = clone(origin, tmp_path / "checkout")
+    old, new = git(checkout, "rev-parse", "HEAD^"), git(checkout, "rev-parse", "HEAD")
+
+    def change():
+        if repository.resolve(origin, repository.SERVED) is None:
+            git(origin, "update-ref", repository.SERVED, new)
+        return appending(checkout, "a")()
+
+    repository.publish(checkout, change, served=old)
+    assert git(origin, "rev-parse", repository.SERVED) == new
+    assert git(origin, "show", f"main:{QUEUE}") == "a"
+
+
+def test_it_gives_up_in_the_end_and_can_be_run_again(origin, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    checkout, other = clone(origin, tmp_path / "checkout"), clone(origin, tmp_path / "other")
+    busy = True
+
+    def change():
+        if busy:
+            git(other, "pull", "--quiet", "--ff-only", "origin", "main")
+            commit(other, "other")
+            git(other, "push", "--quiet", "origin", "main")
+        return appending(checkout, "a")()
+
+    with pytest.raises(Fault, match="not pushed after 3 attempts") as caught:
+        repository.publish(checkout, change, attempts=3)
+    assert caught.value.code == 2
+    busy = False
+    repository.publish(checkout, change)
+    assert git(origin, "show", f"main:{QUEUE}") == "a"
+
+
+HOOKS = [
+    (
+        "echo 'error: GH006: Protected branch update failed for refs/heads/main.' >&2; exit 1",
+        1,
+        "secret DEPLOY_KEY",
+    ),
+    (
+        "echo 'error: GH013: Repository rule violations found for refs/heads/main.' >&2; exit 1",
+        1,
+        "deploy key",
+    ),
+]
+
+
+@pytest.mark.parametrize(("hook", "code", "message"), HOOKS)
+def test_a_protected_branch_is_told_at_once(origin, tmp_path, hook, code, message):
+    checkout = clone(origin, tmp_path / "checkout")
+    (origin / "hooks" / "pre-receive").write_text(f"#!/bin/sh\n{hook}\n")
+    (origin / "hooks" / "pre-receive").chmod(0o755)
+    with pytest.raises(Fault, match=message) as caught:
+        repository.publish(checkout, appending(checkout, "a"), served=git(checkout, "rev-parse", "HEAD"))
+    assert caught.value.code == code
+    assert repository.resolve(origin, repository.SERVED) is None
+
+
+def test_six_at_once_lose_nothing(origin, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    checkouts = [clone(origin, tmp_path / f"c{number}") for number in range(6)]
+
+    def one(number):
+        checkout = checkouts[number]
+        repository.publish(checkout, appending(checkout, f"host{number}"), attempts=60)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(len(checkouts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    queued = git(origin, "show", f"main:{QUEUE}").split()
+    assert sorted(queued) == [f"host{number}" for number in range(len(checkouts))]
+
+
+@pytest.mark.parametrize("moment", ["change", "push"])
+def test_killed_and_run_again(origin, tmp_path, moment):
+    """SIGKILL inside the change, or while the server takes the push in; the second run completes it once."""
+    checkout = clone(origin, tmp_path / "checkout")
+    hook = origin / "hooks" / ("post-receive" if moment == "push" else "off")
+    hook.write_text("#!/bin/sh\nkill -9 $(cat ../pid)\n")
+    hook.chmod(0o755)
+    program = f"""
+import os, signal, sys
+from pathlib import Path
+from fleet import repository
+Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
+def change():
+    queue = Path({str(checkout / QUEUE)!r})
+    if "a\\n" in queue.read_text(): return None
+    queue.write_text("a\\n")
+    if {moment!r} == "change" and sys.argv[1] == "1": os.kill(os.getpid(), signal.SIGKILL)
+    return "add a"
+repository.publish({str(checkout)!r}, change, served=repository.resolve({str(checkout)!r}, "HEAD"))
+"""
+    environment = {
+        **os.environ,
+        "GITHUB_ACTIONS": "true",
+        "PYTHONPATH": str(Path(repository.__file__).parents[1]),
+    }
+    codes = []
+    for attempt in ("1", "2"):
+        done = subprocess.run([sys.executable, "-c", program, attempt], env=environment, check=False)
+        codes.append(done.returncode)
+        hook.unlink(missing_ok=True)
+    assert codes == [-9, 0]
+    assert git(origin, "log", "--format=%s", "main").split("\n")[:2] == ["add a", "second"]
+    assert repository.resolve(origin, repository.SERVED)
+
+
+# --- the mark's beginning
+
+
+def test_the_mark_begins_before_the_push(origin, tmp_path, capsys):
+    checkout = clone(origin, tmp_path / "checkout")
+    before = git(checkout, "rev-parse", "HEAD^")
+    assert checkout_head.main(["--repo", str(checkout), "--before", before]) == 0
+    assert git(origin, "rev-parse", repository.SERVED) == before
+    assert "served up to" in capsys.readouterr().out
+    # Once there it stays, whatever later runs say.
+    assert checkout_head.main(["--repo", str(checkout), "--before", git(checkout, "rev-parse", "HEAD")]) == 0
+    assert git(origin, "rev-parse", repository.SERVED) == before
+
+
+@pytest.mark.parametrize("before", ["", "0" * 40, "f" * 40, "$(touch /tmp/x)", "--all"])
+def test_an_unknown_begin_is_the_parent_of_the_commit_that_started_the_run(
+    origin, tmp_path, monkeypatch, before
+):
+    checkout = clone(origin, tmp_path / "checkout")
+    monkeypatch.setenv("GITHUB_SHA", commit(checkout, "asks"))
+    commit(checkout, "chore(release): 1.0.0")
+    git(checkout, "push", "--quiet", "origin", "main")
+    assert checkout_head.main(["--repo", str(checkout), f"--before={before}"]) == 0
+    assert git(origin, "log", "-1", "--format=%s", repository.SERVED) == "second"
+
+
+def test_a_repository_of_one_commit_has_no_mark_yet(tmp_path):
+    bare = tmp_path / "origin.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare)], check=True)
+    checkout = clone(bare, tmp_path / "checkout")
+    commit(checkout, "only")
+    git(checkout, "push", "--quiet", "origin", "main")
+    repository.bring_to_head(checkout)
+    assert repository.ensure_served(checkout, "0" * 40) is None
