@@ -58,7 +58,7 @@ def assign(
         if request.get("action") != "ansible" or not playbook:
             continue
         if machine:
-            targets = [machine] if machine in addresses else []
+            targets = [machine] if machine in addresses or machine in queued else []
         elif playbook in TABLE:
             fits = (host for host in queued if playbook_of(host) == playbook)
             targets = [host for host in fits if queued[host].keys() & {None, playbook}]
@@ -97,14 +97,14 @@ def _nothing(request: dict) -> Finding:
         if request.get("machine")
         else "no queued machine fits it"
     )
-    message = f"{tag}{f' of {commit}' if commit else ''}: {why}, nothing is run; to run it on machines of your"
-    return Finding(f"{message} choice, start the workflow ansible.yml by hand", level="warning")
+    message = f"{tag}{f' of {commit}' if commit else ''}: {why}, nothing is run; to run it on machines of"
+    return Finding(f"{message} your choice, start the workflow ansible.yml by hand", level="warning")
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--requests", type=Path, required=True, metavar="FILE", help="what was asked, as JSON")
+    parser.add_argument("--requests", type=Path, required=True, metavar="FILE", help="what was asked for")
     parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
     parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
     parser.add_argument("--format", choices=FORMATS)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fleet.findings import Fault, Finding
-from fleet.paths import ROOT
+from fleet.paths import ROOT, shown
 
 
 def command(name: str) -> str:
@@ -21,40 +21,43 @@ def command(name: str) -> str:
     raise Fault(f"{name} is not installed; `pip install .` in the checkout brings it", code=2)
 
 
-def read_inventory(text: str, path: str = "") -> tuple[dict, list[Finding]]:
-    """What `ansible-inventory --list` says of an inventory's text, or {} and why Ansible refuses it."""
-    with tempfile.TemporaryDirectory(prefix="inventory-") as folder:
-        file = Path(folder) / "k8s.ini"  # alone in a folder: no group_vars besides
-        file.write_text(text, newline="")
-        config = Path(folder) / "ansible.cfg"  # empty: what Ansible itself makes of the file
-        config.touch()
-        # Without ANY_UNPARSED_IS_FAILED it says yes to a file of which it understood nothing.
-        env = os.environ | {
-            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
-            "ANSIBLE_INVENTORY_ENABLED": "ini",
-            "ANSIBLE_CONFIG": str(config),
-            "ANSIBLE_NOCOLOR": "1",
-        }
-        done = subprocess.run(
-            [command("ansible-inventory"), "-i", str(file), "--list"],
-            env=env,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        said = done.stderr.replace(str(file), path or "inventory").strip()
-    if done.returncode:
-        return {}, [Finding(f"ansible-inventory refuses it: {said}", path)]
-    return json.loads(done.stdout), []
+def host_variables(inventory: Path) -> tuple[dict[str, dict], list[Finding]]:
+    """Every host to its variables with those of its groups, or {} and why Ansible refuses the inventory."""
+    answer, found = _list(inventory, shown(inventory), {})
+    hosts: dict[str, dict] = {}
+    for group in answer.values():
+        hosts |= {name: {} for name in group.get("hosts", ())}
+    return hosts | answer.get("_meta", {}).get("hostvars", {}), found
 
 
 def check_inventory(text: str, addresses: Mapping[str, str], path: str = "") -> list[Finding]:
-    """Whether Ansible reads the inventory, and sees each of these hosts at its address."""
-    answer, found = read_inventory(text, path)
+    """Whether Ansible reads an inventory's text, and sees each of these hosts at its address."""
+    with tempfile.TemporaryDirectory(prefix="inventory-") as folder:
+        file, config = Path(folder) / "k8s.ini", Path(folder) / "ansible.cfg"
+        file.write_text(text, newline="")
+        config.touch()  # empty, and no group_vars besides: nothing but the text decides
+        environment = {"ANSIBLE_CONFIG": str(config), "ANSIBLE_INVENTORY_ENABLED": "ini"}
+        answer, found = _list(file, path, environment)
+    if found:
+        return found
     variables = answer.get("_meta", {}).get("hostvars", {})
     for name, address in addresses.items():
-        seen = str(variables.get(name, {}).get("ansible_host", "")) if not found else address
-        if seen != address:
-            found.append(Finding(f"Ansible sees {name} at {seen or 'no address'} and not at {address}", path))
+        if (seen := str(variables.get(name, {}).get("ansible_host", "no address"))) != address:
+            found.append(Finding(f"Ansible sees {name} at {seen} and not at {address}", path))
     return found
+
+
+def _list(file: Path, path: str, environment: Mapping[str, str]) -> tuple[dict, list[Finding]]:
+    # Without ANY_UNPARSED_IS_FAILED it says yes to a file of which it understood nothing.
+    environment = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1", "ANSIBLE_NOCOLOR": "1", **environment}
+    done = subprocess.run(
+        [command("ansible-inventory"), "-i", str(file), "--list"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        said = " ".join(done.stderr.replace(str(file), path).split())
+        return {}, [Finding(f"ansible-inventory refuses it: {said}", path)]
+    return json.loads(done.stdout), []

@@ -77,6 +77,7 @@ class Inventory(NamedTuple):
     hosts: list[Host]
     slots: dict[str, int]  # group, or INDIVIDUAL, to the line after which a new host of it goes
     first_section: int
+    children: dict[str, dict[str, int]]  # group to the groups in it, with their lines
     findings: list[Finding]  # what Ansible would refuse, or take otherwise than it is meant
 
     def managed(self) -> dict[str, Host]:
@@ -172,7 +173,7 @@ def parse(text: str, path: str = "") -> Inventory:
             if child not in known:
                 wrong(index, f"[{parent}:children] names {child}, a group that does not exist; add [{child}]")
     found += _doubles(hosts, path) + _cycles(below, path)
-    return Inventory(list(zip(plain, ends, strict=True)), hosts, slots, first, found)
+    return Inventory(list(zip(plain, ends, strict=True)), hosts, slots, first, below, found)
 
 
 def _host(body: str, index: int, group: str, room: int) -> Host:

@@ -1,0 +1,194 @@
+"""Run the playbooks that the queue asks for, on the machines that wait for them and on no other.
+
+Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook in the queue's order it waits
+for its machines (see scan_host_keys.py), runs ansible-playbook once, and takes the machines that succeeded
+off the queue in a commit of its own; the others stay, and the next run tries them again.
+With --playbook and --hosts it runs one playbook on named machines, without the queue.
+Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of reach, 2 wrong usage,
+128 and more: ended by a signal.
+"""
+
+import argparse
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import scan_host_keys
+from fleet import playbooks, queue, repository, ssh, summary
+from fleet.files import write_atomic
+from fleet.findings import Fault, Finding, guarded, report
+from fleet.inventory import Inventory, parse, read
+from fleet.names import RESERVED
+from fleet.paths import INVENTORY, PLAYBOOKS_DIR, QUEUE, ROOT, shown
+from fleet.queue import Entry
+
+
+class Row(NamedTuple):
+    host: str
+    playbook: str
+    result: str
+    seconds: float = 0
+    changed: int = 0
+
+
+class Run:
+    """What one call does with every playbook, and what came out of it so far."""
+
+    def __init__(self, args: argparse.Namespace, key_file: str):
+        self.args, self.key_file = args, key_file
+        self.rows: list[Row] = []
+        self.findings: list[Finding] = []
+        self.stopped = 0
+
+    def play(self, name: str, hosts: list[str]) -> set[str]:
+        """Wait for the hosts and run a playbook on those that are ready; the hosts that succeeded."""
+        args, start = self.args, time.monotonic()
+        machines, found = scan_host_keys.targets(hosts, args.inventory)
+        self.findings += found
+        known_hosts = args.known_hosts.expanduser().absolute()
+        print(f"{name}: waiting for {', '.join(hosts)}", flush=True)
+        ready = []
+        for outcome in scan_host_keys.scan(machines, known_hosts, self.key_file, args.timeout):
+            if outcome.ready:
+                ready.append(outcome.name)
+                continue
+            self.rows.append(Row(outcome.name, name, "not ready", time.monotonic() - start))
+            self.findings.append(Finding(f"{outcome.name}, {name}.yml: {outcome.message}"))
+        if not ready:
+            return set()
+        start = time.monotonic()
+        file = args.playbooks_dir / f"{name}.yml"
+        members = parse(read(args.inventory)).members()
+        others = {member for host in ready for member in members.get(host, ())} - set(ready)
+        done = playbooks.run(file, ready, args.inventory, known_hosts, self.key_file, sorted(others))
+        self.stopped = done.stopped
+        for host, result in done.hosts.items():
+            self.rows.append(Row(host, name, result, time.monotonic() - start, done.changed.get(host, 0)))
+            if result != "ok":
+                self.findings.append(Finding(f"{host}, {name}.yml: {result}"))
+        return {host for host, result in done.hosts.items() if result == "ok"}
+
+    def drain(self) -> None:
+        """Play what is queued, playbook by playbook; the queue is read again each time, it may have grown."""
+        tried: set[Entry] = set()
+        while not self.stopped:
+            inventory = parse(read(self.args.inventory), shown(self.args.inventory))
+            entries, found = queue.parse(read(self.args.queue), shown(self.args.queue))
+            good, problems = playable(entries, inventory, self.args.playbooks_dir, shown(self.args.queue))
+            left = [entry for entry in good if entry not in tried]
+            if inventory.findings or not left:
+                self.findings += inventory.findings + found + problems
+                return
+            name = left[0].playbook
+            batch = [entry for entry in left if entry.playbook == name]
+            tried |= set(batch)
+            succeeded = self.play(name, [entry.host for entry in batch])
+            if done := [entry for entry in batch if entry.host in succeeded]:
+                self.take_off(done)
+
+    def take_off(self, done: list[Entry]) -> None:
+        def change() -> str | None:
+            text = read(self.args.queue)
+            if not write_atomic(self.args.queue, queue.remove(text, done)):
+                return None
+            return f"Drain the Ansible queue: {', '.join(f'{e.host} ({e.playbook})' for e in done)}"
+
+        if self.args.no_publish:
+            change()
+            return
+        try:
+            repository.publish(ROOT, change)
+        except Fault as fault:
+            names = ", ".join(entry.host for entry in done)
+            message = f"{names}: played, but still queued, the next run plays again: {fault}"
+            self.findings.append(Finding(message))
+
+
+def playable(
+    entries: Iterable[tuple[int, Entry]], inventory: Inventory, playbooks_dir: Path, path: str = ""
+) -> tuple[list[Entry], list[Finding]]:
+    """The entries that can be played now, and what is to say of the others."""
+    good: list[Entry] = []
+    found: list[Finding] = []
+    known = inventory.variables()
+    for number, entry in entries:
+        level, problem = "notice", ""
+        if entry.playbook is None:
+            problem = f"{entry.host} waits: no commit asked for its playbook yet"
+        elif entry.host not in known:
+            level, problem = "warning", f"{entry.host} is queued, but not in the inventory; the line stays"
+        elif problem := refused(entry.host, entry.playbook, inventory, playbooks_dir):
+            level = "error"
+        else:
+            good.append(entry)
+            address = known[entry.host].get("ansible_host", entry.host)
+            if address != entry.address:
+                level = "warning"
+                problem = f"{entry.host} is {entry.address} here, {address} in the inventory, which counts"
+        if problem:
+            found.append(Finding(problem, path, number, level=level))
+    return good, found
+
+
+def refused(host: str, playbook: str, inventory: Inventory, playbooks_dir: Path) -> str:
+    """Why a playbook is not run on a host; "" when it can be. It must mean one machine only."""
+    existing = sorted(file.stem for file in playbooks_dir.glob("*.yml"))
+    if not queue.NAME.fullmatch(playbook) or playbook not in existing:
+        return f"there is no playbook {playbook!r}; there are: {', '.join(existing) or 'none'}"
+    if not queue.HOST.fullmatch(host) or host in RESERVED:
+        return f"{host!r} is no machine's name"
+    if not any(host in members for members in inventory.members().values()):
+        return f"{host} is not in the inventory"
+    if host in inventory.children:
+        return f"{host} is also a group of groups, the play would run on all of them; rename one of the two"
+    return ""
+
+
+def show(rows: list[Row]) -> None:
+    """The table of results, for a person and for GitHub's summary of the run."""
+    head = ("machine", "playbook", "result", "changed", "seconds")
+    lines = [(r.host, r.playbook, r.result, str(r.changed), f"{r.seconds:.0f}") for r in rows]
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    for line in (head, *lines):
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    summary.note("\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)) + "\n")
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--playbook", metavar="NAME", help="run this one, on --hosts, without the queue")
+    parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory, for --playbook")
+    parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
+    parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
+    parser.add_argument("--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, metavar="DIR")
+    parser.add_argument("--known-hosts", type=Path, default=scan_host_keys.KNOWN_HOSTS, metavar="FILE")
+    parser.add_argument("--timeout", type=float, default=scan_host_keys.SSH_TIMEOUT, metavar="S")
+    parser.add_argument("--no-publish", action="store_true", help="change the queue's file, commit nothing")
+    args = parser.parse_args(argv)
+    if bool(args.playbook) != bool(args.hosts):
+        parser.error("--playbook and --hosts belong together")
+    with ssh.private_key() as key_file:
+        run = Run(args, key_file)
+        if args.playbook:
+            hosts = list(dict.fromkeys(host for host in args.hosts.split(",") if host))
+            inventory = parse(read(args.inventory), shown(args.inventory))
+            problems = [refused(host, args.playbook, inventory, args.playbooks_dir) for host in hosts]
+            wrong = list(inventory.findings)
+            wrong += [Finding(text) for text in dict.fromkeys(filter(None, problems))]
+            if report(wrong) or not hosts:
+                return 2
+            run.play(args.playbook, hosts)
+        else:
+            run.drain()
+    if run.rows:
+        show(run.rows)
+    elif not run.findings:
+        print("the queue is empty")
+    code = report(run.findings)
+    return 128 + run.stopped if run.stopped else code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,181 @@
+"""Wait until machines can be provisioned, and learn their SSH host keys.
+
+For each machine, all at once: wait for SSH, read the host keys, compare them with known_hosts, log in and
+wait for cloud-init to be done. Machines that fail are reported, the others go on.
+Reads: k8s.ini, new_hosts.txt (without --hosts), known_hosts. Writes: known_hosts, in one step at the end.
+Exit codes: 0 all are ready, 1 some are not, 2 wrong usage.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from fleet import ansible, known_hosts, queue, ssh
+from fleet.files import write_atomic
+from fleet.findings import FORMATS, Finding, guarded, report
+from fleet.inventory import parse, read
+from fleet.paths import INVENTORY, QUEUE, shown
+
+WORKERS = 64
+SSH_TIMEOUT = 300
+CLOUD_INIT_TIMEOUT = 600
+KNOWN_HOSTS = Path("~/.ssh/known_hosts")
+CLOUD_INIT = "cloud-init status --wait --long"
+
+
+class Outcome(NamedTuple):
+    name: str
+    ready: bool
+    message: str
+    keys: Mapping[str, str] = {}
+
+
+def targets(names: Iterable[str], inventory: Path) -> tuple[list[ssh.Target], list[Finding]]:
+    """How to reach machines, as Ansible sees them, and a finding for each that the inventory lacks."""
+    marks = parse(read(inventory)).variables()
+    variables, found = ansible.host_variables(inventory)
+    wanted: list[ssh.Target] = []
+    for name in names if not found else ():
+        if name not in variables:
+            found.append(Finding(f"{name} is not in the inventory", shown(inventory)))
+            continue
+        own = variables[name]
+        port = str(own.get("ansible_port", 22))
+        if not port.isdecimal():
+            found.append(Finding(f"{name} has the port {port!r}, which is no number", shown(inventory)))
+            continue
+        wanted.append(
+            ssh.Target(
+                name,
+                str(own.get("ansible_host", name)),
+                int(port),
+                str(own.get("ansible_user", "")),
+                marks.get(name, {}).get("instance", ""),
+                str(own.get("ansible_ssh_private_key_file", own.get("ansible_private_key_file", ""))),
+                str(own.get("ansible_connection", "ssh")),
+            )
+        )
+    return wanted, found
+
+
+def scan(
+    machines: list[ssh.Target],
+    file: Path,
+    key_file: str = "",
+    ssh_timeout: float = SSH_TIMEOUT,
+    cloud_init_timeout: float = CLOUD_INIT_TIMEOUT,
+) -> list[Outcome]:
+    """Wait for all machines at once, at most the two times in seconds each, and bring `file` up to date."""
+    start, said = time.monotonic(), time.monotonic()
+    text = read(file)
+    outcomes: dict[str, Outcome] = {}
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        running = {
+            pool.submit(_wait, machine, text, key_file, start, ssh_timeout, cloud_init_timeout): machine
+            for machine in machines
+        }
+        while waiting := {future for future in running if running[future].name not in outcomes}:
+            done, left = concurrent.futures.wait(waiting, 1, concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                outcomes[running[future].name] = future.result()
+            if left and time.monotonic() - said > 10:
+                said = time.monotonic()
+                names = ", ".join(sorted(running[future].name for future in left))
+                print(f"waiting for {names}, {said - start:.0f} s", file=sys.stderr)
+    text = read(file)  # another run may have written it meanwhile
+    for machine in machines:
+        if outcomes[machine.name].ready and outcomes[machine.name].keys:
+            try:
+                keys = outcomes[machine.name].keys
+                text = known_hosts.renewed(text, machine.name, machine.place, keys, machine.instance)
+            except known_hosts.Changed as error:
+                outcomes[machine.name] = Outcome(machine.name, False, str(error))
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if text:
+        write_atomic(file, text, mode=0o600)
+    return [outcomes[machine.name] for machine in machines]
+
+
+def _wait(
+    machine: ssh.Target, text: str, key_file: str, start: float, ssh_timeout: float, cloud_init_timeout: float
+) -> Outcome:
+    """One machine from no answer at all to a finished cloud-init; `start` is when all began to wait."""
+    if machine.connection not in ("ssh", "paramiko", "smart"):
+        return Outcome(machine.name, True, f"no SSH, its connection is {machine.connection}")
+    deadline, latest = start + ssh_timeout, start + ssh_timeout + cloud_init_timeout
+    while True:
+        keys, problem = ssh.keyscan(machine), "no answer"
+        try:
+            if keys:
+                known_hosts.renewed(text, machine.name, machine.place, keys, machine.instance)
+                begun = time.monotonic()
+                done = ssh.run(machine, CLOUD_INIT, keys, key_file, cloud_init_timeout)
+                if done.returncode != 255:
+                    # Keys read before cloud-init made the machine's own are worth nothing.
+                    if ssh.keyscan(machine) == keys:
+                        return Outcome(machine.name, *_cloud_init(done), keys)
+                    continue
+                problem = (done.stderr.strip().splitlines() or ["the connection broke"])[-1]
+                if time.monotonic() - begun > 15:  # it had logged in, then the machine restarted
+                    deadline = min(latest, time.monotonic() + ssh_timeout)
+        except known_hosts.Changed as error:
+            return Outcome(machine.name, False, str(error))
+        except subprocess.TimeoutExpired:
+            return Outcome(machine.name, False, f"cloud-init is not done after {cloud_init_timeout:.0f} s")
+        if time.monotonic() > deadline:
+            message = f"SSH at {machine.place}: {problem} within {ssh_timeout:.0f} s"
+            return Outcome(machine.name, False, message)
+        time.sleep(1)
+
+
+def _cloud_init(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
+    """What `cloud-init status --wait --long` means: whether the machine is ready, and how to say it."""
+    if done.returncode == 127:
+        return True, "ready (it has no cloud-init)"
+    status = "".join(re.findall(r"^status: *(.+)$", done.stdout, re.M)[-1:]) or "unknown"
+    extended = "".join(re.findall(r"^extended_status: *(.+)$", done.stdout, re.M)[-1:])
+    if status == "done" and (done.returncode == 2 or "degraded" in extended):
+        return True, "ready (cloud-init: degraded, see `cloud-init status --long` there)"
+    if status in ("done", "disabled") or status.startswith("degraded"):
+        return True, "ready" if status == "done" else f"ready (cloud-init: {status})"
+    detail = " ".join((done.stdout + done.stderr).split())[-300:]
+    return False, f"cloud-init ended with status {status}: {detail}"
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory (default: the queued ones)")
+    parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
+    parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
+    parser.add_argument("--known-hosts", type=Path, default=KNOWN_HOSTS, metavar="FILE")
+    parser.add_argument("--timeout", type=float, default=SSH_TIMEOUT, metavar="S", help="seconds for SSH")
+    parser.add_argument("--cloud-init-timeout", type=float, default=CLOUD_INIT_TIMEOUT, metavar="S")
+    parser.add_argument("--format", choices=FORMATS)
+    args = parser.parse_args(argv)
+    if args.hosts:
+        names = [name for name in args.hosts.split(",") if name]
+    else:
+        names = [entry.host for _, entry in queue.parse(read(args.queue))[0]]
+    machines, found = targets(dict.fromkeys(names), args.inventory)
+    with ssh.private_key() as key_file:
+        file = args.known_hosts.expanduser()
+        outcomes = scan(machines, file, key_file, args.timeout, args.cloud_init_timeout)
+    found += [Finding(f"{name}: {message}") for name, ready, message, _ in outcomes if not ready]
+    if args.format == "json":
+        print(json.dumps([outcome._asdict() for outcome in outcomes], indent=2))
+    else:
+        for outcome in outcomes:
+            print(f"{outcome.name}: {outcome.message}" if outcome.ready else f"{outcome.name}: NOT READY")
+    return report(found, "text" if args.format == "json" else args.format)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
