@@ -25,6 +25,12 @@ class VM(NamedTuple):
     managed: bool  # False: validated, its addresses are taken, never created
     lines: strict_yaml.Lines  # "disks.scsi0.size" -> (line, column) of the field, from 1
 
+    def finding(self, field: str, message: str, level: str = "error") -> Finding:
+        """A finding at a field, or at the nearest group around it that the file has."""
+        while field and field not in self.lines:
+            field = field.rpartition(".")[0]
+        return Finding(message, self.path, *self.lines.get(field, (1, 1)), level)
+
 
 def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Finding]]:
     """Read every VM file of a folder, managed and excluded ones: ({file stem: VM}, what is wrong).

@@ -1,0 +1,182 @@
+"""The addresses of `ipconfig0`: what they mean, and what is wrong with them."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import NamedTuple
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_PARTS = ("ip", "gw", "ip6", "gw6")
+
+
+class IPConfig(NamedTuple):
+    """What could be understood of one ipconfig0; None for what is absent, automatic or wrong."""
+
+    ip: ipaddress.IPv4Interface | None = None
+    gw: ipaddress.IPv4Address | None = None
+    ip6: ipaddress.IPv6Interface | None = None
+    gw6: ipaddress.IPv6Address | None = None
+
+
+def parse(text: str) -> tuple[IPConfig, list[str]]:
+    """Read `ip=192.168.1.20/24,gw=192.168.1.1,ip6=dhcp`: (addresses, what is wrong)."""
+    parts: dict[str, str] = {}
+    problems: list[str] = []
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if key not in _PARTS or not equals or not value or value != value.strip():
+            wrong = part if len(part) <= 60 else f"{part[:57]}…"
+            problems.append(f"{wrong!r} is none of ip=, gw=, ip6=, gw6= with a value and no spaces")
+        elif key in parts:
+            problems.append(f"{key} stands twice; keep one of them")
+        else:
+            parts[key] = value
+    ip = _static(parts, "ip", ipaddress.IPv4Interface, problems)
+    ip6 = None
+    if parts.get("ip6") not in ("dhcp", "auto"):
+        ip6 = _static(parts, "ip6", ipaddress.IPv6Interface, problems)
+    gw = _gateway(parts, "gw", ip, problems)
+    gw6 = _gateway(parts, "gw6", ip6, problems)
+    return IPConfig(ip, gw, ip6, gw6), problems
+
+
+def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str]) -> Interface | None:
+    version = 6 if key == "ip6" else 4
+    text = parts.get(key)
+    if text is None:
+        if key == "ip" and not problems:
+            problems.append(
+                "ip is missing: inventory and host keys need a known address (ip=192.168.1.20/24)"
+            )
+        return None
+    if text in ("dhcp", "auto", "manual"):
+        problems.append(
+            f"{key}={text} is refused: inventory and host keys need a known address; give it as a.b.c.d/n"
+        )
+        return None
+    address, slash, prefix = text.partition("/")
+    try:
+        if "%" in text:
+            raise ValueError
+        bare = ipaddress.ip_address(address)
+    except ValueError:
+        problems.append(f"{key}={_cut(text)} is no IPv{version} address{_leading_zeros(address)}")
+        return None
+    if bare.version != version:
+        problems.append(
+            f"{key}={text} is an IPv{bare.version} address; {'ip6' if key == 'ip' else 'ip'}= takes those"
+        )
+        return None
+    bits = bare.max_prefixlen
+    if not (
+        slash
+        and prefix.isascii()
+        and prefix.isdigit()
+        and str(int(prefix[:4])) == prefix
+        and int(prefix) <= bits
+    ):
+        wrong = "has no prefix length" if not slash else f"has no prefix length from 1 to {bits}"
+        problems.append(
+            f"{key}={_cut(text)} {wrong}; write {address}/{'24' if version == 4 else '64'} or the like"
+        )
+        return None
+    interface = kind(text)
+    problem = _unusable(interface)
+    if problem:
+        problems.append(f"{key}={text} {problem}")
+        return None
+    return interface
+
+
+def _unusable(interface: Interface) -> str:
+    """Why no machine can have this address."""
+    address, network = interface.ip, interface.network
+    kinds = ("is_unspecified", "is_loopback", "is_multicast", "is_link_local", "is_reserved")
+    for kind in kinds:
+        # Half of IPv6 is "reserved" by the letter; what is not global unicast nor local says nothing here.
+        if getattr(address, kind) and not (kind == "is_reserved" and address.version == 6):
+            return f"is {kind[3:].replace('_', '-')} and cannot be a machine's address"
+    if address.version == 6 and address.ipv4_mapped:
+        return "is an IPv4 address written as IPv6; give it as ip="
+    if network.prefixlen == 0:
+        return "has the whole Internet as its subnet; give the prefix length of yours"
+    if network.prefixlen >= network.max_prefixlen - 1:
+        return ""
+    if address == network.network_address:
+        first = network.network_address + 1
+        return f"is the address of the network itself; the first of a machine is {first}/{network.prefixlen}"
+    if address.version == 4 and address == network.broadcast_address:
+        last = network.broadcast_address - 1
+        return f"is the broadcast address of {network}; the last of a machine is {last}/{network.prefixlen}"
+    return ""
+
+
+def _gateway(
+    parts: Mapping[str, str], key: str, interface: Interface | None, problems: list[str]
+) -> Address | None:
+    text = parts.get(key)
+    if text is None:
+        return None
+    own, version = ("ip6", 6) if key == "gw6" else ("ip", 4)
+    if parts.get(own) is None:
+        problems.append(f"{key} without {own}; give the machine an address too, or remove {key}")
+        return None
+    if key == "gw6" and parts[own] in ("dhcp", "auto"):
+        problems.append(f"gw6 with ip6={parts[own]}: the router announces its own; remove gw6")
+        return None
+    try:
+        if "%" in text:
+            raise ValueError
+        gateway = ipaddress.ip_address(text)
+    except ValueError:
+        hint = "; a gateway has no prefix length" if "/" in text else _leading_zeros(text)
+        problems.append(f"{key}={_cut(text)} is no IPv{version} address{hint}")
+        return None
+    if gateway.version != version:
+        problems.append(f"{key}={text} is an IPv{gateway.version} address")
+        return None
+    if interface is None:
+        return gateway
+    network = interface.network
+    if gateway == interface.ip:
+        problems.append(f"{key}={text} is the machine's own address; give the router's")
+    elif version == 6 and gateway.is_link_local:
+        return gateway  # reachable on every link
+    elif gateway not in network:
+        problems.append(
+            f"{key}={text} is outside the machine's subnet {network}; {_outside(interface, gateway)}"
+        )
+    elif (
+        network.prefixlen < network.max_prefixlen - 1 and gateway == network.network_address and version == 4
+    ):
+        problems.append(f"{key}={text} is the address of the network itself; give the router's")
+    elif (
+        network.prefixlen < network.max_prefixlen - 1
+        and gateway == network.broadcast_address
+        and version == 4
+    ):
+        problems.append(f"{key}={text} is the broadcast address of {network}; give the router's")
+    else:
+        return gateway
+    return None
+
+
+def _outside(interface: Interface, gateway: Address) -> str:
+    low = 16 if interface.version == 4 else 48
+    for prefix in range(interface.network.prefixlen - 1, low - 1, -1):
+        if gateway in ipaddress.ip_network(f"{interface.ip}/{prefix}", strict=False):
+            return f"did you mean {interface.ip}/{prefix}, or another gateway?"
+    return "one of the two is mistyped"
+
+
+def _leading_zeros(text: str) -> str:
+    parts = text.split(".")
+    if len(parts) == 4 and all(part.isascii() and part.isdigit() for part in parts):
+        plain = ".".join(str(int(part[:9])) for part in parts)
+        if plain != text:
+            return f"; did you mean {plain}? (leading zeros are octal to some)"
+    return ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}…"

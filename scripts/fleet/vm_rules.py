@@ -1,0 +1,170 @@
+"""The rules for one VM file that a schema cannot say. Each takes what is there and trusts no type."""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+from . import addresses, hardware_rules, names, vm_schema
+from .findings import Finding
+from .vms import VM
+
+KEY_TYPES = (
+    "ssh-ed25519",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+)
+
+# What generate_tfvars.py adds to a description to know a machine again.
+MARK = re.compile(r"^\s*proxmox-gitops:", re.MULTILINE)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def check(vm: VM) -> list[Finding]:
+    """All that is wrong in one file: by its schema and by the rules below."""
+    own = [finding for rule in RULES for finding in rule(vm)]
+    # A rule names what is wrong better than a pattern does.
+    places = {(finding.line, finding.col) for finding in own}
+    return own + [finding for finding in vm_schema.findings(vm) if (finding.line, finding.col) not in places]
+
+
+def name_is_the_files(vm: VM) -> Iterator[Finding]:
+    name, stem = vm.data.get("name"), PurePath(vm.path).stem
+    if not isinstance(name, str):
+        return
+    if name != stem:
+        yield vm.finding(
+            "name",
+            f"name is {vm_schema.cut(name)}, but the file is called {stem}.yaml, and a renamed file must not"
+            f" destroy a machine; call the file {vm_schema.cut(name)}.yaml or set name: {stem}",
+        )
+    if name in names.RESERVED:
+        yield vm.finding("name", f"the name {name} means something else to Ansible; choose another")
+    elif name in (*names.GROUPS, "k3s"):
+        message = (
+            f"the machine {name} is called like the inventory's group; a name such as {name}-1 is clearer"
+        )
+        yield vm.finding("name", message, "warning")
+
+
+def strings_are_plain(vm: VM) -> Iterator[Finding]:
+    for field, value in _strings(vm.data, ""):
+        bad = _CONTROL.search(value.replace("\n", "") if field == "description" else value)
+        if bad:
+            message = f"{field} holds the control character U+{ord(bad[0]):04X}; remove it"
+            if bad[0] == "\n":
+                message = f"{field} holds a line break; write it in one line"
+            yield vm.finding(field, message)
+
+
+def _strings(value: Any, field: str) -> Iterator[tuple[str, str]]:
+    if type(value) is str:
+        yield field, value
+    elif type(value) is dict:
+        for key, child in value.items():
+            yield from _strings(child, f"{field}.{key}" if field else key)
+    elif type(value) is list:
+        for index, child in enumerate(value):
+            yield from _strings(child, f"{field}.{index}")
+
+
+def addresses_are_usable(vm: VM) -> Iterator[Finding]:
+    text = vm.data.get("ipconfig0")
+    if not isinstance(text, str):
+        return
+    config, problems = addresses.parse(text)
+    for problem in problems:
+        yield vm.finding("ipconfig0", problem)
+    if config.ip6 and vm.data.get("skip_ipv6") is True:
+        message = f"skip_ipv6 contradicts ip6={config.ip6} in ipconfig0; remove one of them"
+        yield vm.finding("skip_ipv6", message)
+
+
+def tags_are_once(vm: VM) -> Iterator[Finding]:
+    tags = vm.data.get("tags")
+    found = re.split(r"[;, ]+", tags) if isinstance(tags, str) else tags
+    seen: set[str] = set()
+    for tag in found if isinstance(found, list) else []:
+        if isinstance(tag, str) and tag:
+            if tag.lower() in seen:
+                yield vm.finding(
+                    "tags", f"tag {vm_schema.cut(tag)} stands twice; Proxmox ignores upper and lower case"
+                )
+            seen.add(tag.lower())
+
+
+def nameservers_are_addresses(vm: VM) -> Iterator[Finding]:
+    value = vm.data.get("nameserver")
+    servers = re.split(r"[ ,;]+", value.strip()) if isinstance(value, str) else value
+    for server in servers if isinstance(servers, list) else []:
+        if isinstance(server, str):
+            try:
+                ipaddress.ip_address(server if "%" not in server else "")
+            except ValueError:
+                message = (
+                    f"nameserver {vm_schema.cut(server) or '(empty)'} is no address; give its IP address"
+                )
+                yield vm.finding("nameserver", message)
+
+
+def keys_are_public(vm: VM) -> Iterator[Finding]:
+    keys = vm.data.get("sshkeys")
+    for index, key in enumerate(keys if isinstance(keys, list) else []):
+        if not isinstance(key, str):
+            continue
+        where = f"sshkeys.{index}"
+        if "PRIVATE KEY" in key:
+            yield vm.finding(
+                where, "this is a private key: it is known to whoever reads Git; make a new pair at once"
+            )
+            continue
+        kind, _, rest = key.strip().partition(" ")
+        if kind not in KEY_TYPES:
+            message = f"entry {index + 1} of sshkeys is no public key; copy the line of a .pub file"
+            yield vm.finding(where, message)
+        elif not _is_key(kind, rest.split(" ")[0]):
+            yield vm.finding(
+                where, f"entry {index + 1} of sshkeys is cut off or mistyped; copy the line again"
+            )
+
+
+def _is_key(kind: str, text: str) -> bool:
+    """Whether the text decodes to length-prefixed fields, the first of which names the key's type."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    fields = []
+    while raw:
+        length = int.from_bytes(raw[:4], "big")
+        if len(raw) < 4 + length:
+            return False
+        fields.append(raw[4 : 4 + length])
+        raw = raw[4 + length :]
+    return len(fields) >= 2 and fields[0] == kind.encode()
+
+
+def description_marks_nothing(vm: VM) -> Iterator[Finding]:
+    text = vm.data.get("description")
+    if isinstance(text, str) and MARK.search(text):
+        message = "a line of description starts with proxmox-gitops:, by which machines are known; change it"
+        yield vm.finding("description", message)
+
+
+RULES = (
+    name_is_the_files,
+    strings_are_plain,
+    addresses_are_usable,
+    tags_are_once,
+    nameservers_are_addresses,
+    keys_are_public,
+    description_marks_nothing,
+    *hardware_rules.RULES,
+)

@@ -1,0 +1,179 @@
+"""VM files against schemas/vm.schema.json, and what to say of a field that breaks it."""
+
+import difflib
+import functools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from . import paths, quick_schema
+from .findings import Finding
+from .vms import VM
+
+_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a group of fields, each indented on a line of its own",
+}
+
+# Why a field that people know from elsewhere is not offered.
+REFUSED = {
+    "cipassword": "a password here would be a secret in Git; log in with sshkeys",
+    "cicustom": "cloud-init takes its data from the fields of this file; leave the rest to Ansible",
+    "ipconfig1": "one network card is offered; set up others with Ansible",
+    "balloon": "every machine has the memory that it is given; there is no ballooning",
+    "bios": "the template decides it",
+    "machine": "the template decides it",
+    "vga": "the template decides it",
+    "numa": "the template decides it",
+    "hotplug": "the template decides it",
+    "os_type": "every machine is set up by cloud-init",
+    "qemu_os": "every machine is of the type l26, Linux",
+    "hastate": "high availability is set up in Proxmox",
+    "startup": "the order of starting is set up in Proxmox",
+    "ssd": "every disk is shown as an SSD",
+    "discard": "every disk passes discard on",
+    "iothread": "every disk has an I/O thread",
+}
+_MEANT = {"macaddr": ("mac", "mac_address"), "tag": ("vlan", "vlan_id"), "description": ("desc", "notes")}
+_MEANT |= {
+    "target_node": ("node", "node_name"),
+    "clone": ("template",),
+    "ciuser": ("user",),
+    "vmid": ("vm_id",),
+}
+_MEANT |= {"cpu_type": ("cpu",), "sshkeys": ("ssh_keys", "ssh_public_keys"), "protection": ("protected",)}
+_MEANT |= {"memory": ("ram", "mem"), "ipconfig0": ("ip", "ipconfig"), "mount": ("mountpoint", "path")}
+_OTHER_NAMES = {other: field for field, others in _MEANT.items() for other in others}
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    return json.loads(paths.SCHEMA.read_bytes())
+
+
+@functools.cache
+def compiled() -> quick_schema.Check:
+    return quick_schema.compile_schema(schema(), schema())
+
+
+def findings(vm: VM) -> list[Finding]:
+    """What the schema finds wrong in one file, each named once and with the way out."""
+    if compiled()(vm.data):
+        return []
+    return list(
+        dict.fromkeys(found for error in _validator().iter_errors(vm.data) for found in _tell(vm, error))
+    )
+
+
+@functools.cache
+def _validator() -> Any:
+    import jsonschema
+
+    # 4.0 is an integer to JSON Schema, and no number of cores to Terraform.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: type(value) is int
+    )
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema())
+
+
+def _tell(vm: VM, error: Any) -> Iterator[Finding]:
+    where = ".".join(str(step) for step in error.absolute_path)
+    rule, wanted, value = error.validator, error.validator_value, error.instance
+    hint = error.schema.get("errorMessage", "")
+    if rule == "required":
+        for name in wanted:
+            if name not in value:
+                example = (error.schema["properties"].get(name, {}).get("examples") or [""])[0]
+                yield vm.finding(
+                    where, f"{name} is missing{f' (such as {name}: {example})' if example != '' else ''}"
+                )
+        return
+    if rule == "additionalProperties":
+        known = error.schema.get("properties", {})
+        patterns = error.schema.get("patternProperties", {})
+        for name in value:
+            if name not in known and not any(re.search(pattern, name) for pattern in patterns):
+                place = f"{where}.{name}" if where else name
+                yield vm.finding(place, unknown(name, where, list(known)))
+        return
+    shown = f"{where} {_value(where, value)}"
+    if rule == "type":
+        text = _wrong_type(where, value, [wanted] if isinstance(wanted, str) else wanted)
+    elif rule in ("minimum", "exclusiveMinimum", "maximum"):
+        relation = {"minimum": "less than", "exclusiveMinimum": "not more than", "maximum": "more than"}[rule]
+        text = f"{shown} is {relation} {wanted}" + (f"; {hint}" if hint else "")
+    elif rule == "enum":
+        text = f"{shown} {hint or 'is none of ' + ', '.join(map(_value_of, wanted))}{_close(value, wanted)}"
+    elif rule == "anyOf":
+        text = f"{shown} {hint}{_close(value, [item for part in wanted for item in part.get('enum', [])])}"
+    elif rule == "maxLength":
+        text = f"{where} has {len(value)} characters, and {wanted} are the most"
+    else:
+        text = (
+            f"{shown}: {hint}" if hint and rule == "not" else f"{shown} {hint or f'breaks the rule {rule}'}"
+        )
+    yield vm.finding(where, text)
+
+
+def unknown(name: str, where: str, known: list[str]) -> str:
+    """What to say of a field that does not exist."""
+    inside = f" in {where}" if where else ""
+    if re.fullmatch(r"(ide|sata|virtio)\d+", name) and where == "disks":
+        return f"disk {name} cannot be on this bus; disks are scsi0, scsi1 and so on"
+    if where == "disks":
+        return f"disk {cut(name)} has no such slot; disks are scsi0 to scsi30"
+    if re.fullmatch(r"ipconfig[1-9]\d*", name):
+        name, reason = name, REFUSED["ipconfig1"]
+    else:
+        reason = REFUSED.get(name, "")
+    if reason:
+        return f"field {name}{inside} is refused: {reason}"
+    guess = _OTHER_NAMES.get(name.lower())
+    close = [guess] if guess in known else difflib.get_close_matches(name[:40].lower(), known, 1)
+    if close:
+        return f"unknown field {cut(name)}{inside}; did you mean {close[0]}?"
+    return f"unknown field {cut(name)}{inside}; known are {', '.join(known)}"
+
+
+def _wrong_type(where: str, value: Any, wanted: list[str]) -> str:
+    meant = " or ".join(_WORDS[name] for name in wanted)
+    if value is None:
+        return f"{where} has no value; give it one or remove the line"
+    kind = next(name for name, test in quick_schema.TYPES.items() if test(value))
+    has = _WORDS[kind] if kind in ("array", "object") else _value(where, value)
+    text = f"{where} must be {meant}, not {has}"
+    if kind == "string" and "boolean" in wanted and value.lower() in ("true", "false"):
+        return f"{text}; remove the quotes"
+    if kind == "string" and "integer" in wanted and value.isdecimal():
+        return f"{text}; remove the quotes"
+    if kind in ("integer", "number", "boolean") and "string" in wanted:
+        return f'{text}; if it is meant, quote it: "{_value_of(value)}"'
+    if kind == "string" and wanted == ["array"]:
+        return f"{text}; write one entry per line, each after `- `"
+    return text
+
+
+def _close(value: Any, known: list[Any]) -> str:
+    names = [item for item in known if isinstance(item, str)]
+    folded = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(value[:40].lower(), list(folded), 1) if isinstance(value, str) else []
+    return f"; did you mean {folded[close[0]]}?" if close else ""
+
+
+def _value(where: str, value: Any) -> str:
+    """A value as a message may show it: short, and no key that was pasted into the wrong place."""
+    return "(…)" if where.startswith("sshkeys") else _value_of(value)
+
+
+def _value_of(value: Any) -> str:
+    return cut(json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value)
+
+
+def cut(text: str) -> str:
+    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:61])
+    return text if len(text) <= 60 else f"{text[:57]}…"

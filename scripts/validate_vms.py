@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Check VM files, each by itself and all against each other, and tell everything that is wrong in one run.
+
+Reads proxmox/vms/*.yaml, schemas/vm.schema.json and the names of the playbooks; writes nothing. Given files
+(as pre-commit does) are reported on alone, but checked against the other files of their folder.
+Exit codes: 0 all is well (warnings may be told), 1 findings, 2 wrong usage.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fleet import fleet_rules, paths, vm_rules, vms
+from fleet.findings import FORMATS, Fault, Finding, guarded, report
+
+
+def check_folder(
+    vms_dir: Path, playbooks_dir: Path | None = None, only: set[str] | None = None
+) -> tuple[dict[str, vms.VM], list[Finding]]:
+    """Read and check a folder of VM files: ({name: VM}, findings in the order of files and lines).
+
+    `only`: names of the files to report on. Raises Fault (exit 2) for a folder that cannot be listed.
+    """
+    found, findings = vms.load_dir(vms_dir)
+    reported = None if only is None else {paths.shown(vms_dir / name) for name in only}
+    asked = [vm for vm in found.values() if reported is None or vm.path in reported]
+    # What could not be read safely is not judged a second time for what was read instead.
+    places = {(finding.path, finding.line, finding.col) for finding in findings if finding.line}
+    found_more = [finding for vm in asked for finding in vm_rules.check(vm)]
+    playbooks = fleet_rules.playbook_names(playbooks_dir or vms_dir.parent / "playbooks")
+    found_more += fleet_rules.check(found.values(), playbooks, reported)
+    findings += [finding for finding in found_more if (finding.path, finding.line, finding.col) not in places]
+    if reported is not None:
+        findings = [finding for finding in findings if finding.path in reported]
+    return found, sorted(
+        dict.fromkeys(findings), key=lambda finding: (finding.path, finding.line, finding.col)
+    )
+
+
+def _folders(files: list[Path], vms_dir: Path | None) -> dict[Path, set[str] | None]:
+    """Folder to the names in it that were asked about; None: all."""
+    if not files:
+        return {vms_dir or paths.VMS_DIR: None}
+    folders: dict[Path, set[str] | None] = {}
+    for file in files:
+        if not file.exists() and not file.is_symlink():
+            raise Fault(f"{file}: there is no such file", code=2)
+        if vms_dir and file.resolve().parent != vms_dir.resolve():
+            raise Fault(f"{file} is not in {vms_dir}; give files of that folder only", code=2)
+        folders.setdefault(vms_dir or file.parent, set()).add(file.name)
+    return folders
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("files", type=Path, nargs="*", metavar="FILE", help="VM files to report on (default: all)")
+    option("--vms-dir", type=Path, help="folder of VM files (default: that of the files, else proxmox/vms)")
+    option("--playbooks-dir", type=Path, help="folder of playbooks (default: playbooks beside vms)")
+    option("--format", choices=FORMATS, help="of findings (default: github on a runner, else text)")
+    args = parser.parse_args(argv)
+    findings, count = [], 0
+    for folder, only in _folders(args.files, args.vms_dir).items():
+        found, wrong = check_folder(folder, args.playbooks_dir, only)
+        findings += wrong
+        count += len(found) if only is None else len(only)
+    # As JSON the findings are the answer.
+    status = report(findings, args.format, sys.stdout if args.format == "json" else None)
+    if status == 0 and args.format != "json":
+        print(f"{count} VM file{'s' if count != 1 else ''}: valid")
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
