@@ -121,3 +121,15 @@ def kill(number: int) -> None:
 def pull_request(head: str, title: str = "") -> dict:
     """Open a pull request of a pushed branch; `fork:` in front makes it a stranger's."""
     return call("POST", f"{API}/pulls", {"head": head, "base": "main", "title": title or head})
+
+
+def processes_of(folder: Path) -> list[tuple[int, str]]:
+    """The processes of all runs of the forge in this lab folder, with their command lines."""
+    wanted = f"LAB_FORGE_RUN={folder}/forge#".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(part.startswith(wanted) for part in (process / "environ").read_bytes().split(b"\0")):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                found.append((int(process.name), command.strip()))
+    return found

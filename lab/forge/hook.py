@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 FORGE = Path(__file__).resolve().parent  # the hook is copied into LAB_DIR/forge
-sys.path.insert(0, os.environ.get("LAB_FORGE_CODE") or (FORGE / "code").read_text())
+sys.path.insert(0, (FORGE / "code").read_text())
 
 
 def update(ref: str) -> int:
@@ -40,6 +40,6 @@ def post_receive(lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if Path(sys.argv[0]).name == "update":
-        raise SystemExit(update(sys.argv[1]))
+    if sys.argv[1] == "update":
+        raise SystemExit(update(sys.argv[2]))
     post_receive(sys.stdin.read().splitlines())

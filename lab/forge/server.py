@@ -31,6 +31,7 @@ class Forge:
         self.folder = folder
         self.environment = environment
         self.url = ""
+        self.ready = False
         folder.mkdir(parents=True, exist_ok=True)
         self.store = store.Store(folder / "forge.db")
         self.groups = Groups()
@@ -342,7 +343,7 @@ class Forge:
         return self.tokens.get(value)
 
     async def _health(self, _request) -> web.Response:
-        return web.json_response({"ok": True})
+        return web.json_response({"ok": self.ready})
 
     async def _repository(self, _request) -> web.Response:
         return web.json_response(self._about()["repository"])
@@ -462,7 +463,10 @@ async def serve(folder: Path, port: int, environment: dict[str, str]) -> None:
     """Serve until SIGTERM. Writes the address to `url` in the folder once it answers."""
     forge = Forge(folder, environment)
     await forge.prepare()
-    runners = [web.AppRunner(forge.application(trusted), access_log=None) for trusted in (True, False)]
+    runners = [
+        web.AppRunner(forge.application(trusted), access_log=None, shutdown_timeout=1)
+        for trusted in (True, False)
+    ]
     for one in runners:
         await one.setup()
     (folder / "socket").unlink(missing_ok=True)
@@ -474,6 +478,7 @@ async def serve(folder: Path, port: int, environment: dict[str, str]) -> None:
     forge.url = f"http://127.0.0.1:{runners[1].addresses[0][1]}"
     (folder / "url").write_text(forge.url)
     await forge.resume()
+    forge.ready = True
     print(f"serving {forge.url}", flush=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
