@@ -1,4 +1,4 @@
-"""A real OpenSSH server on a loopback port for the tests, with its own host keys and a `cloud-init` of theirs."""
+"""A real OpenSSH server on a loopback port for the tests, with host keys and a `cloud-init` of its own."""
 
 import contextlib
 import getpass
@@ -43,8 +43,8 @@ class Server:
         return (self.folder / "host.pub").read_text().split()[1]
 
     def variables(self) -> str:
-        user, key = getpass.getuser(), self.key_file
-        return f"ansible_host=127.0.0.1 ansible_port={self.port} ansible_user={user} ansible_private_key_file={key}"
+        login = f"ansible_user={getpass.getuser()} ansible_private_key_file={self.key_file}"
+        return f"ansible_host=127.0.0.1 ansible_port={self.port} {login}"
 
     def start(self) -> "Server":
         options = {
@@ -64,10 +64,10 @@ class Server:
         config.write_text("".join(f"{key} {value}\n" for key, value in options.items()))
         binary, environment = sshd()
         command = [binary, "-D", "-e", "-f", str(config)]
-        if os.getuid() == 0:  # as root it wants a user and a folder of its own: in a mount namespace it has them
+        if os.getuid() == 0:  # as root it wants a user and a folder: it has them in a mount namespace
             passwd = self.folder / "passwd"
             passwd.write_text(Path("/etc/passwd").read_text() + "sshd:x:65533:65534::/run/sshd:/bin/false\n")
-            inside = 'mount --bind "$0" /etc/passwd && mount -t tmpfs -o mode=755 run /run && mkdir -m 755 /run/sshd'
+            inside = 'mount --bind "$0" /etc/passwd && mount -t tmpfs run /run && mkdir -m 755 /run/sshd'
             command = ["unshare", "-m", "sh", "-c", f'{inside} && exec "$@"', str(passwd), *command]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

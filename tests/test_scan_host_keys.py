@@ -10,10 +10,10 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from fleet import known_hosts, ssh
 from sshd import Server, servers
 
 import scan_host_keys
+from fleet import known_hosts, ssh
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,15 @@ def scan(tmp_path: Path, lines: list[str], *options: str) -> int:
     inventory.write_text("\n".join(lines) + "\n")
     names = ",".join(line.split()[0] for line in lines)
     return scan_host_keys.main(
-        ["--inventory", str(inventory), "--known-hosts", str(tmp_path / "known_hosts"), "--hosts", names, *options]
+        [
+            "--inventory",
+            str(inventory),
+            "--known-hosts",
+            str(tmp_path / "known_hosts"),
+            "--hosts",
+            names,
+            *options,
+        ]
     )
 
 
@@ -40,7 +48,10 @@ def test_writes_the_key_and_the_next_scan_changes_nothing(machine, tmp_path, cap
     line = f"k8s-dev {machine.variables()}  # terraform mac=AA instance=abc123"
     assert scan(tmp_path, [line]) == 0
     file = tmp_path / "known_hosts"
-    assert file.read_text() == f"[127.0.0.1]:{machine.port} ssh-ed25519 {machine.host_key} k8s-dev instance=abc123\n"
+    assert (
+        file.read_text()
+        == f"[127.0.0.1]:{machine.port} ssh-ed25519 {machine.host_key} k8s-dev instance=abc123\n"
+    )
     assert file.stat().st_mode & 0o777 == 0o600
     before = file.stat().st_mtime_ns
     assert scan(tmp_path, [line]) == 0
@@ -116,7 +127,14 @@ def test_refused_login_says_why(machine, tmp_path, capsys):
 
 def test_unknown_machine(machine, tmp_path, capsys):
     (tmp_path / "k8s.ini").write_text("k8s-a\n")
-    args = ["--inventory", str(tmp_path / "k8s.ini"), "--known-hosts", str(tmp_path / "k"), "--hosts", "k8s-b"]
+    args = [
+        "--inventory",
+        str(tmp_path / "k8s.ini"),
+        "--known-hosts",
+        str(tmp_path / "k"),
+        "--hosts",
+        "k8s-b",
+    ]
     assert scan_host_keys.main(args) == 1
     assert "k8s-b is not in the inventory" in capsys.readouterr().err
     assert not (tmp_path / "k").exists()
@@ -200,7 +218,11 @@ NEW = "10.0.0.1 ssh-ed25519 AAAAnew k8s-a instance=i2\n"
         ("10.0.0.1 ssh-rsa AAAAold k8s-a instance=i2\n", "i2", known_hosts.Changed),
         ("10.0.0.1 ssh-ed25519 AAAAold k8s-a instance=i1", "i2", NEW),
         ("10.0.0.1 ssh-ed25519 AAAAold k8s-b instance=i9\n", "i2", NEW),  # the address had another machine
-        ("10.0.0.10 ssh-ed25519 AAAAold x instance=i9\n", "i2", "10.0.0.10 ssh-ed25519 AAAAold x instance=i9\n" + NEW),
+        (
+            "10.0.0.10 ssh-ed25519 AAAAold x instance=i9\n",
+            "i2",
+            "10.0.0.10 ssh-ed25519 AAAAold x instance=i9\n" + NEW,
+        ),
         # Terraform changed the instance, the machine did not restart yet: nothing is written.
         ("10.0.0.1 ssh-ed25519 AAAAnew k8s-a instance=i1\n", "i2", None),
         # The machine's earlier address.
@@ -220,7 +242,9 @@ def test_known_hosts(text, instance, after):
         with pytest.raises(known_hosts.Changed, match=r"10\.0\.0\.1"):
             known_hosts.renewed(text, "k8s-a", "10.0.0.1", KEYS, instance)
         return
-    assert known_hosts.renewed(text, "k8s-a", "10.0.0.1", KEYS, instance) == (text if after is None else after)
+    assert known_hosts.renewed(text, "k8s-a", "10.0.0.1", KEYS, instance) == (
+        text if after is None else after
+    )
 
 
 def test_a_part_of_the_keys_must_not_differ():
@@ -233,6 +257,9 @@ def test_a_part_of_the_keys_must_not_differ():
 
 def test_fingerprint_is_openssh_s(machine):
     done = subprocess.run(
-        ["ssh-keygen", "-l", "-f", str(machine.folder / "host.pub")], capture_output=True, text=True, check=True
+        ["ssh-keygen", "-l", "-f", str(machine.folder / "host.pub")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert known_hosts.fingerprint(machine.host_key) == done.stdout.split()[1]

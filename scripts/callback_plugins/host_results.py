@@ -11,8 +11,8 @@ name: host_results
 type: aggregate
 short_description: Writes the result of each host to a file
 description:
-  - At the end of a playbook, writes C({"hosts": {name: counters}, "aborted": bool}) to the file that the
-    environment variable E(FLEET_RESULTS) names. Without it nothing is written.
+  - At the end of a playbook, writes each host's counters, and whether the run ended early, as JSON to the
+    file that the environment variable FLEET_RESULTS names. Without it nothing is written.
 """
 
 
@@ -27,6 +27,18 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_no_hosts_remaining(self):
         self.aborted = True
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        if not ignore_errors:
+            self._ends_for_all(result)
+
+    def v2_runner_on_unreachable(self, result):
+        self._ends_for_all(result)
+
+    def _ends_for_all(self, result):
+        # Ansible then stops on every host, and tells no callback which of them had not come to the end.
+        task = getattr(result, "task", None) or result._task  # the name of ansible-core up to 2.18
+        self.aborted |= bool(task.any_errors_fatal or task.run_once)
 
     def v2_playbook_on_stats(self, stats):
         if file := os.environ.get("FLEET_RESULTS"):

@@ -1,0 +1,340 @@
+"""run_plays.py with the real ansible-playbook, on loopback."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sshd import servers
+
+import run_plays
+from fleet import playbooks, queue
+from fleet.inventory import parse
+
+SCRIPT = Path(run_plays.__file__)
+PLAYBOOK = """
+- hosts: "{{ target_hosts }}"
+  gather_facts: false
+  tasks:
+    - ansible.builtin.copy:
+        content: "{{ inventory_hostname }}"
+        dest: "{{ out }}/{{ inventory_hostname }}.NAME"
+        mode: "0644"
+    - ansible.builtin.fail:
+      run_once: "{{ once | default(false) }}"
+      when: inventory_hostname in (broken | default('')).split(';')
+    - ansible.builtin.command: sleep {{ pause }}
+      when: pause is defined
+      changed_when: false
+"""
+LOCAL = "ansible_connection=local ansible_python_interpreter=" + sys.executable
+
+
+class Fleet:
+    """A folder with inventory, queue and playbooks."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.inventory, self.queue = folder / "k8s.ini", folder / "new_hosts.txt"
+        self.playbooks = folder / "playbooks"
+        self.playbooks.mkdir()
+        for name in ("k8s", "haproxy", "base"):
+            (self.playbooks / f"{name}.yml").write_text(PLAYBOOK.replace("NAME", name))
+        (folder / "ansible.cfg").write_text("[defaults]\nretry_files_enabled = False\n")
+
+    def write(self, inventory: list[str], waiting: list[str], **variables: str) -> None:
+        extra = [f"{key}={value}" for key, value in {"out": self.folder, **variables}.items()]
+        self.inventory.write_text("\n".join([*inventory, "[all:vars]", *extra]) + "\n")
+        self.queue.write_text("\n".join(waiting) + "\n")
+
+    def arguments(self, *options: str) -> list[str]:
+        places = {"inventory": self.inventory, "queue": self.queue, "playbooks-dir": self.playbooks}
+        places["known-hosts"] = self.folder / "known_hosts"
+        return [*(f"--{key}={value}" for key, value in places.items()), "--no-publish", *options]
+
+    def run(self, *options: str) -> int:
+        return run_plays.main(self.arguments(*options))
+
+    def played(self) -> set[str]:
+        return {file.name for file in self.folder.iterdir() if file.suffix in (".k8s", ".haproxy", ".base")}
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    return Fleet(tmp_path)
+
+
+def test_nothing_queued(fleet, capfd):
+    fleet.write([f"k8s-a {LOCAL}"], ["# nobody"])
+    assert fleet.run() == 0
+    assert capfd.readouterr().out == "the queue is empty\n"
+
+
+def test_drains_what_succeeded_and_keeps_the_rest(fleet, capfd, tmp_path, monkeypatch):
+    hosts = [
+        f"{name} ansible_host=10.0.0.{i} {LOCAL}"
+        for i, name in enumerate(["k8s-a", "k8s-b", "k8s-c", "k8s-d"])
+    ]
+    waiting = ["# ours", "10.0.0.0,k8s-a,k8s", "10.0.0.1,k8s-b,k8s", "10.0.0.9,k8s-c,base", "10.0.0.3,k8s-d"]
+    waiting += ["10.0.0.8,k8s-x,k8s", "10.0.0.0,k8s-a,none", "nonsense", "10.0.0.0,k8s-a,base"]
+    fleet.write(hosts, waiting, broken="k8s-b")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert fleet.run() == 1
+    assert fleet.played() == {"k8s-a.k8s", "k8s-b.k8s", "k8s-c.base", "k8s-a.base"}
+    left = [
+        "# ours",
+        "10.0.0.1,k8s-b,k8s",
+        "10.0.0.3,k8s-d",
+        "10.0.0.8,k8s-x,k8s",
+        "10.0.0.0,k8s-a,none",
+        "nonsense",
+    ]
+    assert fleet.queue.read_text().splitlines() == left
+    streams = capfd.readouterr()
+    for said in (
+        "k8s-b, k8s.yml: failed",
+        "k8s-d waits",
+        "k8s-x is queued, but not in the inventory",
+        "there is no playbook 'none'; there are: base, haproxy, k8s",
+        "got 'nonsense'",
+    ):
+        assert said in streams.err
+    assert re.search(r"^k8s-a +k8s +ok +1 ", streams.out, re.M)
+    assert "| k8s-b | k8s | failed |" in (tmp_path / "summary.md").read_text()
+
+
+def test_an_address_that_differs_is_said_and_the_inventory_counts(fleet, capfd):
+    fleet.write([f"k8s-a ansible_host=10.0.0.1 {LOCAL}"], ["10.0.0.2,k8s-a,k8s"])
+    inventory = parse(fleet.inventory.read_text())
+    entries, _ = queue.parse(fleet.queue.read_text())
+    good, found = run_plays.playable(entries, inventory, fleet.playbooks, "q")
+    assert [entry.host for entry in good] == ["k8s-a"]
+    assert "10.0.0.1 in the inventory, which counts" in found[0].text()
+    assert fleet.run() == 0
+    assert fleet.queue.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("playbook", "hosts", "said"),
+    [
+        ("../x", "k8s-a", "no playbook '../x'"),
+        ("none", "k8s-a", "there are: base, haproxy, k8s"),
+        ("k8s", "k8s-b", "k8s-b is not in the inventory"),
+        ("k8s", "all", "'all' is no machine's name"),
+        ("k8s", "localhost", "'localhost' is no machine's name"),
+        ("k8s", "*", "'*' is no machine's name"),
+        ("k8s", "k8s-a,!k8s-a", "'!k8s-a' is no machine's name"),
+        ("k8s", "@/etc/passwd", "no machine's name"),
+        ("k8s", "k3s", "k3s is not in the inventory"),
+        ("k8s", "top", "top is also a group of groups"),
+        ("k8s", ",", ""),
+    ],
+)
+def test_by_hand_refuses(fleet, capfd, playbook, hosts, said):
+    fleet.write([f"k8s-a {LOCAL}", f"top {LOCAL}", "[k3s]", "k8s-a", "[top:children]", "k3s"], [])
+    assert fleet.run("--playbook", playbook, "--hosts", hosts) == 2
+    assert said in capfd.readouterr().err
+    assert not fleet.played()
+
+
+def test_by_hand_leaves_the_queue_alone(fleet):
+    fleet.write([f"k8s-a {LOCAL}", f"k8s-b {LOCAL}"], ["10.0.0.1,k8s-a,k8s"])
+    before = fleet.queue.read_text()
+    assert fleet.run("--playbook", "k8s", "--hosts", "k8s-a") == 0
+    assert fleet.played() == {"k8s-a.k8s"}
+    assert fleet.queue.read_text() == before
+    with pytest.raises(SystemExit) as ended:
+        fleet.run("--playbook", "k8s")
+    assert ended.value.code == 2
+
+
+def test_a_machine_named_like_its_group_is_played_alone(fleet):
+    fleet.write(
+        [f"haproxy {LOCAL}", f"haproxy-b {LOCAL}", "[haproxy]", "haproxy", "haproxy-b"], ["h,haproxy,haproxy"]
+    )
+    assert fleet.run() == 0
+    assert fleet.played() == {"haproxy.haproxy"}
+
+
+def test_a_machine_out_of_reach_stays_queued(fleet, tmp_path, capfd):
+    with servers(tmp_path / "machines", 2) as (first, gone):
+        lines = [f"k8s-a {first.variables()}", f"k8s-b {gone.variables()}"]
+        gone.stop()
+        fleet.write(
+            [f"{line} ansible_python_interpreter={sys.executable}" for line in lines],
+            ["127.0.0.1,k8s-b,k8s", "127.0.0.1,k8s-a,k8s"],
+        )
+        assert fleet.run("--timeout", "2") == 1
+    assert fleet.played() == {"k8s-a.k8s"}
+    assert fleet.queue.read_text() == "127.0.0.1,k8s-b,k8s\n"
+    assert "k8s-b, k8s.yml: SSH at [127.0.0.1]" in capfd.readouterr().err
+
+
+PLAYS = {
+    # Fails on one host for all: nobody may be taken for done.
+    "fatal": "any_errors_fatal: true",
+    "percentage": "max_fail_percentage: 10",
+    "one": "serial: 1",
+    "once": "vars: {once: true}",
+}
+
+
+@pytest.mark.parametrize("kind", PLAYS)
+def test_hosts_of_a_play_that_ended_early_are_not_done(fleet, kind):
+    text = (fleet.playbooks / "k8s.yml").read_text()
+    (fleet.playbooks / "k8s.yml").write_text(text.replace("gather_facts", f"{PLAYS[kind]}\n  gather_facts"))
+    waiting = ["10.0.0.1,k8s-a,k8s", "10.0.0.2,k8s-b,k8s"]
+    fleet.write([f"k8s-{name} {LOCAL}" for name in "ab"], waiting, broken="k8s-a")
+    assert fleet.run() == 1
+    assert fleet.queue.read_text().splitlines() == waiting
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- hosts: [",  # not YAML
+        "- hosts: nobody\n  tasks: []\n",  # runs on none of them
+        "- hosts: all\n  tasks:\n    - no.such.module:\n",
+    ],
+)
+def test_a_playbook_that_does_not_run_leaves_all_queued(fleet, text):
+    (fleet.playbooks / "k8s.yml").write_text(text)
+    fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.1,k8s-a,k8s"])
+    assert fleet.run() == 1
+    assert fleet.queue.read_text() == "10.0.0.1,k8s-a,k8s\n"
+
+
+def test_a_broken_inventory_stops_before_any_play(fleet, capfd):
+    fleet.write([f"k8s-a {LOCAL}", "k8s-a"], ["10.0.0.1,k8s-a,k8s"])
+    assert fleet.run() == 1
+    assert "k8s.ini:2: k8s-a stands twice, first on line 1" in capfd.readouterr().err
+    assert not fleet.played()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_ansible_and_what_it_started(fleet, signum):
+    marker = str(600 + os.getpid() % 1000 + signum / 100)
+    fleet.write(
+        [f"k8s-{name} {LOCAL}" for name in "ab"], ["10.0.0.1,k8s-a,k8s", "10.0.0.2,k8s-b,k8s"], pause=marker
+    )
+    run = subprocess.Popen(
+        [sys.executable, SCRIPT, *fleet.arguments()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_for(lambda: sleeping(marker))
+    run.send_signal(signum)
+    out, _ = run.communicate(timeout=30)
+    assert run.returncode == 128 + signum, out
+    wait_for(lambda: not sleeping(marker))
+    assert len(fleet.queue.read_text().splitlines()) == 2
+    assert "failed" in out
+
+
+def test_a_killed_run_leaves_no_play_behind(fleet):
+    marker = str(2600 + os.getpid() % 1000)
+    fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.1,k8s-a,k8s"], pause=marker)
+    run = subprocess.Popen(
+        [sys.executable, SCRIPT, *fleet.arguments()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: sleeping(marker))
+    run.kill()
+    run.wait()
+    wait_for(lambda: not sleeping(marker))
+
+
+def sleeping(marker: str) -> bool:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(file.read_bytes().split(b"\0"))
+        except OSError:
+            continue
+    return [b"sleep", marker.encode(), b""] in found
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_more_hosts_than_an_argument_holds(fleet, monkeypatch):
+    monkeypatch.setattr(playbooks, "_ARGUMENT", 10)
+    fleet.write(
+        [f"k8s-machine{number} {LOCAL}" for number in (1, 2, 3)], ["a,k8s-machine1,k8s", "b,k8s-machine2,k8s"]
+    )
+    assert fleet.run() == 0
+    assert fleet.played() == {"k8s-machine1.k8s", "k8s-machine2.k8s"}
+
+
+def test_the_callback_without_a_file_writes_nothing(fleet):
+    fleet.write([f"k8s-a {LOCAL}"], [])
+    environment = os.environ | {"ANSIBLE_CALLBACK_PLUGINS": str(playbooks.CALLBACKS)}
+    environment.pop("FLEET_RESULTS", None)
+    command = [
+        Path(sys.executable).parent / "ansible-playbook",
+        fleet.playbooks / "k8s.yml",
+        "-i",
+        fleet.inventory,
+    ]
+    done = subprocess.run(
+        [*command, "-e", "target_hosts=k8s-a"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def git(folder: Path, *args: str) -> str:
+    done = subprocess.run(["git", "-C", folder, *args], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_publishes_each_playbook_on_top_of_what_others_pushed(fleet, tmp_path, monkeypatch):
+    """The queue that is changed is the pushed one, by content, in a commit per playbook."""
+    origin, work, other = tmp_path / "origin.git", tmp_path / "work", tmp_path / "other"
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(origin))
+    git(tmp_path, "init", "-q", "-b", "main", str(work))
+    git(work, "remote", "add", "origin", str(origin))
+    fleet.write([f"k8s-{name} {LOCAL}" for name in "abc"], ["10.0.0.1,k8s-a,k8s", "10.0.0.2,k8s-b,base"])
+    (work / "proxmox").mkdir()
+    for name in ("k8s.ini", "new_hosts.txt"):
+        (fleet.folder / name).rename(work / "proxmox" / name)
+    fleet.inventory, fleet.queue = work / "proxmox/k8s.ini", work / "proxmox/new_hosts.txt"
+    me = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    git(work, "add", ".")
+    git(work, *me, "commit", "-qm", "start")
+    git(work, "push", "-q", "origin", "main")
+    git(tmp_path, "clone", "-q", str(origin), str(other))
+    text = (other / "proxmox/new_hosts.txt").read_text()
+    (other / "proxmox/new_hosts.txt").write_text("# hello\n" + text + "10.0.0.3,k8s-c,base\n")
+    git(other, *me, "commit", "-qam", "another queued")
+    git(other, "push", "-q", "origin", "main")
+    monkeypatch.setattr(run_plays, "ROOT", work)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    arguments = [argument for argument in fleet.arguments() if argument != "--no-publish"]
+    assert run_plays.main(arguments) == 0
+    assert fleet.played() == {"k8s-a.k8s", "k8s-b.base", "k8s-c.base"}
+    assert git(origin, "show", "main:proxmox/new_hosts.txt") == "# hello"
+    assert git(origin, "log", "--format=%s", "main").splitlines() == [
+        "Drain the Ansible queue: k8s-b (base), k8s-c (base)",
+        "Drain the Ansible queue: k8s-a (k8s)",
+        "another queued",
+        "start",
+    ]
+
+
+def test_what_cannot_be_pushed_stays_queued_and_is_said(fleet, tmp_path, monkeypatch, capfd):
+    fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.1,k8s-a,k8s"])
+    git(tmp_path, "init", "-q")
+    monkeypatch.setattr(run_plays, "ROOT", tmp_path)
+    arguments = [argument for argument in fleet.arguments() if argument != "--no-publish"]
+    assert run_plays.main(arguments) == 1
+    assert "k8s-a: played, but still queued" in capfd.readouterr().err
+    assert fleet.queue.read_text() == "10.0.0.1,k8s-a,k8s\n"
