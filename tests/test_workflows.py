@@ -1,0 +1,200 @@
+"""What act does not check, and GitHub refuses only when it is too late: read from the files themselves."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.forge import triggers
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
+WORKFLOWS = {path.name: triggers.load(path.read_text()) for path in FILES}
+JOBS = [(name, job, data) for name, flow in WORKFLOWS.items() for job, data in flow["jobs"].items()]
+STEPS = [(f"{name}:{job}", step) for name, job, data in JOBS for step in data.get("steps", ())]
+STEPS += [
+    (path.parent.name, step) for path in ACTIONS for step in yaml.safe_load(path.read_text())["runs"]["steps"]
+]
+CALLS = [(name, job, data) for name, job, data in JOBS if "uses" in data]
+RANK = {"none": 0, "read": 1, "write": 2}
+SECRET = re.compile(r"secrets\.(\w+)")
+
+
+def callee(data):
+    assert data["uses"].startswith("./.github/workflows/"), "only workflows of this repository are called"
+    return WORKFLOWS[Path(data["uses"]).name]
+
+
+def text_of(value):
+    return yaml.safe_dump(value)
+
+
+def test_the_workflows_that_the_project_has():
+    assert set(WORKFLOWS) == {"validate.yml", "release.yml", "terraform-apply.yml", "ansible.yml"}
+
+
+def test_triggers():
+    assert {name: sorted(triggers.events(flow)) for name, flow in WORKFLOWS.items()} == {
+        "validate.yml": ["pull_request"],
+        "release.yml": ["push"],
+        "terraform-apply.yml": ["push", "workflow_dispatch"],
+        "ansible.yml": ["push", "workflow_call", "workflow_dispatch"],
+    }
+    for name, flow in WORKFLOWS.items():
+        if "push" in triggers.events(flow):
+            assert triggers.events(flow)["push"] == {"branches": ["main"]}, name
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_grants_nothing_and_each_job_what_it_needs(name):
+    assert WORKFLOWS[name]["permissions"] == {}
+    for job, data in WORKFLOWS[name]["jobs"].items():
+        assert data.get("permissions"), f"{job} grants nothing: even a checkout needs contents: read"
+        assert set(data["permissions"].values()) <= set(RANK), job
+
+
+@pytest.mark.parametrize(("name", "job", "data"), CALLS)
+def test_a_caller_grants_what_the_called_jobs_ask_for(name, job, data):
+    for asked in callee(data)["jobs"].values():
+        for scope, level in asked["permissions"].items():
+            assert RANK[data["permissions"].get(scope, "none")] >= RANK[level], (
+                f"{name}:{job} lacks {scope}: {level}"
+            )
+
+
+@pytest.mark.parametrize(("name", "job", "data"), CALLS)
+def test_a_caller_hands_over_inputs_and_secrets_by_name(name, job, data):
+    call = triggers.events(callee(data))["workflow_call"]
+    secrets, inputs = call.get("secrets") or {}, call.get("inputs") or {}
+    assert isinstance(data["secrets"], dict), "`inherit` would hand over all of them"
+    assert set(data["secrets"]) == set(secrets)
+    assert all(SECRET.findall(value) == [key] for key, value in data["secrets"].items())
+    assert set(data.get("with", {})) <= set(inputs)
+    assert {key for key, value in inputs.items() if value.get("required")} <= set(data.get("with", {}))
+    used = set(SECRET.findall(text_of(callee(data)["jobs"])))
+    assert used - {"GITHUB_TOKEN"} == set(secrets), "a called workflow sees no other secrets"
+
+
+def test_groups_are_literal_and_differ_between_caller_and_called():
+    owner = {}
+    for name, flow in WORKFLOWS.items():
+        parts = [("", flow), *flow["jobs"].items()]
+        for part, data in parts:
+            if "concurrency" not in data:
+                continue
+            group = data["concurrency"]["group"]
+            assert group.lower() not in owner, (
+                f"{group} of {name}:{part} is that of {owner.get(group.lower())} too"
+            )
+            owner[group.lower()] = f"{name}:{part}"
+            applies = "pull_request" not in triggers.events(flow)
+            assert not applies or "${{" not in group
+            assert data["concurrency"]["cancel-in-progress"] is not applies, "what applies is never cancelled"
+    assert {"release", "terraform-apply", "ansible"} <= set(owner)
+
+
+@pytest.mark.parametrize(("name", "job", "data"), JOBS)
+def test_jobs_have_an_end_and_the_right_runner(name, job, data):
+    if "uses" in data:
+        return  # the called job has both
+    assert 0 < data["timeout-minutes"] <= 360
+    own = "secrets." in text_of(data).replace("secrets.DEPLOY_KEY", "").replace("secrets.GITHUB_TOKEN", "")
+    if name in ("validate.yml", "release.yml") or job == "wait":
+        assert data["runs-on"] == "ubuntu-latest"
+        assert not own, "strangers' code and the waiting need no secret"
+    else:
+        assert data["runs-on"] == "self-hosted"
+
+
+def test_strangers_code_meets_no_secret_and_no_token_that_writes():
+    for name, flow in WORKFLOWS.items():
+        assert "pull_request_target" not in triggers.events(flow)
+        if "pull_request" in triggers.events(flow):
+            text = (ROOT / ".github" / "workflows" / name).read_text()
+            assert "secrets." not in text
+            assert "write" not in {
+                value for job in flow["jobs"].values() for value in job["permissions"].values()
+            }
+
+
+@pytest.mark.parametrize("path", [*FILES, *ACTIONS], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_actions_are_pinned_by_commit_with_their_version(path):
+    for line in re.findall(r"uses:\s*(.+)", path.read_text()):
+        if not line.startswith("./"):
+            assert re.fullmatch(r"actions/checkout@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+
+def test_the_same_checkout_everywhere():
+    uses = {step["uses"] for _, step in STEPS if step.get("uses", "").startswith("actions/")}
+    assert len(uses) == 1
+
+
+@pytest.mark.parametrize(("name", "job", "data"), JOBS)
+def test_checkouts_keep_a_token_only_in_jobs_that_push(name, job, data):
+    for step in data.get("steps", ()):
+        if "actions/checkout" in step.get("uses", ""):
+            pushes = data["permissions"].get("contents") == "write"
+            assert step["with"]["persist-credentials"] is pushes
+            assert ("ssh-key" in step["with"]) is pushes
+            assert "ref" not in step["with"], "the script goes to the branch's head; act cannot follow a ref"
+            history = any("checkout_head" in str(one.get("run")) or "--range" in str(one.get("run"))
+                          for one in data["steps"])  # fmt: skip
+            assert not history or step["with"]["fetch-depth"] == 0
+
+
+@pytest.mark.parametrize(("place", "step"), STEPS)
+def test_no_expression_becomes_shell_code(place, step):
+    assert "${{" not in step.get("run", "")
+    assert len(step.get("run", "").strip().splitlines()) <= 5
+    for key, value in step.items():
+        assert key in ("env", "if", "with") or "${{" not in str(value), f"{place}: {key}"
+    for variable in re.findall(r"\$\w+", step.get("run", "")):
+        assert f'"{variable}"' in step["run"] or f'"{variable}.' in step["run"], f"{place}: quote {variable}"
+
+
+def scripts():
+    for place, step in STEPS:
+        for line in step.get("run", "").splitlines():
+            words = shlex.split(line.replace("$", ""))
+            words = words[: words.index(">")] if ">" in words else words
+            if words[:1] == ["python3"]:
+                yield pytest.param(words[1:], id=f"{place}-{Path(words[1]).stem}")
+
+
+@pytest.mark.parametrize("words", list(scripts()))
+def test_the_scripts_exist_and_know_the_options(words):
+    script = ROOT / words[0]
+    assert script.is_file()
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for option in (word for word in words[1:] if word.startswith("--")):
+        assert re.search(rf"{option}\b", done.stdout), f"{words[0]} has no {option}"
+
+
+def test_environment_of_the_steps_names_only_secrets_that_the_readme_tells_of():
+    table = (ROOT / "README.md").read_text()
+    for name in set(SECRET.findall("".join(path.read_text() for path in FILES))):
+        assert f"`{name}`" in table, f"README.md does not tell how to set the secret {name}"
+
+
+@pytest.mark.parametrize(
+    "command", [["actionlint"], ["zizmor", "--quiet", "--offline", ".github"]], ids=lambda c: c[0]
+)
+def test_linters_find_nothing_and_nothing_is_ignored(command):
+    tools = [Path(sys.executable).with_name(command[0]), ROOT / ".lab" / "bin" / command[0]]
+    import shutil
+
+    tool = next((str(path) for path in tools if path.exists()), shutil.which(command[0]))
+    if not tool:
+        pytest.skip(f"{command[0]} is not installed; `make lint` does")
+    done = subprocess.run([tool, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    texts = "".join(path.read_text() for path in [*FILES, *ACTIONS])
+    assert "zizmor:" not in texts
+    assert "actionlint" not in texts
+    assert not list(ROOT.glob("**/.github/zizmor.yml")) + list(ROOT.glob("**/.github/actionlint.y*ml"))
