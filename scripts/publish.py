@@ -14,8 +14,6 @@ Exit: 0 published or nothing to do, 1 refused or a cluster could not leave Vault
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import assign_playbooks
@@ -104,17 +102,15 @@ class Inventory:
 
 def remove_cluster(name: str) -> Finding | None:
     """Take a machine's cluster out of Vault's kubeconfig; why that failed, or None."""
-    script = Path(__file__).with_name("update_kubeconfig.py")
-    done = subprocess.run(
-        [sys.executable, str(script), "--remove", name], capture_output=True, text=True, check=False
-    )
-    print(done.stdout, end="")
-    if done.returncode == 0:
-        return None
-    said = " ".join(done.stderr.split())
-    return Finding(
-        f"{name} is gone, but its cluster could not leave Vault, so its inventory line stays: {said}"
-    )
+    import update_kubeconfig  # Vault's client is needed by few runs
+
+    try:
+        result = update_kubeconfig.remove(name)
+    except Fault as fault:
+        said = f"{name} is gone, but its cluster could not leave Vault, so its inventory line stays"
+        return Finding(f"{said}: {fault}")
+    print(f"{name}: {'its cluster left Vault' if result.changed else 'no cluster in Vault'}")
+    return None
 
 
 def needs_terraform(repo: Path, asked: dict) -> str | None:

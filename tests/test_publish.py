@@ -1,0 +1,289 @@
+"""Publishing inventory, queue and mark: a real origin, a checkout with the project's own empty inventory."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import extract_ansible_tag
+import publish
+import update_kubeconfig
+from fleet import repository
+from fleet.findings import Fault
+
+ROOT = Path(__file__).resolve().parents[1]
+VM = """name: {name}
+target_node: node01
+cores: 2
+memory: 4096
+clone: ubuntu24-template
+ipconfig0: "ip={address}/24,gw=192.168.1.1"
+ciuser: suporte
+disks:
+  scsi0: {{size: 20G, storage: local-lvm}}
+"""
+ADDRESSES = {"k8s-dev": "192.168.1.20", "haproxy-dev": "192.168.1.30", "web-dev": "192.168.1.40"}
+TAGS = "[ansible k8s-dev] [ansible haproxy]"
+SUBJECT = f"feat(proxmox): add machines {TAGS}"
+
+
+class Fleet:
+    def __init__(self, folder: Path):
+        self.folder, self.origin, self.checkout = folder, folder / "origin.git", folder / "checkout"
+        for words in (["init", "--bare", "--initial-branch=main"], ["clone", str(self.origin)]):
+            target = str(self.checkout if words[0] == "clone" else self.origin)
+            subprocess.run(["git", *words, "--quiet", target], check=True, capture_output=True)
+        self.git("checkout", "--quiet", "-B", "main")
+        self.write(".gitignore", (ROOT / ".gitignore").read_text())
+        for name in ("k8s.ini", "new_hosts.txt"):
+            self.write(f"proxmox/{name}", (ROOT / "proxmox" / name).read_text())
+        for playbook in ("k8s", "haproxy", "extra"):
+            self.write(f"proxmox/playbooks/{playbook}.yml", "[]\n")
+        self.commit("first")
+        self.git("push", "--quiet", "origin", "HEAD:refs/gitops/served")
+        repository.bring_to_head(self.checkout)
+
+    def git(self, *args):
+        done = subprocess.run(["git", *args], cwd=self.checkout, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def write(self, path, text):
+        (self.checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.checkout / path).write_text(text)
+
+    def vm(self, *names):
+        for name in names:
+            self.write(f"proxmox/vms/{name}.yaml", VM.format(name=name, address=ADDRESSES[name]))
+
+    def commit(self, message):
+        self.git("add", "--all")
+        self.git(
+            "-c", "user.name=p", "-c", "user.email=p@x", "commit", "--quiet", "--allow-empty", "-m", message
+        )
+        self.git("push", "--quiet", "origin", "main")
+        return self.git("rev-parse", "HEAD")
+
+    def asked(self, capsys):
+        """The open requests, as the step before publish.py reads them."""
+        capsys.readouterr()
+        assert extract_ansible_tag.main(["--format", "json", "--repo", str(self.checkout)]) == 0
+        path = self.folder / "requests.json"
+        path.write_text(capsys.readouterr().out)
+        return path
+
+    def outputs(self, *names):
+        fixed = {"user": "suporte", "mac": "BC:24:11:00:00:01", "instance": "0123456789ab", "mounts": {}}
+        machines = {name: {"address": ADDRESSES[name], **fixed} for name in names}
+        path = self.folder / "outputs.json"
+        path.write_text(json.dumps({"ansible_inventory": {"value": machines}}))
+        return path
+
+    def publish(self, capsys, *names, asked=None):
+        asked = asked or self.asked(capsys)
+        outputs = ["--outputs", str(self.outputs(*names))] if names else []
+        return publish.main(["inventory", "--requests", str(asked), "--repo", str(self.checkout), *outputs])
+
+    def head(self):
+        return self.git("ls-remote", "origin", "refs/heads/main").split()[0]
+
+    def served(self):
+        return self.git("ls-remote", "origin", repository.SERVED).split()[0]
+
+    def queue(self):
+        lines = self.git("show", f"{self.head()}:proxmox/new_hosts.txt").splitlines()
+        return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.fixture
+def fleet(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("GITHUB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(repository.time, "sleep", lambda _seconds: None)
+    return Fleet(tmp_path)
+
+
+def test_new_machines_and_their_requests(fleet, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    fleet.vm("k8s-dev", "haproxy-dev", "web-dev")
+    asked = fleet.commit(SUBJECT)
+    assert fleet.publish(capsys, *ADDRESSES) == 0
+    assert fleet.git("log", "-1", "--format=%s") == f"Auto-update Ansible inventory {TAGS}"
+    assert fleet.queue() == [
+        "192.168.1.30,haproxy-dev,haproxy",
+        "192.168.1.20,k8s-dev,k8s",
+        "192.168.1.40,web-dev",
+    ]
+    assert "k8s-dev ansible_host=192.168.1.20 ansible_user=suporte" in fleet.git(
+        "show", "HEAD:proxmox/k8s.ini"
+    )
+    assert fleet.served() == asked
+    assert fleet.git("status", "--porcelain", "--untracked-files=no") == ""
+    assert "Inventory: " in (tmp_path / "summary").read_text()
+    # Again: nothing is open and nothing changes.
+    head = fleet.head()
+    assert fleet.publish(capsys, *ADDRESSES) == 0
+    assert fleet.head() == head
+
+
+def test_without_requests_only_the_mark_moves(fleet, capsys):
+    fleet.vm("web-dev")
+    head = fleet.commit("docs: nothing asked")
+    assert fleet.publish(capsys, "web-dev") == 0  # with Terraform: all up to here is applied
+    assert fleet.git("log", "-1", "--format=%s") == "Auto-update Ansible inventory"
+    assert fleet.served() == head
+    again = fleet.commit("docs: more")
+    assert fleet.publish(capsys, "web-dev") == 0
+    assert (fleet.head(), fleet.served()) == (again, again)
+
+
+def test_a_request_for_a_machine_that_could_not_be_made_is_not_lost(fleet, capsys):
+    fleet.vm("k8s-dev", "haproxy-dev", "web-dev")
+    fleet.commit(SUBJECT)
+    assert fleet.publish(capsys, "web-dev") == 0  # Terraform made one of three
+    wanted = {"192.168.1.40,web-dev", "192.168.1.20,k8s-dev,k8s", "192.168.1.30,haproxy-dev,haproxy"}
+    assert set(fleet.queue()) == wanted
+    assert fleet.publish(capsys, *ADDRESSES) == 0
+    assert set(fleet.queue()) == wanted
+
+
+def test_a_request_that_another_run_has_served_is_not_served_again(fleet, capsys):
+    fleet.vm("k8s-dev")
+    fleet.commit("feat: add [ansible k8s-dev]")
+    stale = fleet.folder / "stale.json"
+    stale.write_text(fleet.asked(capsys).read_text())
+    assert fleet.publish(capsys, "k8s-dev") == 0
+    fleet.write("proxmox/new_hosts.txt", "")
+    fleet.commit("Drain the Ansible queue: k8s-dev (k8s)")
+    head = fleet.head()
+    assert fleet.publish(capsys, "k8s-dev", asked=stale) == 0
+    assert (fleet.head(), fleet.queue()) == (head, [])
+
+
+def test_someone_pushes_in_between(fleet, capsys, monkeypatch):
+    fleet.vm("k8s-dev")
+    fleet.commit("feat: add [ansible k8s-dev]")
+    asked = fleet.asked(capsys)
+    other = fleet.folder / "other"
+    subprocess.run(["git", "clone", "--quiet", str(fleet.origin), str(other)], check=True)
+    real, pushed = publish.assign_playbooks.assign, []
+
+    def assign(*args):
+        if not pushed:
+            pushed.append(1)
+            (other / "README.md").write_text("somebody's\n")
+            identity = ["-c", "user.name=o", "-c", "user.email=o@x"]
+            for words in (["add", "."], [*identity, "commit", "-qm", "docs: o"], ["push", "-q"]):
+                subprocess.run(["git", "-C", str(other), *words], check=True)
+        return real(*args)
+
+    monkeypatch.setattr(publish.assign_playbooks, "assign", assign)
+    assert fleet.publish(capsys, "k8s-dev", asked=asked) == 0
+    assert fleet.git("log", "-2", "--format=%s").split("\n") == [
+        "Auto-update Ansible inventory [ansible k8s-dev]", "docs: o",
+    ]  # fmt: skip
+    assert fleet.queue() == ["192.168.1.20,k8s-dev,k8s"]
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monkeypatch, away):
+    fleet.vm("k8s-dev", "web-dev")
+    fleet.commit("feat: add")
+    assert fleet.publish(capsys, "k8s-dev", "web-dev") == 0
+    (fleet.checkout / "proxmox/vms/k8s-dev.yaml").unlink()
+    fleet.commit("feat: remove [destroy k8s-dev]")
+    calls = []
+
+    def remove(name):
+        calls.append(name)
+        if away:
+            raise Fault("Vault is sealed", code=2)
+        return update_kubeconfig.Result(True, 2, name, "cozy-haven", [])
+
+    monkeypatch.setattr(update_kubeconfig, "remove", remove)
+    assert fleet.publish(capsys, "web-dev") == int(away)
+    assert calls == ["k8s-dev"]
+    text = fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+    assert ("k8s-dev ansible_host" in text) is away
+    assert ("could not leave Vault" in capsys.readouterr().err) is away
+    if away:  # the next run makes it good
+        away = False
+        assert fleet.publish(capsys, "web-dev") == 0
+        assert "k8s-dev ansible_host" not in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+
+
+def test_a_broken_inventory_is_refused_and_nothing_is_pushed(fleet, capsys):
+    fleet.vm("k8s-dev")
+    fleet.write("proxmox/k8s.ini", "[k3s:children]\nnowhere\n")
+    head = fleet.commit("feat: add [ansible k8s-dev]")
+    served = fleet.served()
+    assert fleet.publish(capsys, "k8s-dev") == 1
+    assert "k8s.ini:2: " in capsys.readouterr().err
+    assert (fleet.head(), fleet.served()) == (head, served)
+
+
+# --- without Terraform
+
+
+def ready(fleet, capsys):
+    """A machine that was provisioned long ago."""
+    fleet.vm("k8s-dev", "web-dev")
+    fleet.commit("feat: add")
+    assert fleet.publish(capsys, "k8s-dev", "web-dev") == 0
+    fleet.write("proxmox/new_hosts.txt", "")
+    fleet.commit("Drain the Ansible queue: all")
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "left"),
+    [
+        ("README.md", "feat: again [ansible k8s-dev]", None),
+        ("proxmox/playbooks/k8s.yml", "feat: newer [ansible k8s-dev]", None),
+        (
+            "proxmox/vms/haproxy-dev.yaml",
+            "feat: add [ansible haproxy]",
+            "proxmox/vms/haproxy-dev.yaml changed",
+        ),
+        ("proxmox/main.tf", "feat: other disks [ansible k8s-dev]", "proxmox/main.tf changed"),
+        ("README.md", "feat: away [destroy web-dev] [ansible k8s-dev]", "[destroy web-dev] is open"),
+    ],
+)
+def test_without_outputs_only_what_needs_no_terraform(
+    fleet, capsys, monkeypatch, tmp_path, path, message, left
+):
+    ready(fleet, capsys)
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    fleet.write(path, "# changed\n")
+    fleet.git("add", "--all")
+    asked = fleet.commit(message)
+    served = fleet.served()
+    assert fleet.publish(capsys) == 0
+    if left:
+        assert f"left to terraform-apply: {left}" in capsys.readouterr().out
+        assert (tmp_path / "output").read_text() == "left=true\n"
+        assert (fleet.head(), fleet.served()) == (asked, served)
+    else:
+        assert fleet.queue() == ["192.168.1.20,k8s-dev,k8s"]
+        assert fleet.served() == asked
+        assert not (tmp_path / "output").exists()
+
+
+def test_without_outputs_and_requests_nothing_is_pushed(fleet, capsys):
+    ready(fleet, capsys)
+    served = fleet.served()
+    head = fleet.commit("docs: no tag")
+    assert fleet.publish(capsys) == 0
+    assert (fleet.head(), fleet.served()) == (head, served)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "not json"])
+def test_requests_that_are_none(fleet, capsys, tmp_path, text):
+    (tmp_path / "requests.json").write_text(text)
+    assert (
+        publish.main(
+            ["inventory", "--requests", str(tmp_path / "requests.json"), "--repo", str(fleet.checkout)]
+        )
+        == 2
+    )
+    assert "no requests of extract_ansible_tag.py" in capsys.readouterr().err
