@@ -162,7 +162,7 @@ def parse(text: str, path: str = "") -> Inventory:
             room -= len(host.names) if "[" in host.pattern else 0
             hosts.append(host)
             if place:
-                slots[place], fresh = index, True
+                slots[place], fresh = index, False
 
     known = groups["hosts"] | groups["children"]
     for name, index in groups["vars"].items():
@@ -195,6 +195,10 @@ def _host(body: str, index: int, group: str, room: int) -> Host:
             raise ValueError(f"expected name=value after the host, got {word!r}")
     port = _PORT.fullmatch(words[0])
     pattern = port[1] if port else words[0]
+    if "=" in pattern or " " in pattern or not pattern.isprintable():
+        raise ValueError("no name of a host; a line starts with the host's name")
+    if pattern == "---" or pattern.endswith(":"):
+        raise ValueError("no name of a host; is this a YAML file?")
     names = tuple(_expanded(pattern, room)) if "[" in pattern else (pattern,)
     return Host(index, group, words[0], names, dict(word.split("=", 1) for word in words[1:]), comment)
 
@@ -211,12 +215,13 @@ def _expanded(pattern: str, room: int) -> list[str]:
     if step and int(step) == 0:
         raise ValueError("the range's step is 0")
     bounds = (ord(low), ord(high)) if low else (int(first or 0), int(last))
-    numbers = range(bounds[0], bounds[1] + 1, int(step or 1))
-    if not numbers:
+    if bounds[1] < bounds[0]:
         raise ValueError("the range is empty")
-    tails = _expanded(tail, room // len(numbers)) if "[" in tail and len(numbers) <= room else [tail]
-    if len(numbers) * len(tails) > room:
+    count = (bounds[1] - bounds[0]) // int(step or 1) + 1
+    tails = _expanded(tail, room // count) if "[" in tail and count <= room else [tail]
+    if count * len(tails) > room:
         raise ValueError(f"the ranges of this file name more than {RANGE_LIMIT} hosts")
+    numbers = range(bounds[0], bounds[1] + 1, int(step or 1))
     texts = [chr(number) if low else str(number).zfill(len(first) if padded else 0) for number in numbers]
     return [head + text + rest for text in texts for rest in tails]
 

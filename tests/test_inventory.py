@@ -1,0 +1,319 @@
+"""The inventory editor: tables of examples, and properties that hold for any text."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fleet.inventory import INDIVIDUAL, Machine, parse, read
+from fleet.inventory_edit import change
+from fleet.names import group_of
+
+settings.register_profile("fleet", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("fleet")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("k8s-a\nk8s-a\n", 2, "k8s-a stands twice, first on line 1"),
+        ("[k3s]\nk8s-a\n[x]\n[k3s]\nk8s-a", 5, "k8s-a stands twice in [k3s], first on line 2"),
+        ("[k3s]\nweb[1:3]\nweb2", 3, "web2 stands twice in [k3s], first on line 2"),
+        (
+            "a ansible_host=1.1.1.1\n[x]\na ansible_host=1.1.1.2",
+            3,
+            "at 1.1.1.2 here, but at 1.1.1.1 on line 1",
+        ),
+        ("a ansible_host=1.1.1.1\n[x]\na ansible_host=1.1.1.1 # terraform", 3, "keep one of the two lines"),
+        ("[a:children]\nb\n", 2, "[a:children] names b, a group that does not exist; add [b]"),
+        ("[a:vars]\nx=1\n", 1, "[a:vars] is for a group that does not exist"),
+        ("[a:children]\nb\n[b:children]\nc\n[c:children]\na\n", 6, "a > b > c > a"),
+        ("[a:children]\na\n", 2, "groups contain each other: a > a"),
+        ("[a:host]\n", 1, "[a:host] is no section"),
+        ("[a b]\n", 1, "[a b] is no section"),
+        ("[a]\n[a:vars]\nx\n", 3, "expected name=value below [a:vars]"),
+        ("[a:children]\nb c\n[b]", 2, "expected a group's name below [a:children]"),
+        ("k8s-a ansible_host\n", 1, "expected name=value after the host, got 'ansible_host'"),
+        ("k8s-a note='never closed\n", 1, "a quote is never closed"),
+        ("ansible_host=1.2.3.4\n", 1, "a line starts with the host's name"),
+        ("---\nall:\n", 1, "is this a YAML file?"),
+        ("web[3:1]", 1, "the range is empty"),
+        ("web[01:3]", 1, "equally many digits"),
+        ("web[1:2:0]", 1, "step is 0"),
+        ("web[1-3]", 1, "a range is written [first:last]"),
+        ("web[1:1000000000]", 1, "more than 100000 hosts"),
+        ("web[1:1000][1:1000]", 1, "more than 100000 hosts"),
+        ("web[1:99999999999999999999999]", 1, "more than 100000 hosts"),
+        ("\ufeff[k3s]\n", 1, "byte order mark"),
+        ("'' x=1", 1, "names no host"),
+    ],
+)
+def test_findings(text, line, said):
+    found = parse(text, "k8s.ini").findings
+    assert [(finding.path, finding.line) for finding in found][:1] == [("k8s.ini", line)]
+    assert said in found[0].message
+
+
+def test_all_problems_at_once():
+    assert len(parse("a\na\nb c\n[x:y]\n[z:vars]\n[g:children]\nh\n").findings) == 5
+
+
+@pytest.mark.parametrize(
+    ("line", "names", "variables", "comment"),
+    [
+        ("web[01:03]", ("web01", "web02", "web03"), {}, ""),
+        ("web[1:5:2].lan", ("web1.lan", "web3.lan", "web5.lan"), {}, ""),
+        ("x[0:1]-[a:b]", ("x0-a", "x0-b", "x1-a", "x1-b"), {}, ""),
+        ("[0:1]x[a:b]", None, None, None),  # Ansible takes this for a section
+        ("web:2222 a=1", ("web",), {"a": "1"}, ""),
+        ("[fe80::1]:22", None, None, None),  # Ansible takes this for a range
+        ("k8s-a a='x # y' b=\"q\"  # note", ("k8s-a",), {"a": "x # y", "b": "q"}, "# note"),
+        ("k8s-a\ta=b=c#x", ("k8s-a",), {"a": "b=c"}, "#x"),
+        (r"k8s-a a=x\ y", ("k8s-a",), {"a": "x y"}, ""),
+        ("k8s-a\u00a0b", None, None, None),
+    ],
+)
+def test_host_lines(line, names, variables, comment):
+    hosts = parse(line).hosts
+    if names is None:
+        assert not hosts
+        return
+    assert [(host.names, host.variables, host.comment) for host in hosts] == [(names, variables, comment)]
+
+
+A = Machine("10.0.0.1", "ops", "BC:24:11:00:00:01", "i1")
+LINE = "k8s-a ansible_host=10.0.0.1 ansible_user=ops  # terraform mac=BC:24:11:00:00:01 instance=i1"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", f"# Individual hosts\n{LINE}\n\n[k3s]\nk8s-a\n"),
+        ("[k3s]\n", f"# Individual hosts\n{LINE}\n\n[k3s]\nk8s-a\n"),
+        ("[k3s]", f"# Individual hosts\n{LINE}\n\n[k3s]\nk8s-a"),
+        ("# Individual hosts\r\n\r\n[k3s]\r\n", f"# Individual hosts\r\n{LINE}\r\n\r\n[k3s]\r\nk8s-a\r\n"),
+        # The remarks above a section are its own.
+        ("# mine\n\n# K3s\n[k3s]\n", f"# mine\n\n# Individual hosts\n{LINE}\n\n# K3s\n[k3s]\nk8s-a\n"),
+        ("web\n[k3s]\n", f"web\n\n# Individual hosts\n{LINE}\n\n[k3s]\nk8s-a\n"),
+        # Under [k3s] the marker's lines would be members of k3s, a haproxy too.
+        (
+            "[k3s]\nk8s-b\n# Individual hosts\n",
+            f"# Individual hosts\n{LINE}\n\n[k3s]\nk8s-b\nk8s-a\n# Individual hosts\n",
+        ),
+        ("[all]\n# Individual hosts\nx\n\n[k3s]", f"[all]\n# Individual hosts\nx\n{LINE}\n\n[k3s]\nk8s-a"),
+        # Prefixes are other hosts; comments and variables between hosts stay.
+        (
+            "# Individual hosts\nk8s-a2 x=1\n# k8s-a was here\n\n[k3s]\nk8s-a2\n# end\n[k3s:vars]\nk8s-a=1\n",
+            f"# Individual hosts\nk8s-a2 x=1\n{LINE}\n# k8s-a was here\n\n"
+            "[k3s]\nk8s-a2\nk8s-a\n# end\n[k3s:vars]\nk8s-a=1\n",
+        ),
+        # A member through a range, or where a person wrote it, is one already.
+        ("# Individual hosts\n[k3s]\nk8s-[a:c]\n", f"# Individual hosts\n{LINE}\n[k3s]\nk8s-[a:c]\n"),
+        (
+            "# Individual hosts\n[k3s:children]\nx\n[x]\n",
+            f"# Individual hosts\n{LINE}\n[k3s:children]\nx\n[x]\n\n[k3s]\nk8s-a\n",
+        ),
+    ],
+)
+def test_add(before, after):
+    text = change(parse(before), {"k8s-a": A})
+    assert text == after
+    assert not parse(text).findings
+    assert change(parse(text), {"k8s-a": A}) == text
+
+
+B = Machine("10.0.0.2", "root", "BC:24:11:00:00:02", "i2", {"scsi1": "/mnt/b", "scsi2": "/mnt/c"})
+MARK = "# terraform mac=BC:24:11:00:00:02 instance=i2"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            LINE,
+            f"k8s-a ansible_host=10.0.0.2 ansible_user=root disk_mounts=scsi1:/mnt/b,scsi2:/mnt/c  {MARK}",
+        ),
+        (
+            "k8s-a  ansible_user=ops note='a # b'\tansible_host=1.1.1.1 rack=7 #terraform mac=AA rack 7 ",
+            "k8s-a  ansible_user=root note='a # b'\tansible_host=10.0.0.2 rack=7"
+            " disk_mounts=scsi1:/mnt/b,scsi2:/mnt/c # terraform instance=i2 mac=BC:24:11:00:00:02 rack 7 ",
+        ),
+        (
+            "k8s-a # terraform",
+            f"k8s-a ansible_host=10.0.0.2 ansible_user=root disk_mounts=scsi1:/mnt/b,scsi2:/mnt/c {MARK}",
+        ),
+    ],
+)
+def test_update(before, after):
+    text = change(parse(f"{before}\n[k3s]\nk8s-a\n"), {"k8s-a": B})
+    assert text == f"{after}\n[k3s]\nk8s-a\n"
+    assert change(parse(text), {"k8s-a": B}) == text
+    without = change(parse(text), {"k8s-a": B._replace(mounts={})})
+    assert "disk_mounts" not in without
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"# Individual hosts\n{LINE}\n[k3s]\nk8s-a\nk8s-ab\n", "# Individual hosts\n[k3s]\nk8s-ab\n"),
+        (f"[k3s]\n{LINE}\nk8s-b", "[k3s]\nk8s-b"),
+        (f"x\n{LINE}", "x"),
+        (LINE, ""),
+        # What a person wrote stays.
+        (f"{LINE}\n[k3s]\nk8s-a rack=7\n[b]\nk8s-a\n", "[k3s]\nk8s-a rack=7\n[b]\nk8s-a\n"),
+        ("k8s-a\n[k3s]\nk8s-[a:b]\n", "k8s-a\n[k3s]\nk8s-[a:b]\n"),
+    ],
+)
+def test_drop(before, after):
+    assert change(parse(before), {}, ["k8s-a"]) == after
+
+
+def test_not_utf8(tmp_path):
+    (tmp_path / "k8s.ini").write_bytes(b"k8s-\xff")
+    with pytest.raises(Exception, match="utf-8"):
+        read(tmp_path / "k8s.ini")
+
+
+# Properties. Lines as people write them, and as nobody would.
+NAMES = st.sampled_from(
+    [
+        "k8s-dev",
+        "k8s-dev2",
+        "k8s-prod-cp1",
+        "haproxy",
+        "haproxy-x",
+        "talos-eu-cp01",
+        "talos-eu-w1",
+        "db",
+        "web1",
+    ]
+)
+WORDS = st.sampled_from(
+    ["x=1", "note='a # b'", 'q="c d"', "ansible_port=22", "  ", "\t", "# remark", "#", "\\ "]
+)
+LINES = st.one_of(
+    st.builds(lambda name, words: " ".join([name, *words]), NAMES, st.lists(WORDS, max_size=3)),
+    st.sampled_from(
+        [
+            "",
+            "  ",
+            "# Individual hosts",
+            "; old",
+            "[k3s]",
+            "[haproxy]",
+            "[talos_workers]",
+            "[all]",
+            "[ungrouped]",
+        ]
+    ),
+    st.sampled_from(
+        ["[site:children]", "k3s", "haproxy", "[k3s:vars]", "a = b", "web[01:03]", "db[a:c].lan", "é"]
+    ),
+    st.sampled_from(
+        ["[k3s:children]", "site", "[site]", "\u2028", "\x0c", "[", "]", "---", "h:22", "[x:y]", "=", "'"]
+    ),
+    st.text(max_size=12),
+)
+ENDS = st.sampled_from(["\n", "\r\n"])
+TEXTS = st.builds(
+    lambda lines, end, last: end.join(lines) + (end if last else ""),
+    st.lists(LINES, max_size=14),
+    ENDS,
+    st.booleans(),
+)
+MACHINES = st.builds(
+    Machine,
+    st.integers(1, 254).map("10.0.0.{}".format),
+    st.sampled_from(["ops", "root"]),
+    st.sampled_from(["", "BC:24:11:00:00:01", "BC:24:11:00:00:02"]),
+    st.sampled_from(["", "a1", "b2"]),
+    st.sampled_from([{}, {"scsi1": "/mnt/storage"}, {"scsi1": "/a", "scsi2": "/b-c"}]),
+)
+FLEETS = st.dictionaries(NAMES, MACHINES, max_size=5)
+FRESH = st.dictionaries(
+    st.sampled_from(["k8s-new", "k8s-new2", "haproxy-new", "talos-z-w9", "other"]), MACHINES, min_size=1
+)
+
+
+@given(TEXTS | st.text())
+@settings(max_examples=400)
+def test_parse_and_write_back_is_the_identity(text):
+    assert change(parse(text), {}) == text
+
+
+@given(TEXTS, FRESH)
+@settings(max_examples=400)
+def test_add_then_remove_is_the_identity(text, machines):
+    """Where a heading is missing it is added, and stays; from then on nothing is left behind."""
+    inventory = parse(text)
+    after = change(parse(change(inventory, machines)), {}, machines)
+    headings = {INDIVIDUAL, *filter(None, map(group_of, machines))}
+    if headings <= inventory.slots.keys():
+        assert after == text
+    assert change(parse(change(parse(after), machines)), {}, machines) == after
+
+
+@given(TEXTS, FLEETS)
+@settings(max_examples=300)
+def test_a_second_run_changes_nothing(text, machines):
+    inventory = parse(text)
+    if inventory.findings:
+        return
+    by_hand = {name for host in inventory.hosts for name in host.names if host.defines and not host.managed}
+    machines = {name: machine for name, machine in machines.items() if name not in by_hand}
+    once = change(inventory, machines)
+    assert change(parse(once), machines) == once
+    assert parse(once).managed().keys() == inventory.managed().keys() | machines.keys()
+
+
+@pytest.fixture(scope="module")
+def ansible_reads():
+    """Ansible's own reader in this process, which does in a millisecond what the command does in 330."""
+    os.environ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "1"
+    os.environ["ANSIBLE_INVENTORY_ENABLED"] = "ini"
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.utils.display import Display
+
+    patch = pytest.MonkeyPatch()
+    for name in ("warning", "error", "deprecated", "error_as_warning"):
+        patch.setattr(Display, name, lambda *args, **kwargs: None)
+
+    def reads(text):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "k8s.ini"
+            file.write_bytes(text.encode())
+            inventory = InventoryManager(loader=DataLoader(), sources=[str(file)])
+        groups = {name: {host.name for host in group.hosts} for name, group in inventory.groups.items()}
+        return groups, {name: dict(host.vars) for name, host in inventory.hosts.items()}
+
+    yield reads
+    patch.undo()
+
+
+def encodable(text: str) -> bool:
+    return all(not 0xD800 <= ord(char) < 0xE000 for char in text)
+
+
+@given(text=TEXTS.filter(encodable), machines=FLEETS)
+@settings(max_examples=300)
+def test_ansible_sees_exactly_the_expected_hosts_and_groups(ansible_reads, text, machines):
+    inventory = parse(text)
+    if inventory.findings:
+        return
+    by_hand = {name for host in inventory.hosts for name in host.names if host.defines and not host.managed}
+    machines = {name: machine for name, machine in machines.items() if name not in by_hand}
+    groups, hosts = ansible_reads(change(inventory, machines))
+    assert hosts.keys() == inventory.variables().keys() | machines.keys()
+    expected = inventory.members()
+    for name, machine in machines.items():
+        assert str(hosts[name]["ansible_host"]) == machine.address
+        assert hosts[name]["ansible_user"] == machine.user
+        assert hosts[name].get("disk_mounts", "") == machine.variables().get("disk_mounts", "")
+        expected.setdefault(group_of(name) or "ungrouped", set()).add(name)
+    for name, members in expected.items():
+        if name not in ("all", "ungrouped"):
+            assert groups[name] == members
