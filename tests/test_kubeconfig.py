@@ -1,0 +1,562 @@
+"""The merge of kubeconfigs on data, and their text with all that stays kept as it was written."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet import kubeconfig, yamltext
+from fleet.findings import Fault
+
+K3S = """\
+apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: Q0E=
+    server: https://127.0.0.1:6443
+  name: default
+contexts:
+- context:
+    cluster: default
+    user: default
+  name: default
+current-context: default
+kind: Config
+preferences: {}
+users:
+- name: default
+  user:
+    client-certificate-data: Q0VSVA==
+    client-key-data: S0VZ
+"""
+
+FLEET = """\
+# kept by hand: the clusters of others
+apiVersion: v1
+kind: Config
+preferences:
+  colors: true
+current-context: k8s-home   # at home
+clusters:
+  # the old one
+  - name: home
+    cluster: {server: "https://192.168.1.5:6443", insecure-skip-tls-verify: true}
+    x-unknown: [1, 2]
+
+  # in the cloud
+  - cluster:
+      server: 'https://eks.example.com'
+      certificate-authority-data: |
+        # not a remark
+        Q0E=
+      extensions:
+      - name: minikube
+        extension: {last-update: 2024-01-01, version: "1.0"}
+    name: cloud
+  # the last remark
+contexts:
+  - name: k8s-home
+    context: {cluster: home, user: home-admin, namespace: infra}
+  - context:
+      cluster: cloud
+      user: cloud
+    name: cloud
+users:
+  - name: home-admin
+    user: {token: "0123"}
+  - name: cloud
+    user:
+      exec:
+        apiVersion: client.authentication.k8s.io/v1
+        command: aws
+        args: [eks, get-token]
+        interactiveMode: Never
+extensions:
+- name: mine
+  extension: {a: 1}
+"""
+
+
+def data_of(text):
+    data = yamltext.parse(text, "it").data
+    kubeconfig.check(data, "it")
+    return data
+
+
+def merged(text, machine="k8s-dev", new=K3S, address="192.168.1.20", given=None):
+    document = yamltext.parse(text, "the secret")
+    kubeconfig.check(document.data, "the secret")
+    change = kubeconfig.merge(document.data, data_of(new), machine, address, given)
+    return yamltext.render(document, change.data), change
+
+
+def removed(text, machine="k8s-dev"):
+    document = yamltext.parse(text, "the secret")
+    change = kubeconfig.remove(document.data, machine)
+    return yamltext.render(document, change.data), change
+
+
+def entry(data, part, name):
+    (found,) = [item for item in data[part] if item["name"] == name]
+    return found
+
+
+def test_the_first_cluster():
+    text, change = merged("")
+    name = change.cluster
+    assert name in text and len(name.split("-")) == 2
+    data = yaml.safe_load(text)
+    assert data == {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "k8s-dev",
+        "clusters": [
+            {"name": name,
+             "cluster": {"certificate-authority-data": "Q0E=", "server": "https://192.168.1.20:6443"}}
+        ],
+        "contexts": [{"name": "k8s-dev", "context": {"cluster": name, "user": name}}],
+        "users": [
+            {"name": name, "user": {"client-certificate-data": "Q0VSVA==", "client-key-data": "S0VZ"}}
+        ],
+    }  # fmt: skip
+
+
+EMPTY = ["", " \n", "# nothing\n", "---\n", "{}", "null", "apiVersion: v1\nkind: Config\n",
+         "apiVersion: v1\nclusters: null\ncontexts: null\ncurrent-context: ''\n"
+         "kind: Config\npreferences: {}\nusers: null\n"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", EMPTY)
+def test_nothing_there_yet(text):
+    data = yaml.safe_load(merged(text)[0])
+    assert data["current-context"] == "k8s-dev" and len(data["users"]) == 1
+
+
+def test_entries_of_others_stay_byte_for_byte():
+    text, change = merged(FLEET)
+    assert yaml.safe_load(text) == change.data
+    lines = text.splitlines()
+    assert [line for line in FLEET.splitlines() if line not in lines] == []
+    rest = [line for line in lines if line not in FLEET.splitlines()]
+    assert all(line.startswith("  ") for line in rest)  # what was put in, in the indentation that was there
+    assert change.data["current-context"] == "k8s-home"
+    again, same = merged(text)
+    assert again == text and same.cluster == change.cluster
+    assert removed(text)[0] == FLEET
+
+
+def test_a_machine_made_anew_keeps_its_name_and_place():
+    text, change = merged(merged(FLEET)[0], "k8s-two")
+    fresh = K3S.replace("S0VZ", "TkVX").replace("6443", "7443")
+    after, again = merged(text, "k8s-dev", fresh)
+    assert again.cluster != change.cluster and again.cluster in text
+    assert [c["name"] for c in again.data["clusters"]] == [
+        c["name"] for c in yaml.safe_load(text)["clusters"]
+    ]
+    assert entry(again.data, "users", again.cluster)["user"]["client-key-data"] == "TkVX"
+    assert len(after.splitlines()) == len(text.splitlines())
+    different = [(a, b) for a, b in zip(text.splitlines(), after.splitlines(), strict=True) if a != b]
+    assert len(different) == 2
+
+
+def test_given_stored_and_drawn_names():
+    text, drawn = merged(FLEET)
+    assert merged(text, given=None)[1].cluster == drawn.cluster
+    renamed, change = merged(text, given="prod")
+    assert change.cluster == "prod" and drawn.cluster not in renamed
+    assert merged(renamed)[1].cluster == "prod"
+    assert merged(FLEET, given="k8s-dev")[1].cluster == "k8s-dev"  # as the documentation of old has it
+    with pytest.raises(Fault, match="the cluster name cloud of k8s-dev is that of cloud already"):
+        merged(FLEET, given="cloud")
+    with pytest.raises(Fault, match="name home-admin of k8s-dev is that of k8s-home"):
+        merged(FLEET, given="home-admin")
+    with pytest.raises(Fault, match="no name for a cluster"):
+        merged(FLEET, given="a\nb")
+
+
+def test_a_drawn_name_that_is_taken_is_drawn_again():
+    first = next(kubeconfig.draws("k8s-dev"))
+    change = merged(FLEET.replace("cloud", first))[1]
+    assert change.cluster != first
+    orphan = FLEET.replace("- name: home-admin", f"- name: {first}\n    user: {{}}\n  - name: home-admin")
+    assert merged(orphan)[1].cluster != first
+
+
+def test_draws_never_end_and_are_the_same_every_time():
+    def some():
+        return [name for name, _ in zip(kubeconfig.draws("k8s-dev"), range(3000), strict=False)]
+
+    assert some() == some() and len(set(some())) > 2500
+    assert all(kubeconfig.CLUSTER.fullmatch(name) for name in some())
+
+
+def test_an_entry_without_a_context_gives_way_to_the_name_that_was_given():
+    text = FLEET.replace("users:\n", "users:\n  - name: prod\n    user: {token: stale}\n")
+    after, change = merged(text, given="prod")
+    assert "stale" not in after and change.cluster == "prod"
+
+
+def test_names_that_two_machines_share_are_parted():
+    both = """\
+clusters: [{name: default, cluster: {server: 'https://a'}}]
+users: [{name: default, user: {token: a}}]
+contexts:
+- {name: k8s-dev, context: {cluster: default, user: default}}
+- {name: k8s-two, context: {cluster: default, user: default}}
+"""
+    change = merged(both)[1]
+    assert change.cluster != "default" and "default is that of k8s-two too" in change.notes[0]
+    assert entry(change.data, "clusters", "default")["cluster"]["server"] == "https://a"
+    after = removed(both)[1].data
+    assert [c["name"] for c in after["contexts"]] == ["k8s-two"] and len(after["clusters"]) == 1
+
+
+def test_a_persons_alias_of_a_machines_cluster_follows_it():
+    text, change = merged("")
+    data = yaml.safe_load(text)
+    data["contexts"].append(
+        {"name": "dev", "context": {"cluster": change.cluster, "user": change.cluster, "namespace": "x"}}
+    )
+    text, again = merged(yaml.safe_dump(data), new=K3S.replace("S0VZ", "TkVX"))
+    assert again.cluster == change.cluster and len(again.data["clusters"]) == 1 and "TkVX" in text
+    gone = removed(text)[1]
+    assert len(gone.data["clusters"]) == 1 and "context dev uses" in gone.notes[0]
+
+
+def test_a_user_of_another_name_is_replaced_too():
+    text = """\
+clusters: [{name: dev, cluster: {server: 'https://old'}}]
+users: [{name: dev-admin, user: {token: stale}}]
+contexts: [{name: k8s-dev, context: {cluster: dev, user: dev-admin}}]
+"""
+    after, change = merged(text)
+    assert change.cluster == "dev" and "dev-admin" not in after and "stale" not in after
+
+
+def test_doubles_of_the_own_entries_become_one():
+    text = merged("", given="dev")[0]
+    data = yaml.safe_load(text)
+    for part in kubeconfig.PARTS:
+        data[part] *= 2
+    change = merged(yaml.safe_dump(data))[1]
+    assert [len(change.data[part]) for part in kubeconfig.PARTS] == [1, 1, 1]
+
+
+def test_equal_names_of_others_are_not_lost():
+    data = yaml.safe_load(FLEET)
+    data["users"].append({"name": "cloud", "user": {"token": "second"}})
+    change = merged(yaml.safe_dump(data))[1]
+    assert [u["name"] for u in change.data["users"]].count("cloud") == 2
+
+
+CURRENT = [
+    ("current-context: k8s-home", "k8s-home"),
+    ("current-context: cloud", "cloud"),
+    ("current-context: gone", "k8s-dev"),
+    ("current-context: ''", "k8s-dev"),
+    ("", "k8s-dev"),
+]
+
+
+@pytest.mark.parametrize("line, expected", CURRENT)
+def test_current_context(line, expected):
+    text, change = merged(FLEET.replace("current-context: k8s-home   # at home", line))
+    assert change.data["current-context"] == expected == yaml.safe_load(text)["current-context"]
+
+
+def test_removing_the_current_context_chooses_no_other():
+    text, change = removed(FLEET, "k8s-home")
+    assert change.cluster == "home" and yaml.safe_load(text)["current-context"] == ""
+    assert "home-admin" not in text and "cloud" in text
+
+
+def test_removing_the_last_and_the_unknown():
+    text = merged("")[0]
+    after = yaml.safe_load(removed(text)[0])
+    assert [after[part] for part in kubeconfig.PARTS] == [[], [], []] and after["current-context"] == ""
+    assert removed(text, "k8s-nope")[0] == text
+    assert removed("", "k8s-nope")[0] == ""
+    assert yaml.safe_load(merged(removed(text)[0])[0]) == yaml.safe_load(text)
+
+
+def test_dangling_contexts_are_kept_and_said():
+    text = "contexts:\n- name: lost\n  context: {cluster: gone, user: gone}\n- name: bare\n  context:\n"
+    after, change = merged(text)
+    assert "- name: bare" in after
+    assert "context lost points at a cluster that does not exist" in change.notes
+    assert "context bare points at a user that does not exist" in change.notes
+    assert len(removed(after, "bare")[1].data["contexts"]) == 2
+    assert (
+        "current-context points at a context that does not exist"
+        in removed(FLEET.replace("k8s-home   #", "gone   #"), "x")[1].notes
+    )
+
+
+SERVERS = [
+    ("https://127.0.0.1:6443", "192.168.1.20", "https://192.168.1.20:6443"),
+    ("https://localhost:6443", "192.168.1.20", "https://192.168.1.20:6443"),
+    ("https://LocalHost.:6443", "192.168.1.20", "https://192.168.1.20:6443"),
+    ("https://[::1]:6443", "192.168.1.20", "https://192.168.1.20:6443"),
+    ("https://[::]:6443", "192.168.1.20", "https://192.168.1.20:6443"),
+    ("https://0.0.0.0:6443", "192.168.1.20", "https://192.168.1.20:6443"),
+    ("https://127.0.1.1:6443/k8s/clusters/c-1?a=b", "10.0.0.1", "https://10.0.0.1:6443/k8s/clusters/c-1?a=b"),
+    ("https://127.0.0.1", "10.0.0.1", "https://10.0.0.1"),
+    ("https://me:pw@127.0.0.1:1/", "10.0.0.1", "https://me:pw@10.0.0.1:1/"),
+    ("https://127.0.0.1:6443", "2001:DB8::20", "https://[2001:db8::20]:6443"),
+    ("https://127.0.0.1:6443", "[2001:db8::20]", "https://[2001:db8::20]:6443"),
+    ("https://127.0.0.1:6443", "k8s-dev.lan", "https://k8s-dev.lan:6443"),
+    ("https://127.0.0.10.example.com:6443", "10.0.0.1", "https://127.0.0.10.example.com:6443"),
+    ("https://localhost.example.com", "10.0.0.1", "https://localhost.example.com"),
+    ("https://10.9.9.9:6443/127.0.0.1", None, "https://10.9.9.9:6443/127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize("server, address, expected", SERVERS)
+def test_server(server, address, expected):
+    assert kubeconfig.server_at(server, address) == expected
+
+
+WRONG_SERVERS = [
+    ("127.0.0.1:6443", "10.0.0.1", "no URL"),
+    ("", "10.0.0.1", "no URL"),
+    (7, "10.0.0.1", "no URL"),
+    ("https://[::1:6443", "10.0.0.1", "no URL"),
+    ("https://127.0.0.1:port", "10.0.0.1", "no URL"),
+    ("ftp://127.0.0.1", "10.0.0.1", "no URL"),
+    ("https://127.0.0.1:6443", None, "the machine itself"),
+    ("https://127.0.0.1:6443", "10.0.0.1/24", "neither an IP address nor a host name"),
+    ("https://127.0.0.1:6443", "evil/?", "neither an IP address nor a host name"),
+]
+
+
+@pytest.mark.parametrize("server, address, said", WRONG_SERVERS)
+def test_wrong_server(server, address, said):
+    with pytest.raises(Fault, match=said):
+        kubeconfig.server_at(server, address)
+
+
+def changed(**changes):
+    return yaml.safe_dump({**yaml.safe_load(K3S), **changes})
+
+
+USELESS = [
+    (changed(contexts=[]), "no context"),
+    (changed(contexts=None), "no context"),
+    (changed(clusters=[]), "a cluster that does not exist"),
+    (changed(users=None), "a user that does not exist"),
+    (changed(users=[{"name": "default", "user": {}}]), "a user that does not exist or is empty"),
+    (changed(clusters=[{"name": "default", "cluster": {"tls-server-name": "x"}}]), "no server"),
+    (
+        changed(**{"current-context": "x", "contexts": yaml.safe_load(K3S)["contexts"] * 2}),
+        "several contexts",
+    ),
+]
+
+
+@pytest.mark.parametrize("new, said", USELESS, ids=[said for _, said in USELESS])
+def test_a_machines_kubeconfig_that_is_of_no_use(new, said):
+    with pytest.raises(Fault, match=said):
+        merged("", new=new)
+
+
+def test_only_the_current_context_of_several_is_taken():
+    data = yaml.safe_load(FLEET)
+    change = merged("", new=yaml.safe_dump(data | {"current-context": "cloud"}))[1]
+    assert change.data["users"][0]["user"]["exec"]["args"] == ["eks", "get-token"]
+    extension = change.data["clusters"][0]["cluster"]["extensions"][0]["extension"]
+    assert extension["version"] == "1.0" and len(change.data["users"]) == 1
+
+
+def test_what_is_particular_in_a_machines_kubeconfig_is_kept():
+    data = yaml.safe_load(K3S)
+    data["contexts"][0]["context"] |= {
+        "namespace": "x",
+        "extensions": [{"name": "e", "extension": {"on": "y"}}],
+    }
+    data["clusters"][0] |= {"x-more": 1}
+    data["users"][0]["user"] |= {"token": "1e3", "username": "yes", "password": "0755"}
+    text, change = merged(FLEET, new=yaml.safe_dump(data))
+    assert entry(change.data, "contexts", "k8s-dev")["context"]["namespace"] == "x"
+    assert yaml.safe_load(text) == change.data
+    assert entry(yaml.safe_load(text), "users", change.cluster)["user"]["password"] == "0755"
+
+
+NO_KUBECONFIGS = [
+    ("just words", "no YAML mapping"),
+    ("- a\n- b\n", "no YAML mapping"),
+    ("a: 1\n", "no clusters, contexts and users"),
+    ("kind: Pod\nclusters: []\n", "kind is not Config"),
+    ("apiVersion: v2\nclusters: []\n", "kind is not Config"),
+    ("clusters: {}\nusers: x\n", "users are no list"),
+    ("clusters: [x]\n", "number 1 of its clusters"),
+    ("users: [{user: {}}]\n", "number 1 of its users"),
+    ("contexts: [{name: a}, {name: b, context: [x]}]\n", "number 2 of its contexts"),
+    ("a: [1\nSECRET: x", "not YAML \\(line 2"),
+    ("a: 1\nb: *SECRET", "not YAML"),
+    ("a: !!python/object:SECRET.x {}", "not YAML"),
+    ("users: []\nb: 2024-13-45", "does not fit its type"),
+    ("users: []\nb: !!int SECRET", "does not fit its type"),
+    ("users: []\nb: !!int ''", "does not fit its type"),
+    ("users: []\nb: !!timestamp SECRET", "does not fit its type"),
+    ("users: []\n? [SECRET]\n: 1", "not YAML"),
+    ("users: []\n---\nSECRET: x", "not YAML"),
+    ("users: []\nusers: [SECRET]", "one key twice, on lines 1 and 2"),
+    ("\x00SECRET", "not YAML"),
+    ("a: \ud800", "does not fit|not YAML"),
+    ("[" * 300_000, "deeper than"),
+    ("- " * 300_000, "deeper than|no YAML"),
+    ("? " * 300_000, "deeper than|not YAML"),
+    ("".join(" " * level + "SECRET:\n" for level in range(3000)), "deeper than"),
+    ("a: " + "{b: " * 5000 + "}" * 5000, "deeper than"),
+]
+
+
+@pytest.mark.parametrize("text, said", NO_KUBECONFIGS, ids=[ascii(row[0])[:30] for row in NO_KUBECONFIGS])
+def test_no_kubeconfig(text, said):
+    with pytest.raises(Fault, match=said) as fault:
+        data_of(text)
+    assert "SECRET" not in str(fault.value)
+
+
+def test_alias_bombs_are_refused_and_plain_aliases_are_not():
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    for text in (bomb + "users: []\n", "users: &a [*a]\n"):
+        with pytest.raises(Fault, match="grows beyond"):
+            data_of(text)
+    text = "users:\n- &a\n  name: one\n  user: &u {token: x}\n- name: two\n  user: *u\n"
+    assert merged(text)[1].data["users"][1]["user"] == {"token": "x"}
+    assert yaml.safe_load(merged(text)[0])["users"][1]["user"] == {"token": "x"}
+
+
+LAYOUTS = {
+    "json": json.dumps(yaml.safe_load(K3S)),
+    "json in lines": json.dumps(yaml.safe_load(K3S), indent=2),
+    "no line end": FLEET.rstrip("\n"),
+    "lines of Windows": FLEET.replace("\n", "\r\n"),
+    "start and end marks": f"---\n{FLEET}...\n",
+    "flow lists": "users: [{name: a, user: {token: x}}]\nclusters: []\ncontexts: []\n",
+    "dashes alone": "users:\n-\n  name: a\n  user: {token: x}\n- # a - b\n  name: b\n  user: {}\n",
+    "sorted": yaml.safe_dump(yaml.safe_load(FLEET)),
+    "byte order mark": "\ufeff" + K3S,
+    "beyond ASCII": FLEET.replace("home-admin", "h\u00f6me-\U0001f600"),
+    "other line breaks": FLEET.replace("minikube", '"a\u2028b\u0085c"'),
+    "tabs behind": FLEET.replace("kind: Config", "kind: Config\t"),
+}
+
+
+@pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts(text):
+    before = data_of(text)
+    after, change = merged(text, "k8s-new")
+    assert data_of(after) == change.data
+    for part in kubeconfig.PARTS:
+        assert [e for e in change.data[part] if e in (before.get(part) or [])] == (before.get(part) or [])
+    back = data_of(removed(after, "k8s-new")[0])
+    assert {key: value for key, value in back.items() if key in before and value} == {
+        key: value for key, value in before.items() if value
+    }
+
+
+# Properties
+
+NAMES = st.sampled_from(["k8s-a", "k8s-b", "k8s-c", "home", "cloud", "dev", "x y", "123", "true", "~"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+BODIES = st.dictionaries(
+    st.sampled_from(["server", "token", "exec", "extensions", "odd"]), VALUES, max_size=3
+)
+
+
+def entries(inner):
+    return st.lists(
+        st.fixed_dictionaries({"name": NAMES, inner: BODIES}, optional={"more": VALUES}), max_size=4
+    )
+
+
+CONTEXTS = st.lists(
+    st.fixed_dictionaries(
+        {"name": NAMES, "context": st.fixed_dictionaries({"cluster": NAMES, "user": NAMES},
+                                                         optional={"namespace": st.text(max_size=5)})}
+    ), max_size=5
+)  # fmt: skip
+CONFIGS = st.fixed_dictionaries(
+    {"apiVersion": st.just("v1"), "kind": st.just("Config"), "clusters": entries("cluster"),
+     "contexts": CONTEXTS, "current-context": NAMES | st.just(""), "users": entries("user")},
+    optional={"extensions": VALUES, "preferences": VALUES},
+)  # fmt: skip
+STYLES = st.fixed_dictionaries(
+    {"sort_keys": st.booleans(), "indent": st.sampled_from([2, 4]),
+     "default_flow_style": st.sampled_from([False, None])}
+)  # fmt: skip
+
+
+def texts_of_others(text, machine):
+    """The text of every entry that the machine has no part in."""
+    document = yamltext.parse(text, "it")
+    own = {c["context"][inner] for c in document.data["contexts"] if c["name"] == machine
+           for inner in ("cluster", "user")} | {machine}  # fmt: skip
+    found = []
+    for key, node in document.node.value:
+        if key.value in kubeconfig.PARTS:
+            places = yamltext._places(text, node) or []
+            found += [text[a:b] for (a, b), e in zip(places, document.data[key.value], strict=False)
+                      if e["name"] not in own]  # fmt: skip
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(CONFIGS, STYLES)
+def test_a_merge_touches_no_byte_of_others(config, style):
+    text = yaml.dump(config, Dumper=yaml.SafeDumper, allow_unicode=True, **style)
+    before = data_of(text)
+    after, change = merged(text, "k8s-a")
+    assert data_of(after) == change.data
+    assert change.data.get("extensions") == before.get("extensions")
+    others = [c for c in before["contexts"] if c["name"] != "k8s-a"]
+    assert [c for c in change.data["contexts"] if c["name"] != "k8s-a"] == others
+    own = next(c["context"] for c in change.data["contexts"] if c["name"] == "k8s-a")
+    assert own["cluster"] == own["user"]
+    for part in ("clusters", "users"):
+        assert [e["name"] for e in change.data[part]].count(own["cluster"]) == 1
+    if all(config[part] for part in kubeconfig.PARTS):
+        kept = texts_of_others(text, "k8s-a")
+        assert [entry for entry in kept if entry not in after] == []
+    assert merged(after, "k8s-a")[0] == after  # twice is once
+
+
+@settings(max_examples=100, deadline=None)
+@given(CONFIGS)
+def test_merge_then_remove_is_the_identity(config):
+    config["contexts"] = [c for c in config["contexts"] if c["name"] != "k8s-a"]
+    if config["current-context"] not in [c["name"] for c in config["contexts"]]:
+        config["current-context"] = ""
+    text = yaml.safe_dump(config, sort_keys=False)
+    back, _ = removed(merged(text, "k8s-a")[0], "k8s-a")
+    assert data_of(back) == config
+    if all(config[part] for part in kubeconfig.PARTS) and config["current-context"]:
+        assert back == text
+
+
+@settings(max_examples=100, deadline=None)
+@given(CONFIGS)
+def test_merges_commute_up_to_order(config):
+    config["contexts"] = [c for c in config["contexts"] if c["name"] not in ("k8s-a", "k8s-b")]
+    config["contexts"].append({"name": "here", "context": {"cluster": "home", "user": "home"}})
+    config["current-context"] = "here"
+    text = yaml.safe_dump(config)
+
+    def both(*machines):
+        result = text
+        for machine in machines:
+            result = merged(result, machine)[0]
+        data = data_of(result)
+        return {
+            key: sorted(map(repr, value)) if key in kubeconfig.PARTS else value for key, value in data.items()
+        }
+
+    assert both("k8s-a", "k8s-b") == both("k8s-b", "k8s-a")
