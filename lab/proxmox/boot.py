@@ -1,0 +1,63 @@
+"""What a node does when it comes up: its template is there, and its machines are started."""
+
+import os
+
+from lab import template
+from lab.proxmox import config, guests, machines, properties, state, tasks, volumes
+
+CLUSTER_NODE = state.NODES[0]
+
+
+def register_template() -> None:
+    """Make the template from the built root file system unless there is one; its volume is a hard link."""
+    if guests.find(state.TEMPLATE_ID) or (state.root() / "registered").exists():
+        return  # one that a person destroyed stays away
+    volid = f"local-lvm:base-{state.TEMPLATE_ID}-disk-0"
+    file = volumes.path(CLUSTER_NODE, volid)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    if os.environ.get("LAB_PROXMOX_HOLLOW"):
+        with file.open("wb") as stream:
+            stream.truncate(template.SIZE)
+    else:
+        image = template.prepare()
+        try:
+            os.link(image, file)
+        except OSError:  # another file system
+            volumes.copy_file(image, file)
+    cloudinit = volumes.allocate_cloudinit(CLUSTER_NODE, "local-lvm", state.TEMPLATE_ID)
+    options = {
+        "name": state.TEMPLATE_NAME,
+        "description": template.DESCRIPTION,
+        "template": 1,
+        "tags": "template",
+        "ostype": "l26",
+        "cores": 1,
+        "sockets": 1,
+        "cpu": "host",
+        "memory": "1024",
+        "balloon": 0,
+        "numa": 0,
+        "agent": "enabled=1",
+        "boot": "order=scsi0",
+        "scsihw": "virtio-scsi-single",
+        "serial0": "socket",
+        "vga": "serial0",
+        "scsi0": f"{volid},discard=on,iothread=1,size={properties.show_size(template.SIZE)},ssd=1",
+        "ide2": f"{cloudinit},media=cdrom,size=4M",
+        "net0": f"virtio={properties.new_mac()},bridge={state.BRIDGE}",
+    }
+    config.identity(options)
+    guests.Guest(state.TEMPLATE_ID, CLUSTER_NODE, options).save()
+    state.write_json(state.root() / "registered", state.TEMPLATE_ID)
+
+
+def start_machines() -> None:
+    """After the lab was down, start what has onboot or ran before; after the API alone was, nothing."""
+    resume, first = machines.to_resume(), not machines.alive()
+    for guest in guests.all_guests() if first else []:
+        wanted = guest.vmid in resume or guest.config.get("onboot")
+        if wanted and not guest.template and "lock" not in guest.config and not machines.running(guest.vmid):
+            tasks.start(
+                guest.node, "qmstart", guest.vmid, "root@pam", "start", node=guest.node, vmid=guest.vmid
+            )

@@ -1,0 +1,68 @@
+"""Faults that a test puts into the stand-in: LAB_DIR/proxmox/faults.json, read at each request and task.
+
+A list of objects. `match` is a regular expression searched in "METHOD /path" of a request (path
+below /api2/json, without query) or in "TASK type:id" of a worker, for example "TASK qmclone:9000".
+`times` (default: for ever) counts down at each use.
+
+    {"match": "PUT .*/config", "times": 2, "status": 500, "message": "got timeout"}
+    {"match": "GET /nodes/node02/", "status": 595, "message": "No route to host"}
+    {"match": "GET /cluster/resources", "data": []}         another answer, without running the request
+    {"match": "GET /nodes/[^/]+/qemu$", "data": []}         the template is missing
+    {"match": "TASK qmclone:", "delay": 20}                 a slow task (or request)
+    {"match": "TASK qmstart:", "error": "start failed: QEMU exited with code 1"}
+    {"full": "local-lvm"}                                   nothing can be allocated on the storage
+    {"no_boot": 500}                                        the machine starts and never answers
+
+From Python: `with faults.injected({...}, {...}): …`, which needs LAB_DIR in the environment.
+"""
+
+import contextlib
+import re
+
+from lab.proxmox import state
+
+
+def _path():
+    return state.root() / "faults.json"
+
+
+def current() -> list[dict]:
+    return state.read_json(_path(), [])
+
+
+def storage_full(storage: str) -> bool:
+    return any(fault.get("full") == storage for fault in current())
+
+
+def never_boots(vmid: int) -> bool:
+    return any(fault.get("no_boot") == vmid for fault in current())
+
+
+def take(subject: str) -> dict | None:
+    """The first fault that matches, counted down; None is the usual answer."""
+    if not _path().exists() or not any("match" in fault for fault in current()):
+        return None
+    with state.locked("faults"):
+        faults = current()
+        for fault in faults:
+            if "match" in fault and re.search(fault["match"], subject):
+                if "times" in fault:
+                    fault["times"] -= 1
+                    state.write_json(_path(), [f for f in faults if f.get("times", 1) > 0])
+                return fault
+    return None
+
+
+def inject(*faults: dict) -> None:
+    """Replace all faults by these; with none, all is well again."""
+    with state.locked("faults"):
+        state.write_json(_path(), list(faults))
+
+
+@contextlib.contextmanager
+def injected(*faults: dict):
+    inject(*faults)
+    try:
+        yield
+    finally:
+        inject()

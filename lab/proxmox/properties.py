@@ -1,0 +1,192 @@
+"""Options of a machine's configuration: what is allowed, and how Proxmox writes them down.
+
+A drive or a network device is a property string: the default key first and bare, the others sorted.
+Everything else is kept as sent.
+"""
+
+import re
+import secrets
+
+from lab.proxmox.errors import invalid_keys
+
+DRIVE = re.compile(r"(?:ide[0-3]|sata[0-5]|scsi(?:[12]?\d|30)|virtio(?:\d|1[0-5])|efidisk0|tpmstate0)")
+UNUSED = re.compile(r"unused\d{1,3}")
+NET = re.compile(r"net(?:[12]?\d|3[01])")
+INTEGERS = {  # minimum, maximum
+    "cores": (1, 1024), "sockets": (1, 1024), "vcpus": (1, 4096), "cpuunits": (1, 262144),
+    "balloon": (0, None),     "shares": (0, 50000), "migrate_speed": (0, None),
+}  # fmt: skip
+BOOLEANS = {
+    "onboot", "numa", "protection", "template", "tablet", "acpi", "kvm", "freeze", "localtime", "autostart",
+    "ciupgrade", "tdf", "reboot", "keephugepages", "allow-ksm",
+}  # fmt: skip
+STRINGS = {
+    "name", "description", "tags", "agent", "boot", "bootdisk", "ostype", "scsihw", "vga", "cpu",
+    "cpulimit", "bios", "machine", "keyboard", "hotplug", "startup", "args", "hookscript", "smbios1",
+    "vmgenid", "meta", "rng0", "audio0", "watchdog", "lock", "ciuser", "cipassword", "cicustom", "citype",
+    "sshkeys", "nameserver", "searchdomain", "affinity", "arch", "hugepages", "migrate_downtime",
+    "startdate", "vmstatestorage", "spice_enhancements", "ivshmem", "amd-sev", "memory",
+}  # fmt: skip
+NUMBERED = re.compile(
+    r"(?:serial[0-3]|parallel[0-2]|usb1?\d|hostpci1?\d|numa[0-7]|ipconfig\d{1,2}|virtiofs\d)"
+)
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+PATTERNS = {
+    "name": rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*",
+    "tags": r"([A-Za-z0-9_][A-Za-z0-9_\-+.]*[;, ]*)*",
+    "memory": r"(current=)?\d+",
+    "serial": r"socket|/dev/.+",
+    "ostype": r"other|wxp|w2k|w2k3|w2k8|wvista|win7|win8|win10|win11|l24|l26|solaris",
+    "scsihw": r"lsi|lsi53c810|virtio-scsi-pci|virtio-scsi-single|megasas|pvscsi",
+    "bios": r"seabios|ovmf",
+    "citype": r"configdrive2|nocloud|opennebula",
+    "lock": r"backup|clone|create|migrate|rollback|snapshot|snapshot-delete|suspending|suspended",
+}
+DRIVE_KEYS = {
+    "file", "media", "size", "format", "aio", "backup", "cache", "detect_zeroes", "discard", "import-from",
+    "iops", "iops_rd", "iops_rd_max", "iops_wr", "iops_wr_max", "iothread", "mbps", "mbps_rd", "mbps_rd_max",
+    "mbps_wr", "mbps_wr_max", "queues", "replicate", "ro", "serial", "shared", "snapshot", "ssd", "efitype",
+    "pre-enrolled-keys", "version", "werror", "rerror", "wwn", "product", "vendor",
+}  # fmt: skip
+NET_MODELS = {
+    "virtio",
+    "e1000",
+    "e1000e",
+    "rtl8139",
+    "vmxnet3",
+    "ne2k_pci",
+    "i82551",
+    "i82557b",
+    "i82559er",
+    "pcnet",
+}
+NET_KEYS = {"model", "macaddr", "bridge", "firewall", "link_down", "mtu", "queues", "rate", "tag", "trunks"}
+TRUE, FALSE = {"1", "on", "yes", "true"}, {"0", "off", "no", "false"}
+UNICAST = r"[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}"
+UNKNOWN = "property is not defined in schema and the schema does not allow additional properties"
+
+
+def parse(text: str, default_key: str) -> dict[str, str]:
+    """`local:1,size=2G` -> {"file": "local:1", "size": "2G"}."""
+    found = {}
+    for part in str(text).split(","):
+        if not part.strip():
+            continue
+        key, separator, value = part.strip().partition("=")
+        if separator:
+            found[key] = value
+        else:
+            found[default_key] = key
+    return found
+
+
+def show(properties: dict[str, str], default_key: str, skip=()) -> str:
+    """The inverse of `parse` as PVE's print_property_string does it."""
+    head = [properties[default_key]] if default_key in properties else []
+    tail = [f"{k}={v}" for k, v in sorted(properties.items()) if k != default_key and k not in skip]
+    return ",".join(head + tail)
+
+
+def parse_drive(key: str, text: str) -> dict[str, str]:
+    drive = parse(text, "file")
+    if "volume" in drive:
+        drive["file"] = drive.pop("volume")
+    errors = {}
+    if unknown := drive.keys() - DRIVE_KEYS:
+        errors[key] = f"invalid format - {key}.{min(unknown)}: {UNKNOWN}"
+    if "file" not in drive:
+        errors[key] = "invalid format - format error\nfile: property is missing and it is not optional"
+    if errors:
+        raise invalid_keys(errors)
+    return drive
+
+
+def parse_net(key: str, text: str) -> dict[str, str]:
+    """Model names double as keys of the MAC address: `virtio=BC:24:…` is model virtio."""
+    net = parse(text, "model")
+    for model in NET_MODELS & net.keys():
+        net["macaddr"], net["model"] = net.pop(model), model
+    errors = {}
+    if unknown := net.keys() - NET_KEYS:
+        errors[key] = f"invalid format - {key}.{min(unknown)}: {UNKNOWN}"
+    if net.get("model") not in NET_MODELS:
+        errors[key] = "invalid format - format error\nmodel: value does not have a value in the enumeration"
+    mac = net.get("macaddr")
+    if mac and not re.fullmatch(UNICAST, mac):
+        wrong = f"value '{mac}' does not look like a valid unicast MAC address"
+        errors[key] = f"invalid format - format error\nmacaddr: {wrong}"
+    if (tag := net.get("tag")) and not (tag.isdigit() and 1 <= int(tag) <= 4094):
+        errors[key] = "invalid format - format error\ntag: value must have a maximum value of 4094"
+    if errors:
+        raise invalid_keys(errors)
+    return net
+
+
+def show_net(net: dict[str, str]) -> str:
+    rest = {k: v for k, v in net.items() if k not in ("model", "macaddr")}
+    return show({"model": f"{net['model']}={net['macaddr']}", **rest}, "model")
+
+
+def new_mac() -> str:
+    return "BC:24:11:" + ":".join(f"{byte:02X}" for byte in secrets.token_bytes(3))
+
+
+def to_bytes(text: str) -> int:
+    """`20G` or `21474836480` in bytes; ValueError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", str(text))
+    if not match:
+        raise ValueError(text)
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2] or " "))
+
+
+def show_size(size: int) -> str:
+    """Bytes as PVE prints them: the largest unit that divides evenly."""
+    unit = 0
+    while unit < 4 and size and size % 1024 == 0:
+        size, unit = size // 1024, unit + 1
+    return f"{size}{' KMGT'[unit].strip()}"
+
+
+def boolean(value) -> int | None:
+    text = str(int(value) if isinstance(value, bool) else value).lower()
+    return 1 if text in TRUE else 0 if text in FALSE else None
+
+
+def checked(options: dict) -> dict:
+    """Options with the types that Proxmox stores; ApiError 400 that names every bad one."""
+    result, errors = {}, {}
+    for key, value in options.items():
+        kind = re.sub(r"\d+$", "", key)
+        if key in INTEGERS:
+            low, high = INTEGERS[key]
+            if not re.fullmatch(r"-?\d+", str(value)):
+                errors[key] = f"type check ('integer') failed - got '{value}'"
+            elif int(value) < low:
+                errors[key] = f"value must have a minimum value of {low}"
+            elif high is not None and int(value) > high:
+                errors[key] = f"value must have a maximum value of {high}"
+            else:
+                result[key] = int(value)
+        elif key in BOOLEANS:
+            result[key] = boolean(value)
+            if result[key] is None:
+                errors[key] = f"type check ('boolean') failed - got '{value}'"
+        elif key in STRINGS or any(p.fullmatch(key) for p in (NUMBERED, DRIVE, NET, UNUSED)):
+            pattern = PATTERNS.get(key) or PATTERNS.get(kind)
+            if pattern and not re.fullmatch(pattern, str(value)):
+                errors[key] = (
+                    "invalid format - value does not look like a valid DNS name"
+                    if key == "name"
+                    else f"value '{value}' does not match the regex pattern"
+                )
+            elif key == "memory" and int(str(value).removeprefix("current=")) < 16:
+                errors[key] = "memory.current: value must have a minimum value of 16"
+            else:
+                result[key] = str(value)
+        else:
+            errors[key] = UNKNOWN
+    if errors:
+        raise invalid_keys(errors)
+    if "tags" in result:
+        result["tags"] = ";".join(sorted(set(re.split(r"[;, ]+", result["tags"].lower())) - {""}))
+    return result

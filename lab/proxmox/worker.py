@@ -1,0 +1,38 @@
+"""The process of one task: reads what to do from stdin, writes the task's log."""
+
+import json
+import os
+import sys
+import time
+import traceback
+
+from lab.proxmox import faults, jobs, tasks
+from lab.proxmox.errors import ApiError
+
+
+def main() -> int:
+    order = json.load(sys.stdin)
+    log = os.open(order["log"], os.O_WRONLY | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    upid = tasks.parse(order["upid"])
+    try:
+        fault = faults.take(f"TASK {upid.type}:{upid.id}") or {}
+        time.sleep(fault.get("delay", 0))
+        if fault.get("error"):
+            jobs.ABORTS.get(order["job"], lambda **_: None)(**order["arguments"])
+            raise ApiError(fault["error"])
+        warnings = jobs.JOBS[order["job"]](**order["arguments"]) or 0
+    except ApiError as error:
+        print(f"TASK ERROR: {error.message}", flush=True)
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        print(f"TASK ERROR: {type(error).__name__}: {error}", flush=True)
+        return 1
+    print(f"TASK WARNINGS: {warnings}" if warnings else "TASK OK", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
