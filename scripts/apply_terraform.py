@@ -22,7 +22,7 @@ from fleet.guard import MAX_CHANGES
 
 
 def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
-    terraform.checked(job.directory, "init", "-no-color", capture=True)
+    terraform.checked(job.directory, "init", capture=True)
     have = current(job)
     if not plan_only:
         untaint(job, have)

@@ -116,10 +116,9 @@ def main(argv: list[str] | None = None) -> int:
     if report(findings):
         return 1
     changed = write_atomic(args.output, json.dumps(result, indent=2) + "\n")
-    machines = len(result["vms"])
-    print(
-        f"{paths.shown(args.output)}: {machines} machine{'s' * (machines != 1)}, {'written' if changed else 'unchanged'}"
-    )
+    count = len(result["vms"])
+    what = f"{count} machine{'s' * (count != 1)}, {'written' if changed else 'unchanged'}"
+    print(f"{paths.shown(args.output)}: {what}")
     if text is None:
         checks.say(
             "not read: Terraform's state (no `terraform init` here yet); VMIDs are the files' or new ones"

@@ -94,9 +94,11 @@ def without_failed(job: Job, values: dict[str, Any]) -> list[str]:
         )
     failed = [name for name in values["vms"] if name not in have or have[name].tainted]
     rest = {name: vm for name, vm in values["vms"].items() if name not in failed}
+    if not rest:
+        raise Fault("no machine could be made; the reason is above, the next run tries again", code=2)
     job.write(values | {"vms": rest, "imports": {}})
     try:
-        terraform.checked(job.directory, "apply", "-refresh-only", "-auto-approve", LOCK)
+        terraform.checked(job.directory, "apply", "-refresh-only", "-auto-approve", LOCK, capture=True)
     finally:
         job.write(values)
     return failed

@@ -81,7 +81,7 @@ def _disks(change: Change, known: Collection[str]) -> list[str | None]:
         elif old and new and new["datastore_id"] != old["datastore_id"] and change.running:
             refusals.append(
                 f"would move {slot} of {name} from {old['datastore_id']} to {new['datastore_id']}, for which"
-                " the provider cuts the power; move it in Proxmox (it can while running), then change the file"
+                " the provider cuts the power; move it in Proxmox, which can, then change the file"
             )
     before, after = change.before.get("disk") or [], change.after.get("disk") or []
     for old, new in zip(before, after, strict=False):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def run(directory: Path, *arguments: str, capture: bool = False) -> subprocess.C
     """
     environment = os.environ | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
     command = ["terraform", f"-chdir={directory}", *arguments]
+    if arguments[0] in ("init", "plan", "apply") and not sys.stdout.isatty():
+        command.insert(3, "-no-color")
     try:
         # In a group of its own: a terminal's Ctrl-C would reach it besides the one that is handed on.
         child = subprocess.Popen(
