@@ -9,6 +9,7 @@ Exit codes: 0 all are ready, 1 some are not, 2 wrong usage.
 import argparse
 import concurrent.futures
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from fleet.inventory import parse, read
 from fleet.paths import INVENTORY, QUEUE, shown
 
 WORKERS = 64
-SSH_TIMEOUT = 300
+SSH_TIMEOUT = float(os.environ.get("SSH_TIMEOUT") or 300)  # seconds; a repository variable
 CLOUD_INIT_TIMEOUT = 600
 KNOWN_HOSTS = Path("~/.ssh/known_hosts")
 CLOUD_INIT = "cloud-init status --wait --long"

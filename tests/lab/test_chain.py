@@ -1,0 +1,299 @@
+"""The whole chain on the lab: from a person's push to a cluster in Vault, on good days and on bad ones.
+
+The tests build on each other in their order: one fleet grows, is disturbed and is looked at.
+"""
+
+import contextlib
+import json
+import re
+import time
+
+import pytest
+
+import lab as laboratory
+from lab import demo, network, user, vault
+from lab.forge import client
+from lab.proxmox import faults
+
+QUEUE, INVENTORY = demo.QUEUE, demo.INVENTORY
+CRASH = "k8s-crash"
+
+
+def queued(fleet: user.Clone) -> list[str]:
+    fleet.pull()
+    return [line for line in fleet.read(QUEUE).splitlines() if line and not line.startswith("#")]
+
+
+def push_machine(fleet: user.Clone, name: str, address: str, tag: str, **changes) -> str:
+    text = user.machine_file(name, address, **changes)
+    return fleet.push(f"feat(proxmox): add {name} [ansible {tag}]", {f"proxmox/vms/{name}.yaml": text})
+
+
+def apply_run(commit: str) -> int:
+    """The number of the run that applies a pushed commit."""
+    return until(lambda: next(iter(client.runs(commit, "terraform-apply.yml")), {}).get("id"), "its run")
+
+
+def until(condition, what: str, seconds: float = 120):
+    """Poll until the condition gives something true, and return that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
+
+
+def until_said(number: int, pattern: str) -> None:
+    def said() -> bool:
+        text = client.log(number)
+        if client.run(number)["status"] == "completed" and not re.search(pattern, text):
+            pytest.fail(f"run {number} ended without saying {pattern!r}:\n{text[-3000:]}")
+        return bool(re.search(pattern, text))
+
+    until(said, f"{pattern!r} in run {number}")
+
+
+def proxmox(path: str):
+    """A GET of the Proxmox API, as its owner."""
+    program = (
+        "import os, requests; e = os.environ; "
+        f"a = requests.get(e['PROXMOX_VE_ENDPOINT'] + 'api2/json/{path}',"
+        " headers={'Authorization': 'PVEAPIToken=' + e['PROXMOX_VE_API_TOKEN']}); print(a.text)"
+    )
+    return json.loads(user.inside(["python3", "-c", program]))["data"]
+
+
+def machines() -> dict[str, list[dict]]:
+    """Proxmox's machines by name; two of a name would be a duplicate."""
+    found: dict[str, list[dict]] = {}
+    for machine in proxmox("cluster/resources?type=vm"):
+        found.setdefault(machine["name"], []).append(machine)
+    return found
+
+
+def test_one_commit_makes_two_machines_and_a_cluster(fleet):
+    demo.create(fleet)
+    assert {name: len(found) for name, found in machines().items() if name in demo.ADDRESS} == {
+        demo.K8S: 1,
+        demo.HAPROXY: 1,
+    }
+
+
+def test_a_second_run_changes_nothing(fleet):
+    demo.again(fleet)
+
+
+def test_more_memory_cuts_nothing(fleet):
+    demo.memory(fleet)
+
+
+def test_a_disk_grows_online(fleet):
+    demo.disk(fleet)
+
+
+def test_drift_appears_in_the_plan(fleet):
+    demo.drift(fleet)
+
+
+def test_a_removal_is_refused_until_it_is_approved(fleet):
+    demo.remove(fleet)
+
+
+@contextlib.contextmanager
+def settings(folder, **values):
+    """Other secrets and variables of the repository, for a while."""
+    file = folder / "forge" / "settings.json"
+    file.write_text(json.dumps(values))
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def test_a_runner_that_dies_anywhere_loses_nothing(fleet, lab):
+    """Killed during the clone, before the inventory's commit, in the play, and after Vault's write."""
+    with faults.injected({"match": "TASK qmclone:", "delay": 6}):
+        commit = push_machine(fleet, CRASH, "192.168.1.40", CRASH)
+        number = apply_run(commit)
+        until(lambda: CRASH in json.dumps(proxmox("cluster/resources?type=vm")), "the clone")
+        client.kill(number)
+    client.wait(commit)
+    assert CRASH not in user.terraform_output(fleet)["vm_ips"], "it was killed before Terraform knew"
+
+    number = client.dispatch("terraform-apply.yml")
+    until_said(number, "Apply complete!")
+    client.kill(number)
+    client.wait(number=number)
+    fleet.pull()
+    assert CRASH not in fleet.read(INVENTORY), "it was killed before the inventory's commit"
+    assert len(machines()[CRASH]) == 1, "the half-made machine was taken over, not made again"
+
+    number = client.dispatch("terraform-apply.yml")
+    until_said(number, r"TASK \[")
+    client.kill(number)
+    client.wait(number=number)
+    assert queued(fleet) == [f"192.168.1.40,{CRASH},k8s"]
+
+    with holding_vault_writes() as (address, written), settings(lab, secrets={"VAULT_ADDR": address}):
+        number = client.dispatch("terraform-apply.yml")
+        until(written.is_set, "the write to Vault")
+        client.kill(number)
+        client.wait(number=number)
+    assert queued(fleet) == [f"192.168.1.40,{CRASH},k8s"]
+    version = user.kubeconfig()[1]
+
+    demo.served(number=client.dispatch("terraform-apply.yml"))
+    assert queued(fleet) == []
+    assert len(machines()[CRASH]) == 1
+    assert user.kubectl(CRASH, "get", "--raw", "/readyz") == "ok"
+    assert user.kubeconfig()[1] == version, "what was written before the kill was not written again"
+
+
+@contextlib.contextmanager
+def holding_vault_writes():
+    """A way to Vault on which a write arrives, but its answer never comes back."""
+    import asyncio
+    import threading
+
+    import aiohttp
+    from aiohttp import web
+
+    written, ready, stop = threading.Event(), threading.Event(), threading.Event()
+
+    async def handle(request: web.Request) -> web.Response:
+        headers = {key: value for key, value in request.headers.items() if key.startswith("X-Vault")}
+        async with aiohttp.ClientSession() as session:
+            body = await request.read()
+            url = laboratory.VAULT_URL + request.path_qs
+            async with session.request(request.method, url, headers=headers, data=body) as answer:
+                text = await answer.read()
+                if request.method in ("POST", "PUT") and request.path.startswith("/v1/kv/data"):
+                    written.set()
+                    await asyncio.sleep(60)
+                return web.Response(body=text, status=answer.status, content_type=answer.content_type)
+
+    async def serve() -> None:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", handle)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 8299).start()
+        ready.set()
+        while not stop.is_set():
+            await asyncio.sleep(0.05)
+        await runner.cleanup()
+
+    def run() -> None:
+        network.enter()
+        asyncio.run(serve())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield "http://127.0.0.1:8299", written
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def test_one_machine_that_never_answers_does_not_stop_the_others(fleet, lab):
+    files = {
+        "proxmox/vms/haproxy-dead.yaml": user.machine_file(
+            "haproxy-dead", "192.168.1.51", vm_state="stopped"
+        ),
+        "proxmox/vms/haproxy-live.yaml": user.machine_file("haproxy-live", "192.168.1.52"),
+    }
+    with settings(lab, vars={"SSH_TIMEOUT": "6"}):
+        commit = fleet.push("feat(proxmox): add two balancers [ansible haproxy]", files)
+        runs = user.wait(commit)
+    assert user.failed(runs), "the run is red"
+    log = "\n".join(client.log(run["id"]) for run in runs)
+    assert re.search(r"error.*haproxy-dead", log), "and says which machine"
+    assert queued(fleet) == ["192.168.1.51,haproxy-dead,haproxy"]
+    assert "active" in user.ssh("192.168.1.52", "systemctl is-active haproxy")
+    started = user.machine_file("haproxy-dead", "192.168.1.51")
+    demo.served(fleet.push("fix(proxmox): switch it on", {"proxmox/vms/haproxy-dead.yaml": started}))
+    assert queued(fleet) == []
+
+
+def test_a_sealed_vault_costs_only_time(fleet):
+    before = user.kubeconfig()
+    vault.seal()
+    try:
+        commit = push_machine(fleet, "k8s-sealed", "192.168.1.41", "k8s-sealed")
+        runs = user.wait(commit)
+        assert user.failed(runs)
+        assert "sealed" in "\n".join(client.log(run["id"]) for run in runs)
+        assert queued(fleet) == ["192.168.1.41,k8s-sealed,k8s"]
+    finally:
+        vault.unseal()
+    assert user.kubeconfig() == before
+    demo.served(number=client.dispatch("terraform-apply.yml"))
+    assert queued(fleet) == []
+    assert {"k8s-sealed", *names(before[0])} == names(user.kubeconfig()[0])
+
+
+def names(kubeconfig: dict) -> set[str]:
+    return {context["name"] for context in kubeconfig["contexts"]}
+
+
+def test_two_pushes_within_a_second(fleet):
+    one = push_machine(fleet, "haproxy-one", "192.168.1.61", "haproxy")
+    two = push_machine(fleet, "haproxy-two", "192.168.1.62", "haproxy")
+    for commit in (one, two):
+        client.wait(commit)
+    assert queued(fleet) == []
+    for address in ("192.168.1.61", "192.168.1.62"):
+        assert "active" in user.ssh(address, "systemctl is-active haproxy")
+
+
+def test_an_inventory_broken_by_hand_is_refused(fleet):
+    fleet.pull()
+    good = fleet.read(INVENTORY)
+    broken = good.replace("[haproxy]", "[haproxy", 1)
+    line = broken.splitlines().index("[haproxy") + 1
+    commit = fleet.push("chore: a slip of the hand", {INVENTORY: broken})
+    runs = user.wait(commit)
+    assert user.failed(runs)
+    log = "\n".join(client.log(run["id"]) for run in runs)
+    assert re.search(rf"file=proxmox/k8s\.ini,line={line}\b|proxmox/k8s\.ini:{line}\b", log), log[-3000:]
+    fleet.pull()
+    assert fleet.read(INVENTORY) == broken, "nothing was written"
+    demo.served(fleet.push("fix: mend it", {INVENTORY: good}))
+
+
+def test_a_file_that_is_not_valid_stops_the_run_before_terraform(fleet):
+    name = "proxmox/vms/haproxy-bad.yaml"
+    text = user.machine_file("haproxy-bad", "192.168.1.70").replace("cores: 1", "cores: none")
+    line = text.splitlines().index("cores: none") + 1
+    commit = fleet.push("feat(proxmox): add haproxy-bad [ansible haproxy]", {name: text})
+    runs = user.wait(commit)
+    assert user.failed(runs)
+    log = "\n".join(client.log(run["id"]) for run in runs)
+    assert f"::error file={name},line={line}" in log
+    assert "terraform plan" not in log
+    demo.served(fleet.push("fix(proxmox): not needed", {name: None}))
+
+
+def leaks(folder) -> list[str]:
+    """Where a secret that the lab made stands in a log or a summary, as secret and file."""
+    secrets = {name: value.encode() for name, value in laboratory.secrets().items()}
+    files = [*folder.glob("log/*"), *folder.glob("forge/runs/*/*"), *folder.glob("proxmox/**/*.log")]
+    found = []
+    for file in files:
+        if file.is_file() and file.name != "event.json":
+            text = file.read_bytes()
+            found += [f"{name} in {file.name}" for name, value in secrets.items() if value in text]
+    return found
+
+
+def test_no_secret_is_in_any_log(lab):
+    assert leaks(lab) == []
+    planted = lab / "log" / "planted.log"
+    planted.write_text(f"token: {laboratory.secret('vault_token')}\n")
+    try:
+        assert leaks(lab), "the search finds a secret that is there"
+    finally:
+        planted.unlink()
