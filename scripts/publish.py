@@ -7,12 +7,14 @@ where that fails, its inventory line stays and the exit is 1, after everything e
 others push meanwhile it starts again from the new head, so it can be killed and run again at any time.
 
 Without --outputs no Terraform has run: when the open commits change machines or ask to destroy one, all is
-left to the workflow terraform-apply, and the step's output `left` says so.
+left to the workflow terraform-apply, and the step's output `left` says so. Else its output `published` says
+that later jobs may go on.
 
 Exit: 0 published or nothing to do, 1 refused or a cluster could not leave Vault, 2 git or origin failed.
 """
 
 import argparse
+import contextlib
 import json
 from pathlib import Path
 
@@ -82,10 +84,13 @@ class Inventory:
         write_atomic(self.queue, text)
 
     def _addresses(self) -> dict[str, str]:
-        """The machines of the VM files with their addresses."""
-        machines = vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values()
-        parts = {vm.name: tfvars.ipconfig(vm.data["ipconfig0"]) for vm in machines if vm.managed}
-        return {name: part["ip"].partition("/")[0] for name, part in parts.items()}
+        """The machines of the VM files with their addresses; a broken file is the next run's to refuse."""
+        found = {}
+        for vm in vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values():
+            with contextlib.suppress(KeyError, ValueError, AttributeError):
+                address = tfvars.ipconfig(vm.data["ipconfig0"])["ip"].partition("/")[0]
+                found |= {vm.name: address} if vm.managed else {}
+        return found
 
     def _note(self, findings: list[Finding]) -> None:
         errors = [finding for finding in findings if finding.level == "error"]
@@ -150,6 +155,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
     change = Inventory(options.repo, outputs.load(options.outputs) if options.outputs else None, requests)
     commit = repository.publish(options.repo, change, served=head)
+    summary.output("published", "true")
     code = report(change.findings)
     said = (
         repository.git(options.repo, "log", "-1", "--format=%h %s", commit) if commit else "nothing to commit"
