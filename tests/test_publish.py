@@ -268,7 +268,7 @@ def test_without_outputs_only_what_needs_no_terraform(
     else:
         assert fleet.queue() == ["192.168.1.20,k8s-dev,k8s"]
         assert fleet.served() == asked
-        assert not (tmp_path / "output").exists()
+        assert (tmp_path / "output").read_text() == "published=true\n"
 
 
 def test_without_outputs_and_requests_nothing_is_pushed(fleet, capsys):
