@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--format", choices=FORMATS)
     args = parser.parse_args(argv)
     try:
-        requests = json.loads(args.requests.read_text())["requests"]
+        requests = [dict(one) for one in json.loads(args.requests.read_text())["requests"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"no requests of extract_ansible_tag.py --format json: {error}"
         raise Fault(message, shown(args.requests), code=2) from None

@@ -175,17 +175,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--format", choices=FORMATS)
     args = parser.parse_args(argv)
     terraform = outputs.load(args.outputs)
-    before = (read(args.inventory), read(args.queue))
+    files = (args.inventory, args.queue)
+    before = tuple(map(read, files))
     result = update_files(terraform, args.inventory, args.queue, args.keep, args.dry_run)
     code = report(result.findings, "text" if args.format == "json" else args.format)
     if code:
         return code
     _print(result, args.format)
     after = (result.inventory_text, result.queue_text)
-    if args.format != "json" and before == after:
-        print("inventory and queue are up to date")
-    elif args.format != "json" and args.dry_run:
-        for old, new, path in zip(before, after, (args.inventory, args.queue), strict=True):
+    if args.format != "json":
+        news = [shown(path) for path, *texts in zip(files, before, after, strict=True) if len(set(texts)) > 1]
+        print(f"{'would change' if args.dry_run else 'written'}: {', '.join(news) or 'nothing'}")
+    if args.format != "json" and args.dry_run:
+        for path, old, new in zip(files, before, after, strict=True):
             names = (shown(path), f"{shown(path)} (new)")
             for line in difflib.unified_diff(old.splitlines(), new.splitlines(), *names, lineterm=""):
                 print(line)

@@ -118,7 +118,8 @@ def parse(text: str, path: str = "") -> Inventory:
     groups: dict[str, dict[str, int]] = {"hosts": {"all": 0, "ungrouped": 0}, "vars": {}, "children": {}}
     below: dict[str, dict[str, int]] = {}  # group to its children to their lines
     found: list[Finding] = []
-    group, state, place, fresh, first, room = "ungrouped", "hosts", "", False, len(plain), RANGE_LIMIT
+    group, state, place, fresh, misplaced = "ungrouped", "hosts", "", False, -1
+    first, room = len(plain), RANGE_LIMIT
 
     def wrong(index: int, message: str) -> None:
         found.append(Finding(message, path, index + 1))
@@ -130,13 +131,15 @@ def parse(text: str, path: str = "") -> Inventory:
         if not body:
             fresh = False
         elif body[0] in "#;":
-            if state == "hosts" and group in ("all", "ungrouped") and _MARKER.fullmatch(body):
-                place, fresh = INDIVIDUAL, True
+            if state == "hosts" and _MARKER.fullmatch(body):
+                inside = group not in ("all", "ungrouped")
+                place, fresh, misplaced = (place, fresh, index) if inside else (INDIVIDUAL, True, -1)
             if fresh and place:  # the remarks right below a heading belong to it
                 slots[place] = index
         elif section := _SECTION.fullmatch(body):
             group, state = section[1], section[2] or "hosts"
             first, place, fresh = min(first, index), group if state == "hosts" else "", True
+            misplaced = -1
             if state not in groups:
                 wrong(index, f"[{group}:{state}] is no section: after the colon stands children or vars")
                 continue
@@ -163,6 +166,9 @@ def parse(text: str, path: str = "") -> Inventory:
             hosts.append(host)
             if place:
                 slots[place], fresh = index, False
+            if misplaced >= 0:
+                wrong(misplaced, f"all hosts below this are members of [{group}]; move them above all sections")
+                misplaced = -1
 
     known = groups["hosts"] | groups["children"]
     for name, index in groups["vars"].items():

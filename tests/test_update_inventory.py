@@ -1,0 +1,288 @@
+"""update_inventory.py: every folder of cases/inventory is a case, and what no folder can show.
+
+A case has k8s.ini, new_hosts.txt and outputs.json, and what must become of them: k8s.ini.after,
+new_hosts.txt.after (without them nothing may change) and output.txt, all that the script says.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import update_inventory
+from fleet.paths import ROOT
+from update_inventory import update
+
+CASES = Path(__file__).parent / "cases" / "inventory"
+SCRIPT = Path(update_inventory.__file__)
+
+
+def arguments(folder: Path, *options: str) -> list[str]:
+    files = {"outputs": "outputs.json", "inventory": "k8s.ini", "queue": "new_hosts.txt"}
+    return [*(f"--{key}={folder / name}" for key, name in files.items()), *options]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def by_a_person(monkeypatch):
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+
+@pytest.mark.parametrize("case", sorted(folder.name for folder in CASES.iterdir()))
+def test_case(case, tmp_path, capsys):
+    names = ("k8s.ini", "new_hosts.txt")
+    for name in (*names, "outputs.json"):
+        shutil.copy(CASES / case / name, tmp_path / name)
+    before = contents(tmp_path)
+    code = update_inventory.main(arguments(tmp_path))
+    streams = capsys.readouterr()
+    said = f"exit {code}\n{streams.out}{streams.err}".replace(f"{tmp_path}/", "")
+    if os.environ.get("UPDATE_CASES"):
+        (CASES / case / "output.txt").write_text(said)
+        for name in names:
+            (CASES / case / f"{name}.after").unlink(missing_ok=True)
+            if contents(tmp_path)[name] != before[name]:
+                shutil.copy(tmp_path / name, CASES / case / f"{name}.after")
+    after = contents(tmp_path)
+    for name in names:
+        expected = CASES / case / f"{name}.after"
+        assert after[name] == (expected.read_bytes() if expected.exists() else before[name]), name
+    assert said == (CASES / case / "output.txt").read_text()
+    if after["k8s.ini"] == before["k8s.ini"]:
+        assert "k8s.ini.bak" not in after
+    else:
+        assert after["k8s.ini.bak"] == before["k8s.ini"]
+
+    stamps = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert update_inventory.main(arguments(tmp_path)) == code
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == stamps, "the second run wrote"
+
+
+def machine(address="10.0.0.1", **more):
+    return {
+        "address": address,
+        "user": "ops",
+        "mac": "BC:24:11:00:00:01",
+        "instance": "a1",
+        "mounts": {},
+    } | more
+
+
+def outputs_of(machines: dict) -> dict:
+    return {"ansible_inventory": {"value": machines}}
+
+
+def test_crlf_and_no_final_newline_stay():
+    before = "# Individual hosts\r\nnas ansible_host=10.0.0.9\r\n\r\n[k3s]\r\nk8s-x ansible_host=10.0.0.8"
+    result = update(before, "# q\r\n10.0.0.8,k8s-x", outputs_of({"k8s-a": machine()}))
+    assert (
+        result.inventory_text
+        == before.replace(
+            "0.9\r\n",
+            "0.9\r\nk8s-a ansible_host=10.0.0.1 ansible_user=ops  # terraform mac=BC:24:11:00:00:01 instance=a1\r\n",
+        )
+        + "\r\nk8s-a"
+    )
+    assert result.queue_text == "# q\r\n10.0.0.8,k8s-x\r\n10.0.0.1,k8s-a\r\n"
+
+
+def test_keep():
+    inventory = "k8s-a ansible_host=10.0.0.1 # terraform\nk8s-b # terraform\n[k3s]\nk8s-a\nk8s-b\n"
+    texts = (inventory, "10.0.0.1,k8s-a,k8s\n")
+    result = update(*texts, outputs_of({"k8s-b": machine("10.0.0.2")}), keep=["k8s-a"])
+    assert "k8s-a ansible_host=10.0.0.1 # terraform\n" in result.inventory_text
+    assert result.kept == {"k8s-a": "asked to keep"} and result.removed == []
+    assert result.queue_text == "", "there is no machine to play on"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"address": "10.0.0.1 # x"},
+        {"address": "dhcp"},
+        {"address": None},
+        {"user": "ops ansible_connection=local"},
+        {"user": "{{ lookup('pipe', 'id') }}"},
+        {"user": None},
+        {"mac": "AA\nevil"},
+        {"instance": "a b"},
+        {"mounts": {"scsi1": "/mnt/{{ x }}"}},
+        {"mounts": {"scsi1": "/mnt/a b"}},
+        {"mounts": {"scsi1 x=1": "/mnt"}},
+        {"mounts": ["/mnt"]},
+        {"mac": 5},
+    ],
+)
+def test_what_must_not_reach_an_inventory(bad, tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"k8s-a": machine() | bad})))
+    assert update_inventory.main(arguments(tmp_path)) == 1
+    assert "output ansible_inventory: k8s-a" in capsys.readouterr().err
+    assert list(contents(tmp_path)) == ["outputs.json"]
+
+
+@pytest.mark.parametrize(
+    "name", ["all", "localhost", "ungrouped", "k8s a", "k8s[1:3]", "a#b", "../x", "K8S", "", "k8s-é"]
+)
+def test_names_that_must_not_reach_an_inventory(name, tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({name: machine()})))
+    assert update_inventory.main(arguments(tmp_path)) == 1
+    assert "cannot stand in an inventory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", 2),
+        ("{", 2),
+        ("[]", 1),
+        ('{"ansible_inventory": {"a": 1}}', 1),
+        ('{"ansible_inventory": []}', 1),
+        ("{}", 0),
+    ],
+)
+def test_outputs_that_are_none(text, code, tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(text)
+    assert update_inventory.main(arguments(tmp_path)) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_missing_outputs(tmp_path, capsys):
+    assert update_inventory.main(arguments(tmp_path)) == 2
+    assert "outputs.json" in capsys.readouterr().err
+
+
+def test_asks_terraform(tmp_path, monkeypatch, capsys):
+    tool = tmp_path / "terraform"
+    tool.write_text(f'#!/bin/sh\necho "$@" >&2\ncat {tmp_path}/answer || exit 1\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    options = arguments(tmp_path)[1:]
+    assert update_inventory.main(options) == 2
+    assert "-json" in capsys.readouterr().err
+    (tmp_path / "answer").write_text(json.dumps(outputs_of({"db": machine()})))
+    assert update_inventory.main(options) == 0
+    assert "queued: db" in capsys.readouterr().out
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert update_inventory.main(options) == 2
+    assert "terraform is not installed" in capsys.readouterr().err
+
+
+def test_dry_run_and_json_write_nothing_more(tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
+    assert update_inventory.main(arguments(tmp_path, "--dry-run")) == 0
+    said = capsys.readouterr().out
+    assert "added: db" in said and "+10.0.0.1,db" in said
+    assert list(contents(tmp_path)) == ["outputs.json"]
+    assert update_inventory.main(arguments(tmp_path, "--format", "json")) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "added": ["db"],
+        "changed": {},
+        "removed": [],
+        "kept": {},
+        "queued": ["db"],
+    }
+
+
+def test_mode_and_symlink_stay(tmp_path):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
+    (tmp_path / "real.ini").write_text("[x]\n")
+    (tmp_path / "real.ini").chmod(0o640)
+    (tmp_path / "k8s.ini").symlink_to("real.ini")
+    assert update_inventory.main(arguments(tmp_path)) == 0
+    assert (tmp_path / "k8s.ini").is_symlink()
+    assert (tmp_path / "real.ini").stat().st_mode & 0o777 == 0o640
+
+
+def test_ansible_has_the_last_word(tmp_path, capsys, monkeypatch):
+    """What only Ansible would refuse is refused before the rename, and nothing is written."""
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
+    (tmp_path / "k8s.ini").write_text("[x]\nnot-seen-by-us\n")
+    tool = tmp_path / "ansible-inventory"
+    tool.write_text('#!/bin/sh\necho "$3: line 7 is bad" >&2; exit 4\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(update_inventory.ansible, "command", lambda name: str(tool))
+    before = contents(tmp_path)
+    assert update_inventory.main(arguments(tmp_path)) == 1
+    assert "ansible-inventory refuses it" in capsys.readouterr().err
+    tool.write_text("#!/bin/sh\necho '{}'\n")
+    assert update_inventory.main(arguments(tmp_path)) == 1
+    assert "Ansible sees db at no address and not at 10.0.0.1" in capsys.readouterr().err
+    assert {name: text for name, text in contents(tmp_path).items() if name != tool.name} == {
+        name: text for name, text in before.items() if name != tool.name
+    }
+
+
+def test_without_ansible(tmp_path, capsys, monkeypatch):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
+    monkeypatch.setattr(update_inventory.ansible.shutil, "which", lambda *args, **kwargs: None)
+    assert update_inventory.main(arguments(tmp_path)) == 2
+    assert "ansible-inventory is not installed" in capsys.readouterr().err
+
+
+def test_the_shell_wrapper(tmp_path):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [ROOT / "proxmox" / "update-inventory.sh", *arguments(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    written = f"written: {tmp_path}/k8s.ini, {tmp_path}/new_hosts.txt\n"
+    assert (done.returncode, done.stdout) == (0, "added: db\nqueued: db\n" + written), done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_killed_at_any_system_call_that_writes(tmp_path):
+    """SIGKILL at each: every file has the old text or the new one, and the next run completes all."""
+    texts = {"k8s.ini": "# Individual hosts\nnas\n[k3s]\n", "new_hosts.txt": "# q\n"}
+    outputs = json.dumps(
+        outputs_of({f"k8s-{number}": machine(f"10.0.0.{number}") for number in range(1, 40)})
+    )
+    done = tmp_path / "done"
+    done.mkdir()
+    for name, text in (*texts.items(), ("outputs.json", outputs)):
+        (done / name).write_text(text)
+    assert update_inventory.main(arguments(done)) == 0
+    new = {name: (done / name).read_text() for name in texts}
+    calls = "write,rename,renameat,renameat2,fsync,fchmod,unlink,openat"
+    # openat counts reads too: all of them are tried that come after the two files were read.
+    trace = tmp_path / "trace"
+    fresh = tmp_path / "work"
+
+    def run(*inject: str) -> subprocess.CompletedProcess:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        for name, text in (*texts.items(), ("outputs.json", outputs)):
+            (fresh / name).write_text(text)
+        command = ["strace", "-o", str(trace), *inject, sys.executable, str(SCRIPT), *arguments(fresh)]
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert run("-e", f"trace={calls}").returncode == 0
+    lines = [line for line in trace.read_text().splitlines() if re.match(r"\w+\(", line)]
+    points: list[tuple[str, int]] = []
+    for number, line in enumerate(lines):
+        call = line.partition("(")[0]
+        which = sum(other.startswith(f"{call}(") for other in lines[: number + 1])
+        if str(fresh) in line or call in ("write", "fsync", "fchmod"):
+            points.append((call, which))
+    points = [point for point in points if point[0] != "write"] + [p for p in points if p[0] == "write"][-12:]
+    assert len(points) > 15
+    killed = 0
+    for call, which in points:
+        done = run("-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={which}")
+        killed += done.returncode != 0
+        for name, text in texts.items():
+            assert (fresh / name).read_text() in (text, new[name]), (call, which, name)
+        if (fresh / "k8s.ini.bak").exists():
+            assert (fresh / "k8s.ini.bak").read_text() == texts["k8s.ini"]
+        if random.random() < 0.25:  # each costs a whole run of Ansible
+            assert update_inventory.main(arguments(fresh)) == 0
+            assert {name: (fresh / name).read_text() for name in texts} == new, (call, which)
+    assert killed >= len(points) // 2
