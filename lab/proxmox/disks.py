@@ -78,6 +78,8 @@ class Disks:
             raise ApiError("No bootable device.")
         device = self.attached[slot][1]
         self.root.mkdir(parents=True, exist_ok=True)
+        # The image has no journal; this returns at once unless the host itself went down.
+        subprocess.run(["e2fsck", "-p", device], capture_output=True)
         # noinit_itable: the kernel would otherwise write the inode tables of a grown, empty disk.
         mounted = subprocess.run(
             ["mount", "-t", "ext4", "-o", "noatime,noinit_itable", device, str(self.root)],

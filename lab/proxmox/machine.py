@@ -69,12 +69,16 @@ class Machine:
             self.process = subprocess.Popen(["sleep", "infinity"], stdin=subprocess.DEVNULL)
             return
         guest = self.guest()
+        network = self.network(guest.config)
         command = [
+            # Entered before as well, or the machine's /sys would show the network devices of the lab.
+            "nsenter", f"--net={network}", "--",
             "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
             f"--directory={self.disks.root}", f"--machine={guest.name}", "--link-journal=no",
             "--resolv-conf=off", "--timezone=off", f"--bind-ro={self.disks.guest_directory}:/run/machine",
             *(f"--bind={device}" for device in self.disks.devices()),
-            *(f"--network-interface={name}" for name in self.network(guest.config)),
+            f"--network-namespace-path={network}",
+            "--capability=CAP_NET_ADMIN,CAP_SYS_RESOURCE",
         ]  # fmt: skip
         legacy = (
             {}
@@ -90,24 +94,25 @@ class Machine:
             stderr=subprocess.STDOUT,
         )
 
-    def network(self, options: dict) -> list[str]:
-        """Make the machine's ends of its network devices; cloud-init names them by their MAC address."""
-        names = []
+    def network(self, options: dict) -> str:
+        """Make the machine's network namespace and devices; its name is private to this mount namespace."""
+        name = f"vm{self.vmid}"
+        subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+        commands = [f"netns add {name}"]
         for key in sorted(k for k in options if properties.NET.fullmatch(k)):
             net, number = properties.parse_net(key, options[key]), key[3:]
-            outside, inside = f"tap{self.vmid}i{number}", f"vm{self.vmid}i{number}"
-            bridge = net.get("bridge", state.BRIDGE)
+            tap, bridge = f"tap{self.vmid}i{number}", net.get("bridge", state.BRIDGE)
             if subprocess.run(["ip", "link", "show", bridge], capture_output=True).returncode:
                 raise ApiError(f"bridge '{bridge}' does not exist")
-            subprocess.run(["ip", "link", "delete", outside], capture_output=True)
-            state_ = "down" if net.get("link_down") == "1" else "up"
-            for words in (
-                f"link add {outside} type veth peer name {inside} address {net['macaddr'].lower()}",
-                f"link set {outside} master {bridge} {state_}",
-            ):
-                subprocess.run(["ip", *words.split()], check=True)
-            names.append(inside)
-        return names
+            subprocess.run(["ip", "link", "delete", tap], capture_output=True)
+            device = f"name eth{number} address {net['macaddr'].lower()} netns {name}"
+            commands += [
+                f"link add {tap} type veth peer {device}",
+                f"link set {tap} master {bridge} {'down' if net.get('link_down') == '1' else 'up'}",
+            ]
+        for command in commands:
+            subprocess.run(["ip", *command.split()], check=True)
+        return f"/run/netns/{name}"
 
     def leader(self) -> int | None:
         """The pid of the machine's init."""

@@ -1,10 +1,105 @@
-"""The root file system of the template: a raw ext4 image in the cache, under a hash of what makes it."""
+"""The template's root file system: a raw ext4 image in the cache, under a hash of all that makes it.
 
+mmdebstrap makes a minimal Debian 12 with cloud-init and OpenSSH; `files/` is laid over it, `finish.sh`
+runs in it. The packages that playbooks install are not in it, but their files are, in a package archive
+inside the image: so `apt install` is real, though no machine of the lab reaches a mirror.
+"""
+
+import hashlib
+import shutil
+import subprocess
 from pathlib import Path
 
+from lab import cache_dir
+
 SIZE = 3 << 30
-DESCRIPTION = "Debian 12 in a raw ext4 image, started by systemd-nspawn"
+DESCRIPTION = """\
+Stand-in of the lab: named as the production template, but it is a minimal Debian 12 with cloud-init and
+OpenSSH in a raw ext4 image without partitions, run by systemd-nspawn on the host's kernel.
+No bootloader, no kernel, no QEMU guest agent (the lab's API answers in its place).
+apt knows only an archive inside the image; it offers haproxy."""
+
+HERE = Path(__file__).parent
+SUITE = "bookworm"
+PACKAGES = (
+    "systemd-sysv", "dbus", "udev", "openssh-server", "python3", "python3-apt", "cloud-init", "sudo", "iproute2",
+    "iputils-ping", "ifupdown", "netbase", "procps", "ca-certificates", "curl", "e2fsprogs", "xfsprogs",
+    "cloud-guest-utils", "kmod",
+)  # fmt: skip
+OFFERED = ("haproxy",)
+EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+def image() -> Path:
+    """Where the image stands in the cache, whether it is there yet or not."""
+    files = [
+        Path(__file__),
+        *sorted(p for p in (HERE / "files").rglob("*") if p.is_file()),
+        HERE / "finish.sh",
+    ]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes() + b"\0")
+    return cache_dir() / f"rootfs-{digest.hexdigest()[:8]}" / "root.ext4"
 
 
 def prepare() -> Path:
-    raise NotImplementedError
+    """Build the image unless it is there."""
+    from lab import setup
+
+    target = image()
+    if target.exists():
+        return target
+    with setup.made(target.parent, "the machines' root file system") as folder:
+        if folder:
+            with setup.patience("making the machines' root file system with mmdebstrap", "1 to 3 min"):
+                _build(folder)
+    return target
+
+
+def _build(folder: Path) -> None:
+    from lab import setup
+
+    root = folder / "root"
+    setup.run(
+        [
+            "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}", "--skip=cleanup/apt",
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
+            '--aptopt=Acquire::Languages "none"',
+            # Fetched after everything else is there, so that only what is missing is fetched.
+            '--customize-hook=chroot "$1" apt-get clean',
+            f'--customize-hook=chroot "$1" apt-get install --yes --no-install-recommends --download-only {" ".join(OFFERED)}',
+            SUITE, str(root),
+        ],
+        "rootfs",
+    )  # fmt: skip
+    _archive(root)
+    shutil.copytree(HERE / "files", root, dirs_exist_ok=True)
+    shutil.copy(HERE / "finish.sh", root / "finish.sh")
+    setup.run(["chroot", str(root), "sh", "/finish.sh"], "rootfs-finish")
+    (root / "finish.sh").unlink()
+    # lazy_itable_init=0 with an empty file costs nothing and leaves the kernel nothing to do later.
+    setup.run(
+        ["mkfs.ext4", "-q", "-F", "-m", "0", "-L", "root", "-O", "^has_journal", "-E",
+         "lazy_itable_init=0,nodiscard", "-d", str(root), str(folder / "root.ext4"), str(SIZE >> 10) + "k"],
+        "rootfs-image",
+    )  # fmt: skip
+    shutil.rmtree(root)
+
+
+def _archive(root: Path) -> None:
+    """A package archive of one folder from what apt downloaded, and apt's only source."""
+    place = root / "usr/local/share/packages"
+    place.mkdir(parents=True)
+    entries = []
+    for package in sorted((root / "var/cache/apt/archives").glob("*.deb")):
+        kept = place / package.name.replace("%3a", "_")
+        shutil.move(package, kept)
+        fields = subprocess.run(["dpkg-deb", "--field", kept], capture_output=True, text=True, check=True)
+        content = kept.read_bytes()
+        entries.append(
+            f"{fields.stdout.strip()}\nFilename: ./{kept.name}\nSize: {len(content)}\n"
+            f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
+        )
+    (place / "Packages").write_text("\n".join(entries))
+    (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/usr/local/share/packages ./\n")
