@@ -82,7 +82,7 @@ def collect(
 ) -> tuple[list[requests.Request], list[Finding]]:
     """All requests of a range of commits, the oldest first, and what is wrong with the others."""
     head = reach.head
-    edge, unseen = requests.unseen(repo, reach.ids) if head else (set(), [])
+    edge, unseen = requests.unseen(repo, reach.records) if head else (set(), [])
     findings = [*reach.findings, *unseen]
     tagged = [(commit, *tags.read(commit.message)) for commit in reach.commits]
     tagged = [row for row in tagged if row[1] or row[2]]
@@ -133,8 +133,8 @@ def touched(repo: Path, path: str, head: str | None, *without: str) -> bool:
 def vms_in_repo(repo: Path, vms_dir: Path) -> str:
     """The folder of VM files as git names it."""
     try:
-        top = requests.git(repo, "rev-parse", "--show-toplevel")
-        return vms_dir.resolve().relative_to(Path(top).resolve()).as_posix()
+        top = Path(requests.layout(repo)[0])
+        return vms_dir.resolve().relative_to(top.resolve()).as_posix()
     except (Fault, ValueError):
         return "proxmox/vms"
 

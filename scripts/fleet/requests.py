@@ -1,5 +1,6 @@
 """Open requests: the tags of the commits since the last served one, and what each of them asks to be run."""
 
+import functools
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -33,7 +34,7 @@ class Range(NamedTuple):
     head: str
     findings: list[Finding]
     commits: list[Commit]  # the oldest first; of thousands only those that can hold a tag or a revert
-    ids: list[str]  # of all commits
+    records: list[bytes]  # all of them as git gives them, id first
 
 
 class Request(NamedTuple):
@@ -58,8 +59,9 @@ def open_range(repo: Path, before: str | None = None) -> Range:
 
     After a force push or in a shallow clone it starts where both histories still agree, and says so.
     """
-    head = _commit_id(repo, "HEAD")
-    if served := resolve(repo, SERVED):
+    head, served = _commit_ids(repo, "HEAD", SERVED)
+    head = head or _commit_id(repo, "HEAD")
+    if served:
         return _from(repo, served, head, SERVED)
     if git(repo, "for-each-ref", SERVED):
         said = f"the commit of {SERVED} is not in this clone, run git fetch --unshallow"
@@ -87,12 +89,20 @@ def given_range(repo: Path, text: str) -> Range:
     return Range(since, head, [], *_log(repo, since, head)[:2])
 
 
-def unseen(repo: Path, ids: Iterable[str]) -> tuple[set[str], list[Finding]]:
+@functools.cache
+def layout(repo: Path) -> list[str]:
+    """The checkout's top folder, whether it is shallow, and the file that lists where it ends."""
+    asked = ("--show-toplevel", "--is-shallow-repository", "--git-path", "shallow")
+    return git(repo, "rev-parse", *asked).split("\n")
+
+
+def unseen(repo: Path, records: list[bytes]) -> tuple[set[str], list[Finding]]:
     """The commits of a shallow clone whose parents it lacks, and a warning that names those parents."""
-    shallow, where = git(repo, "rev-parse", "--is-shallow-repository", "--git-path", "shallow").split("\n")
+    _, shallow, where = layout(repo)
     if shallow != "true":
         return set(), []
-    edge = set(Path(repo, where).read_text().split()).intersection(ids)
+    edge = set(Path(repo, where).read_text().split())
+    edge &= {record.partition(b" ")[0].decode() for record in records}
     missing = []
     for commit in sorted(edge):  # git log hides the parents, the object itself still names them
         headers = _read(repo, "cat-file", "commit", commit).partition(b"\n\n")[0]
@@ -179,37 +189,43 @@ def destroyable(tag: tags.Tag, known: Known, was_there: bool) -> None:
         raise Fault(f"{said} {_some(sorted(known.machines))}{_guess(tag.name, known.machines)}")
 
 
-def _log(repo: Path, since: str | None, head: str) -> tuple[list[Commit], list[str], bool]:
-    """By one call of git: the commits worth reading, the ids of all, and whether they follow upon `since`."""
+def _log(repo: Path, since: str | None, head: str) -> tuple[list[Commit], list[bytes], bool]:
+    """By one call of git: the commits worth reading, what git says of all, whether they follow upon `since`."""
     revisions = [head, f"^{since}"] if since else [head]
     options = ("--topo-order", "--reverse", "--no-color", "--encoding=UTF-8", "--format=%H %P%n%B")
     start, follows = (since or "").encode(), since in (None, head)
-    found, ids = [], []
+    found, records = [], []
     with _start(repo, "log", "-z", *options, *revisions, "--") as process:
         for record in _records(process):
-            header, _, message = record.partition(b"\n")
-            ids.append(header[: header.index(b" ")].decode())
-            follows = follows or start in header  # an ancestor is the parent of a commit of the range
-            lower = message.lower()
-            if b"ansible" in lower or b"destroy" in lower or b"evert" in message or not message.isascii():
-                found.append(Commit(ids[-1], header.decode().split()[1:], message.decode("utf-8", "replace")))
-    return found, ids, follows
+            records.append(record)
+            # An ancestor is the parent of a commit of the range.
+            follows = follows or (start in record and start in record.partition(b"\n")[0])
+            lower = record.lower()
+            if b"ansible" in lower or b"destroy" in lower or b"evert" in record or not record.isascii():
+                ids, _, message = record.decode("utf-8", "replace").partition("\n")
+                commit, *parents = ids.split()
+                found.append(Commit(commit, parents, message))
+    return found, records, follows
 
 
 def _records(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
     """What git ends with NUL, while it still reads on."""
-    rest = b""
+    pending: list[bytes] = []
     while part := process.stdout.read(1 << 18):
-        *records, rest = (rest + part).split(b"\0")
-        yield from records
+        *ended, rest = part.split(b"\0")
+        if ended:
+            yield b"".join([*pending, ended[0]])
+            yield from ended[1:]
+            pending = []
+        pending.append(rest)
     if process.wait():
         raise Fault(f"git log: {tags.printable(process.stderr.read().decode(errors='replace'))}", code=2)
 
 
 def _from(repo: Path, since: str, head: str, what: str) -> Range:
-    found, ids, follows = _log(repo, since, head)
+    found, records, follows = _log(repo, since, head)
     if follows:
-        return Range(since, head, [], found, ids)
+        return Range(since, head, [], found, records)
     base = git(repo, "merge-base", since, head, check=False).partition("\n")[0] or None
     if base == head:
         message = f"HEAD {head[:10]} is older than {what}, {since[:10]}: nothing is open"
@@ -218,7 +234,7 @@ def _from(repo: Path, since: str, head: str, what: str) -> Range:
     said = f"{what}, {since[:10]}, is not in this branch's history: it was rewritten, or the clone is shallow"
     start = f"read from {base[:10]} on, where both agree" if base else "read from the first commit on"
     lost = f"commits that could not be seen in it: {_listed([commit[:10] for commit in gone])}"
-    return Range(base, head, [Finding(f"{said}; {start}; {lost}", level="warning")], found, ids)
+    return Range(base, head, [Finding(f"{said}; {start}; {lost}", level="warning")], found, records)
 
 
 def _fork_point(repo: Path, head: str) -> str | None:
@@ -244,6 +260,13 @@ def _read(repo: Path, *args: str, stdin: bytes = b"") -> bytes:
     if process.returncode:
         raise Fault(f"git {args[0]}: {tags.printable(err.decode(errors='replace'))}", code=2)
     return out
+
+
+def _commit_ids(repo: Path, *revisions: str) -> list[str | None]:
+    """The ids of commits by one call of git, None for those that are not there."""
+    asked = "".join(f"{revision}^{{commit}}\n" for revision in revisions)
+    answers = _read(repo, "cat-file", "--batch-check", stdin=asked.encode()).decode().splitlines()
+    return [line.split()[0] if line.endswith(tuple("0123456789")) else None for line in answers]
 
 
 def _commit_id(repo: Path, revision: str) -> str:
