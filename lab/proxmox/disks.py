@@ -9,6 +9,7 @@ import fcntl
 import os
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 from lab.proxmox import config, guests, volumes
@@ -79,7 +80,12 @@ class Disks:
         device = self.attached[slot][1]
         self.root.mkdir(parents=True, exist_ok=True)
         # The image has no journal; this returns at once unless the host itself went down.
-        subprocess.run(["e2fsck", "-p", device], capture_output=True)
+        grow = _file_system_size(device) < os.lseek(self.attached[slot][2], 0, os.SEEK_END)
+        subprocess.run(["e2fsck", "-p", *(["-f"] if grow else []), device], capture_output=True)
+        if (
+            grow
+        ):  # before it is mounted: afterwards the kernel wants CAP_SYS_RESOURCE, which not every root has
+            subprocess.run(["resize2fs", device], capture_output=True)
         # noinit_itable: the kernel would otherwise write the inode tables of a grown, empty disk.
         mounted = subprocess.run(
             ["mount", "-t", "ext4", "-o", "noatime,noinit_itable", device, str(self.root)],
@@ -88,7 +94,6 @@ class Disks:
         )
         if mounted.returncode:
             raise ApiError(f"No bootable device: {mounted.stderr.strip()}")
-        subprocess.run(["resize2fs", device], capture_output=True)
         return self.root
 
 
@@ -96,6 +101,14 @@ def boot_slot(options: dict) -> str:
     order = options.get("boot", "").removeprefix("order=").split(";")
     disks = config.disks(options)
     return next((slot for slot in order if slot in disks), min(disks, default=""))
+
+
+def _file_system_size(device: str) -> int:
+    """Bytes that an ext4 file system spans, from its superblock; anything else counts as grown already."""
+    with Path(device).open("rb") as stream:
+        block = stream.read(2048)[1024:]
+    blocks, size, magic = struct.unpack_from("<I", block, 4)[0], block[24], block[56:58]
+    return blocks * (1024 << size) if magic == b"\x53\xef" else sys.maxsize
 
 
 def _in_machine(leader: int, *command: str) -> None:

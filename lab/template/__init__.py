@@ -6,6 +6,7 @@ inside the image: so `apt install` is real, though no machine of the lab reaches
 """
 
 import hashlib
+import inspect
 import shutil
 import subprocess
 from pathlib import Path
@@ -22,9 +23,9 @@ apt knows only an archive inside the image; it offers haproxy."""
 HERE = Path(__file__).parent
 SUITE = "bookworm"
 PACKAGES = (
-    "systemd-sysv", "dbus", "udev", "openssh-server", "python3", "python3-apt", "cloud-init", "sudo", "iproute2",
-    "iputils-ping", "ifupdown", "netbase", "procps", "ca-certificates", "curl", "e2fsprogs", "xfsprogs",
-    "cloud-guest-utils", "kmod",
+    "systemd-sysv", "dbus", "udev", "openssh-server", "python3", "python3-apt", "cloud-init", "sudo",
+    "iproute2", "iputils-ping", "ifupdown", "netbase", "procps", "ca-certificates", "curl", "e2fsprogs",
+    "xfsprogs", "kmod", "cloud-guest-utils",
 )  # fmt: skip
 OFFERED = ("haproxy",)
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
@@ -32,13 +33,17 @@ EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 def image() -> Path:
     """Where the image stands in the cache, whether it is there yet or not."""
-    files = [
-        Path(__file__),
-        *sorted(p for p in (HERE / "files").rglob("*") if p.is_file()),
-        HERE / "finish.sh",
+    recipe = [
+        PACKAGES,
+        OFFERED,
+        EXCLUDED,
+        SUITE,
+        SIZE,
+        inspect.getsource(_build),
+        inspect.getsource(_archive),
     ]
-    digest = hashlib.sha256()
-    for path in files:
+    digest = hashlib.sha256(repr(recipe).encode())
+    for path in [*sorted(p for p in (HERE / "files").rglob("*") if p.is_file()), HERE / "finish.sh"]:
         digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes() + b"\0")
     return cache_dir() / f"rootfs-{digest.hexdigest()[:8]}" / "root.ext4"
 
@@ -61,14 +66,14 @@ def _build(folder: Path) -> None:
     from lab import setup
 
     root = folder / "root"
+    # Fetched after everything else is there, so that only what is missing is fetched.
+    fetch = f"apt-get install --yes --no-install-recommends --download-only {' '.join(OFFERED)}"
     setup.run(
         [
-            "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}", "--skip=cleanup/apt",
+            "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
-            '--aptopt=Acquire::Languages "none"',
-            # Fetched after everything else is there, so that only what is missing is fetched.
-            '--customize-hook=chroot "$1" apt-get clean',
-            f'--customize-hook=chroot "$1" apt-get install --yes --no-install-recommends --download-only {" ".join(OFFERED)}',
+            '--aptopt=Acquire::Languages "none"', "--skip=cleanup/apt",
+            '--customize-hook=chroot "$1" apt-get clean', f'--customize-hook=chroot "$1" {fetch}',
             SUITE, str(root),
         ],
         "rootfs",
@@ -102,4 +107,8 @@ def _archive(root: Path) -> None:
             f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
         )
     (place / "Packages").write_text("\n".join(entries))
+    index = (place / "Packages").read_bytes()
+    (place / "Release").write_text(
+        f"Suite: local\nSHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} Packages\n"
+    )
     (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/usr/local/share/packages ./\n")
