@@ -14,9 +14,9 @@ def lab():
     """The whole lab, with nothing in it yet. LAB_KEEP=1 leaves it running afterwards, to look around."""
     before = os.environ.get("LAB_DIR")
     os.environ["LAB_DIR"] = str(ROOT / ".lab-test")
-    setup.everything()
     daemons.down()  # of an earlier run that was killed
     shutil.rmtree(os.environ["LAB_DIR"], ignore_errors=True)
+    setup.everything()
     daemons.up()
     yield Path(os.environ["LAB_DIR"])
     if not os.environ.get("LAB_KEEP"):
