@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import requests
 
 import lab
 from lab import cgroup, daemons, network, process, setup, vault
@@ -168,6 +170,51 @@ def test_two_labs_side_by_side(small, tmp_path, monkeypatch):
 
 def ci_token_of(folder: Path) -> str:
     return (folder / "secrets/vault_token").read_text().strip()
+
+
+def proxmox(method: str, path: str, **form) -> object:
+    """One call of the lab's Proxmox API, with the token and the CA that Terraform uses."""
+    env = lab.environment()
+    with network.inside():
+        answer = requests.request(
+            method, f"{lab.PROXMOX_URL}api2/json{path}", data=form or None, timeout=60,
+            headers={"Authorization": f"PVEAPIToken={env['PROXMOX_VE_API_TOKEN']}"},
+            verify=env["REQUESTS_CA_BUNDLE"],
+        )  # fmt: skip
+    answer.raise_for_status()
+    data = answer.json()["data"]
+    if isinstance(data, str) and data.startswith("UPID:"):
+        task = f"/nodes/{data.split(':')[1]}/tasks/{quote(data, safe='')}/status"
+        while (state := proxmox("GET", task))["status"] != "stopped":
+            time.sleep(0.1)
+        assert state["exitstatus"] == "OK"
+    return data
+
+
+def test_machines_stop_and_start_with_the_lab_and_leave_nothing(small):
+    daemons.up()
+    assert {item.state for item in daemons.status()} == {"runs"}
+    proxmox("POST", "/nodes/node01/qemu/9000/clone", newid=500, name="machine", full=1)
+    proxmox("PUT", "/nodes/node01/qemu/500/config", scsi1="local-lvm:1", ide2="local-lvm:cloudinit")
+    proxmox("POST", "/nodes/node01/qemu/500/status/start")
+    assert daemons.machines() == ["vm500"]
+    assert daemons.loops()
+    process.kill("proxmox")
+    assert daemons.machines() == ["vm500"], "a machine does not need the API that started it"
+    assert daemons.up() == ["proxmox"]
+    daemons.down()
+    assert daemons.leftovers() == []
+    daemons.up()
+    deadline = time.monotonic() + 20
+    while not daemons.machines() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert daemons.machines() == ["vm500"]
+    while alive := cgroup.pids():  # all at once, as when the host runs out of memory
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    daemons.down()
+    assert daemons.leftovers() == []
 
 
 def test_nothing_leads_out_of_the_network(small):
