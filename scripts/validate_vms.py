@@ -24,12 +24,13 @@ def check_folder(
     found, findings = vms.load_dir(vms_dir)
     reported = None if only is None else {paths.shown(vms_dir / name) for name in only}
     asked = [vm for vm in found.values() if reported is None or vm.path in reported]
-    # What could not be read safely is not judged a second time for what was read instead.
-    places = {(finding.path, finding.line, finding.col) for finding in findings if finding.line}
-    found_more = [finding for vm in asked for finding in vm_rules.check(vm)]
+    by_file: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_file.setdefault(finding.path, []).append(finding)
+    for vm in asked:
+        findings += vm_rules.check(vm, by_file.get(vm.path, ()))
     playbooks = fleet_rules.playbook_names(playbooks_dir or vms_dir.parent / "playbooks")
-    found_more += fleet_rules.check(found.values(), playbooks, reported)
-    findings += [finding for finding in found_more if (finding.path, finding.line, finding.col) not in places]
+    findings += fleet_rules.check(found.values(), playbooks, reported)
     if reported is not None:
         findings = [finding for finding in findings if finding.path in reported]
     return found, sorted(

@@ -52,7 +52,7 @@ def _twice(
 
 def _conflict(vm: VM, field: str, shown: str, other: VM, other_field: str) -> Finding:
     return vm.finding(
-        field, f"{shown} belongs to {other.name} already ({_place(other, other_field)}); change one"
+        field, f"{shown} is that of {other.name} too ({_place(other, other_field)}); change one"
     )
 
 

@@ -11,10 +11,8 @@ MAX_GIB = 128 * 1024
 MAX_CPUS = 2304  # cores of all sockets that the provider and QEMU take
 
 # An empty file system mounted over one of these would hide what the machine, or the login, needs.
-SYSTEM_FOLDERS = frozenset(
-    ("/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin")
-    + ("/sys", "/tmp", "/usr", "/var")
-)
+_SYSTEM = ("bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "proc", "root", "run", "sbin", "sys")
+SYSTEM_FOLDERS = frozenset(f"/{name}" for name in (*_SYSTEM, "tmp", "usr", "var"))
 NEVER_BELOW = ("/dev/", "/proc/", "/sys/", "/run/", "/boot/", "/etc/")
 
 
@@ -68,6 +66,8 @@ def mounts_are_possible(vm: VM) -> Iterator[Finding]:
             yield vm.finding(
                 where, f"scsi0 holds the system and cannot be mounted on {cut(mount)}; add scsi1"
             )
+        if not mount:
+            continue  # the schema says so
         if not mount.startswith("/"):
             message = f"mount {cut(mount)} of {slot} is not absolute; did you mean {cut(path)}?"
             yield vm.finding(where, message)

@@ -94,6 +94,17 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
 _WORDS = {"": None, "~": None, "true": True, "false": False, "null": None}
 _WORDS |= {spelt: value for word, value in _WORDS.items() for spelt in (word.capitalize(), word.upper())}
+_TRUTH = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false", "off": "false"}
+
+
+def _plain_number(text: str) -> str:
+    """How to write a number so that every reader sees the same one; empty when that cannot be said."""
+    digits = text.lstrip("+").replace("_", "")
+    if digits.isdecimal() and len(digits) < 19:
+        return str(int(digits))
+    if re.fullmatch(r"0x[0-9a-f]{1,15}", digits, re.IGNORECASE):
+        return str(int(digits, 16))
+    return ""
 
 
 class _Reader:
@@ -104,29 +115,31 @@ class _Reader:
         self.lines: Lines = {}
         self.values = 0
 
-    def problem(self, node: yaml.Node, message: str) -> None:
+    def problem(self, node: yaml.Node, message: str, where: str = "") -> None:
         self.findings.append(Finding(message, self.label, *_place(node)))
+        if where:
+            self.lines[where] = _place(node)  # so that nobody judges what was read instead
 
     def value(self, node: yaml.Node, where: str, depth: int) -> Any:
         self.values += 1
         if self.values > MAX_VALUES or depth > MAX_DEPTH:
             if self.values < TOO_MANY_SAID:
-                self.problem(node, TOO_MANY)
+                self.problem(node, TOO_MANY, where)
             self.values = TOO_MANY_SAID  # once, and nothing more is read
             return None
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, f"{where}.", depth)
         if isinstance(node, yaml.SequenceNode):
-            self.tag(node)
+            self.tag(node, where)
             for index, child in enumerate(node.value):
                 self.lines[f"{where}.{index}"] = _place(child)
             return [
                 self.value(child, f"{where}.{index}", depth + 1) for index, child in enumerate(node.value)
             ]
-        return self.scalar(node)
+        return self.scalar(node, where)
 
     def mapping(self, node: yaml.MappingNode, prefix: str, depth: int) -> dict[str, Any]:
-        self.tag(node)
+        self.tag(node, prefix[:-1])
         data: dict[str, Any] = {}
         first: dict[str, tuple[int, int]] = {}
         for key_node, value_node in node.value:
@@ -151,10 +164,10 @@ class _Reader:
             data[key] = self.value(value_node, prefix + key, depth + 1)
         return data
 
-    def scalar(self, node: yaml.ScalarNode) -> Any:
+    def scalar(self, node: yaml.ScalarNode, where: str) -> Any:
         text = node.value
         if node.tag != "plain":
-            self.tag(node)
+            self.tag(node, where)
             return text
         if text in _WORDS:
             return _WORDS[text]
@@ -163,17 +176,19 @@ class _Reader:
         if _DECIMAL.fullmatch(text):
             return float(text)
         if _AMBIGUOUS.fullmatch(text):
-            truth = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false", "off": "false"}
-            way_out = f'quote it: "{_short(text)}"'
-            if text.lower() in truth:
-                way_out += f", or write {truth[text.lower()]} if you mean that"
-            self.problem(node, f"{_short(text)} is read differently by different YAML readers; {way_out}")
+            meant = _TRUTH.get(text.lower()) or _plain_number(text)
+            way_out = f'quote it: "{_short(text)}"' + (
+                f", or write {meant} if you mean that" if meant else ""
+            )
+            message = f"{_short(text)} is read differently by different YAML readers; {way_out}"
+            self.problem(node, message, where)
         return text
 
-    def tag(self, node: yaml.Node) -> None:
+    def tag(self, node: yaml.Node, where: str) -> None:
         if node.tag:
+            tag = _short(node.tag.replace("tag:yaml.org,2002:", "!!"))
             self.problem(
-                node, f"{_short(node.tag)}: tags are not read here; write the value alone, quoted for text"
+                node, f"{tag}: tags are not read here; write the value alone, quoted for text", where
             )
 
 
@@ -207,6 +222,8 @@ _HINTS = {
     "cannot start any token": "quote a value that starts with this character",
     "but found another document": "one file describes one machine; remove the `---` and what follows",
     "found undefined alias": "quote a value that starts with *",
+    "while scanning an alias": "quote a value that starts with *",
+    "while scanning an anchor": "quote a value that starts with &",
     "while scanning a quoted scalar": "is the closing quote missing?",
 }
 
@@ -216,6 +233,8 @@ def _syntax(label: str, error: Exception) -> Finding:
     parts = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
     text = ", ".join(parts) or getattr(error, "reason", None) or "nests deeper than a VM file can need"
     hint = next((hint for words, hint in _HINTS.items() if words in text), "")
+    if "quoted scalar" in text:
+        mark = error.context_mark  # where it starts, and not the end of the file
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     return Finding(f"is not YAML: {text}" + (f"; {hint}" if hint else ""), label, *place)
 

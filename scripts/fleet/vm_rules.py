@@ -4,7 +4,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
@@ -27,12 +27,17 @@ MARK = re.compile(r"^\s*proxmox-gitops:", re.MULTILINE)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def check(vm: VM) -> list[Finding]:
-    """All that is wrong in one file: by its schema and by the rules below."""
-    own = [finding for rule in RULES for finding in rule(vm)]
+def check(vm: VM, known: Iterable[Finding] = ()) -> list[Finding]:
+    """All that is wrong in one file, by its schema and by the rules below.
+
+    `known`: what reading it found; what could not be read safely is not judged for what was read instead.
+    """
+    findings = [finding for rule in RULES for finding in rule(vm)]
     # A rule names what is wrong better than a pattern does.
-    places = {(finding.line, finding.col) for finding in own}
-    return own + [finding for finding in vm_schema.findings(vm) if (finding.line, finding.col) not in places]
+    places = {(finding.line, finding.col) for finding in findings if finding.level == "error"}
+    findings += [found for found in vm_schema.findings(vm) if (found.line, found.col) not in places]
+    read = {(found.line, found.col) for found in known if found.path == vm.path and found.line}
+    return [found for found in findings if (found.line, found.col) not in read]
 
 
 def name_is_the_files(vm: VM) -> Iterator[Finding]:

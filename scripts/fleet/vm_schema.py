@@ -65,9 +65,13 @@ def findings(vm: VM) -> list[Finding]:
     """What the schema finds wrong in one file, each named once and with the way out."""
     if compiled()(vm.data):
         return []
-    return list(
-        dict.fromkeys(found for error in _validator().iter_errors(vm.data) for found in _tell(vm, error))
+    errors = list(_validator().iter_errors(vm.data))
+    # What has the wrong type breaks other rules only because of that.
+    mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
+    told = (
+        error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in mistyped
     )
+    return list(dict.fromkeys(finding for error in told for finding in _tell(vm, error)))
 
 
 @functools.cache
@@ -88,10 +92,9 @@ def _tell(vm: VM, error: Any) -> Iterator[Finding]:
     if rule == "required":
         for name in wanted:
             if name not in value:
-                example = (error.schema["properties"].get(name, {}).get("examples") or [""])[0]
-                yield vm.finding(
-                    where, f"{name} is missing{f' (such as {name}: {example})' if example != '' else ''}"
-                )
+                examples = error.schema["properties"][name].get("examples", [])
+                example = f" (such as {name}: {examples[0]})" if examples else ""
+                yield vm.finding(where, f"{name}{f' of {where}' if where else ''} is missing{example}")
         return
     if rule == "additionalProperties":
         known = error.schema.get("properties", {})
@@ -111,6 +114,8 @@ def _tell(vm: VM, error: Any) -> Iterator[Finding]:
         text = f"{shown} {hint or 'is none of ' + ', '.join(map(_value_of, wanted))}{_close(value, wanted)}"
     elif rule == "anyOf":
         text = f"{shown} {hint}{_close(value, [item for part in wanted for item in part.get('enum', [])])}"
+    elif rule in ("minProperties", "minItems"):
+        text = f"{where} {hint}"
     elif rule == "maxLength":
         text = f"{where} has {len(value)} characters, and {wanted} are the most"
     else:
@@ -127,17 +132,15 @@ def unknown(name: str, where: str, known: list[str]) -> str:
         return f"disk {name} cannot be on this bus; disks are scsi0, scsi1 and so on"
     if where == "disks":
         return f"disk {cut(name)} has no such slot; disks are scsi0 to scsi30"
-    if re.fullmatch(r"ipconfig[1-9]\d*", name):
-        name, reason = name, REFUSED["ipconfig1"]
-    else:
-        reason = REFUSED.get(name, "")
+    reason = REFUSED.get(re.sub(r"(?<=^ipconfig)[1-9][0-9]?$", "1", name))
     if reason:
         return f"field {name}{inside} is refused: {reason}"
     guess = _OTHER_NAMES.get(name.lower())
     close = [guess] if guess in known else difflib.get_close_matches(name[:40].lower(), known, 1)
     if close:
         return f"unknown field {cut(name)}{inside}; did you mean {close[0]}?"
-    return f"unknown field {cut(name)}{inside}; known are {', '.join(known)}"
+    there = ", ".join(known) if len(known) < 10 else "those of schemas/vm.schema.json"
+    return f"unknown field {cut(name)}{inside}; known are {there}"
 
 
 def _wrong_type(where: str, value: Any, wanted: list[str]) -> str:
@@ -145,7 +148,11 @@ def _wrong_type(where: str, value: Any, wanted: list[str]) -> str:
     if value is None:
         return f"{where} has no value; give it one or remove the line"
     kind = next(name for name, test in quick_schema.TYPES.items() if test(value))
-    has = _WORDS[kind] if kind in ("array", "object") else _value(where, value)
+    has = _value(where, value)
+    if kind in ("array", "object"):
+        has = _WORDS[kind]
+    elif kind == "string" and has != "(…)":
+        has = f'"{has}"'
     text = f"{where} must be {meant}, not {has}"
     if kind == "string" and "boolean" in wanted and value.lower() in ("true", "false"):
         return f"{text}; remove the quotes"
@@ -171,7 +178,7 @@ def _value(where: str, value: Any) -> str:
 
 
 def _value_of(value: Any) -> str:
-    return cut(json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value)
+    return cut(value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False))
 
 
 def cut(text: str) -> str:

@@ -1,0 +1,385 @@
+"""validate_vms.py: the example trees of tests/cases/vms, every way to call it, and what an attacker would try.
+
+A case is a file `files/NAME.yaml` with what is to be found in it beside it in NAME.txt (empty: nothing), or a
+folder `fleets/NAME` with vms/, perhaps playbooks/, and expected.txt.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import validate_vms
+from fleet import fleet_rules, names, paths, vm_rules, vms
+from fleet.findings import Fault, Finding
+
+CASES = Path(__file__).parent / "cases" / "vms"
+FILES = sorted((CASES / "files").glob("*.yaml"))
+FLEETS = sorted((CASES / "fleets").iterdir())
+
+GOOD = """\
+name: {name}
+target_node: node01
+cores: 2
+memory: 2048
+clone: ubuntu24-template
+ipconfig0: "ip=192.168.1.{host}/24,gw=192.168.1.1"
+ciuser: suporte
+"""
+
+
+def folder(tmp_path: Path, **files: str) -> Path:
+    """A folder of VM files; the name of each is its own, and `_` stands for `-`."""
+    vms_dir = tmp_path / "vms"
+    vms_dir.mkdir()
+    for name, text in files.items():
+        (vms_dir / f"{name.replace('_', '-')}.yaml").write_text(text)
+    return vms_dir
+
+
+def text_of(findings: list[Finding]) -> str:
+    return "".join(f"{finding.text()}\n" for finding in findings)
+
+
+def check_file(path: Path) -> list[Finding]:
+    vm, findings = vms.load_file(path)
+    findings += vm_rules.check(vm, findings) if vm else []
+    return sorted(findings, key=lambda finding: (finding.line, finding.col))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_one_file(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    assert text_of(check_file(Path(path.name))) == path.with_suffix(".txt").read_text()
+
+
+@pytest.mark.parametrize("path", FLEETS, ids=lambda path: path.name)
+def test_fleet(path, monkeypatch):
+    monkeypatch.chdir(path)
+    _, findings = validate_vms.check_folder(Path("vms"))
+    assert text_of(findings) == Path("expected.txt").read_text()
+
+
+def test_every_case_has_its_expectation_and_its_file():
+    for path in (CASES / "files").iterdir():
+        assert path.with_suffix(".txt").exists() and path.with_suffix(".yaml").exists(), path
+
+
+@pytest.mark.parametrize("fmt", ["text", "github", "json"])
+@pytest.mark.parametrize("path", FLEETS, ids=lambda path: path.name)
+def test_main(path, fmt, monkeypatch, capsys):
+    monkeypatch.chdir(path)
+    expected = Path("expected.txt").read_text().splitlines()
+    status = validate_vms.main(["--vms-dir", "vms", "--format", fmt])
+    out, err = capsys.readouterr()
+    assert status == int(bool(expected))
+    if fmt == "json":
+        told = json.loads(out)
+        assert [text_of([Finding(**finding)]).rstrip() for finding in told] == expected
+        assert not err
+    elif fmt == "github":
+        assert [line.split(" ", 1)[0] for line in err.splitlines()] == ["::error"] * len(expected)
+    else:
+        assert err.splitlines() == expected
+    assert ("valid" in out) == (status == 0 and fmt != "json")
+
+
+def test_warning_alone_is_no_failure(tmp_path, capsys):
+    vms_dir = folder(tmp_path, haproxy=GOOD.format(name="haproxy", host=20))
+    assert validate_vms.main(["--vms-dir", str(vms_dir), "--format", "text"]) == 0
+    out, err = capsys.readouterr()
+    assert "warning: the machine haproxy is called like" in err and out == "1 VM file: valid\n"
+
+
+def test_annotation_is_at_the_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(
+        folder(tmp_path, a=GOOD.format(name="a", host=20).replace("cores: 2", "cores: 0")).parent
+    )
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert validate_vms.main(["--vms-dir", "vms"]) == 1
+    assert capsys.readouterr().err == "::error file=vms/a.yaml,line=3,col=1::cores 0 is less than 1\n"
+
+
+def test_the_repositorys_own_files():
+    assert validate_vms.main([]) == 0
+    assert set(names.EXCLUDED) <= {path.name for path in paths.VMS_DIR.glob("*.yaml")}
+
+
+# As a pre-commit hook: some files are given.
+
+
+def test_given_files_are_checked_against_the_others(tmp_path, capsys):
+    bad = GOOD.format(name="bad", host=20).replace("cores", "coers")
+    vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20), b=GOOD.format(name="b", host=21), bad=bad)
+    given = [str(vms_dir / "a.yaml")]
+    assert validate_vms.main([*given, "--format", "text"]) == 1
+    err = capsys.readouterr().err
+    # The conflict stands at the file that was given, though it is the first of the two.
+    assert (
+        f"a.yaml:6:1: the address 192.168.1.20 is that of bad too ({vms_dir}/bad.yaml:6:1); change one" in err
+    )
+    assert "coers" not in err and len(err.splitlines()) == 1
+    assert validate_vms.main([str(vms_dir / "b.yaml"), "--format", "text"]) == 0
+    assert capsys.readouterr().out == "1 VM file: valid\n"
+
+
+def test_given_files_of_two_folders(tmp_path, capsys):
+    one = folder(tmp_path, a=GOOD.format(name="a", host=20))
+    (tmp_path / "two").mkdir()
+    two = folder(tmp_path / "two", a=GOOD.format(name="a", host=20), b=GOOD.format(name="c", host=21))
+    assert validate_vms.main([str(one / "a.yaml"), str(two / "b.yaml"), "--format", "text"]) == 1
+    assert "b.yaml:1:1: name is c" in capsys.readouterr().err
+
+
+def test_two_gateways_at_the_given_file(tmp_path, capsys):
+    other = GOOD.format(name="b", host=21).replace("gw=192.168.1.1", "gw=192.168.1.254")
+    third = GOOD.format(name="c", host=22).replace("gw=192.168.1.1", "gw=192.168.1.254")
+    vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20), b=other, c=third)
+    assert validate_vms.main([str(vms_dir / "a.yaml"), "--format", "text"]) == 1
+    err = capsys.readouterr().err
+    assert "a.yaml:6:1: the gateway of 192.168.1.0/24 is 192.168.1.1 here and 192.168.1.254 for b" in err
+    (vms_dir / "d.yaml").write_text(GOOD.format(name="d", host=23))
+    assert validate_vms.main([str(vms_dir / "d.yaml"), "--format", "text"]) == 0
+
+
+def test_given_yml_says_rename(tmp_path, capsys):
+    vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20))
+    (vms_dir / "b.yml").write_text(GOOD.format(name="b", host=21))
+    assert validate_vms.main([str(vms_dir / "b.yml"), "--format", "text"]) == 1
+    assert "b.yml: is not read, since VM files end in .yaml; rename it to b.yaml" in capsys.readouterr().err
+
+
+def test_hook_is_what_pre_commit_takes():
+    import re
+
+    import yaml
+
+    [hook] = yaml.safe_load((paths.ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert (paths.ROOT / hook["entry"]).stat().st_mode & 0o111
+    for path, fits in [
+        ("proxmox/vms/k8s-dev.yaml", True),
+        ("proxmox/vms/k8s-dev.yml", True),
+        ("proxmox/vms/old/x.yaml", False),
+        ("proxmox/playbooks/k8s.yml", False),
+    ]:
+        assert bool(re.search(hook["files"], path)) == fits
+
+
+# Wrong usage.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--vms-dir", "nowhere"], "nowhere: No such file or directory"),
+        (["--vms-dir", "file"], "file: Not a directory"),
+        (["nowhere.yaml"], "nowhere.yaml: there is no such file"),
+        (["--vms-dir", "vms", "file"], "file is not in vms"),
+    ],
+)
+def test_wrong_usage(arguments, says, tmp_path, monkeypatch, capsys):
+    folder(tmp_path, a=GOOD.format(name="a", host=20))
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert validate_vms.main(arguments) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_unknown_option_is_usage():
+    with pytest.raises(SystemExit) as caught:
+        validate_vms.main(["--nonsense"])
+    assert caught.value.code == 2
+
+
+def test_empty_folder_is_a_lost_checkout(tmp_path, capsys):
+    vms_dir = folder(tmp_path)
+    (vms_dir / "README.md").write_text("no VM file")
+    assert validate_vms.main(["--vms-dir", str(vms_dir), "--format", "text"]) == 1
+    assert "looks like a lost checkout" in capsys.readouterr().err
+
+
+# What stands in a folder besides good files.
+
+
+def test_stray_entries(tmp_path, monkeypatch):
+    vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20))
+    monkeypatch.chdir(tmp_path)
+    (vms_dir / "b.yml").write_text("")
+    (vms_dir / "c.YAML").write_text("")
+    (vms_dir / "README.md").write_text("")
+    (vms_dir / ".a.yaml.swp").write_text("")
+    (vms_dir / ".hidden.yaml").write_text("a: b: c")
+    (vms_dir / "prod").mkdir()
+    (vms_dir / "folder.yaml").mkdir()
+    (vms_dir / "link.yaml").symlink_to("a.yaml")
+    (vms_dir / "dangling.yaml").symlink_to("nowhere")
+    os.mkfifo(vms_dir / "pipe.yaml")
+    found, findings = validate_vms.check_folder(Path("vms"))
+    assert list(found) == ["a"]
+    link = "is a symbolic link, and a change of its target is no change of this file; commit a file"
+    assert text_of(findings).splitlines() == [
+        "vms/b.yml: is not read, since VM files end in .yaml; rename it to b.yaml",
+        "vms/c.YAML: is not read, since VM files end in .yaml; rename it to c.yaml",
+        f"vms/dangling.yaml: {link}",
+        "vms/folder.yaml: is a folder; a VM file is meant to have this name",
+        f"vms/link.yaml: {link}",
+        "vms/pipe.yaml: is no regular file; a VM file is",
+        "vms/prod: warning: is a folder, and only the files directly beside it are read; move its VM files up",
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_unreadable_file(tmp_path):
+    vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20))
+    (vms_dir / "a.yaml").chmod(0)
+    for parent in (vms_dir, *vms_dir.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+        if parent == Path("/tmp"):
+            break
+    os.seteuid(65534)
+    try:
+        _, findings = vms.load_dir(vms_dir)
+    finally:
+        os.seteuid(0)
+    assert [finding.message for finding in findings] == ["cannot be read: Permission denied"]
+
+
+def test_large_file(tmp_path):
+    vms_dir = folder(tmp_path, a="#" * (vms.MAX_BYTES + 1), b="#" * vms.MAX_BYTES)
+    _, findings = vms.load_dir(vms_dir)
+    assert [finding.message for finding in findings] == [
+        "is larger than 1 MiB, which no VM file is",
+        "is empty; a VM file has at least its required fields",
+    ]
+
+
+# What an attacker would try. Each must end soon, and with a finding.
+
+BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 40)
+)
+MIB = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        *(start * (MIB // len(start)) for start in ("[", "{", "- ", "? ", "{a: ", "&a [", "- ? ", "[[a]: ")),
+        "".join(f"{' ' * i}a:\n" for i in range(1400)),  # nests by indentation
+        "".join(f"{' ' * (8 * i)}{'- ' * 8}\n" for i in range(350)),
+        "a: b\n" * (MIB // 5),  # the same field again and again
+        "a: yes\n" * (MIB // 7),
+        "".join(f"k{i}: 1\n" for i in range(100_000)),
+        f"{'k' * MIB}: 1",
+        f"name: {'9' * MIB}",
+        f"name: {'a-' * (MIB // 2)}",
+        f"name: '{'a-' * (MIB // 2)}'\nclone: &c '{'a.' * 200_000}!'\ntarget_node: *c\npool: *c\ntags: *c\n",
+        f"ipconfig0: '{'ip=1,' * (MIB // 5)}'",
+        f"ipconfig0: ip={'1' * MIB}/{'1' * 10}",
+        f"boot: order={'scsi0;' * (MIB // 6)}!",
+        "sshkeys: [" + "ssh-ed25519 AAAA, " * 50_000 + "]",
+        "\x00" * MIB,
+        "\t" * MIB,
+        "\u2028\n" * 300_000,
+        "%YAML 1.1\n" * 90_000,
+        "!" * MIB,
+        "'" * MIB,
+        '"' + "\\x41" * (MIB // 4),
+        "a: |\n" + "  b\n" * 200_000,
+        "# \n" * 300_000,
+    ],
+    ids=lambda text: repr(text[:24]),
+)
+def test_ends_soon(text):
+    started = time.monotonic()
+    vm, findings = vms.load_text("vms/a.yaml", text)
+    findings += vm_rules.check(vm, findings) if vm else []
+    assert any(finding.level == "error" for finding in findings)
+    assert max(len(finding.message) for finding in findings) < 500
+    assert time.monotonic() - started < 10
+
+
+def test_bomb_needs_no_memory():
+    """In a process of its own that may have 400 MB at most."""
+    code = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (400 << 20,) * 2)\n"
+        f"sys.path.insert(0, {str(paths.ROOT / 'scripts')!r})\n"
+        "from fleet import vms\n"
+        "print(vms.load_text('a.yaml', sys.stdin.read())[1][0].message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=BOMB, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert "more values than a VM file can need" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("cipassword: hunter2-s3cret\n", "hunter2"),
+        ("cipasword: hunter2-s3cret\n", "hunter2"),
+        ("sshkeys: |\n  -----BEGIN OPENSSH PRIVATE KEY-----\n  hunter2\n", "hunter2"),
+        ("sshkeys:\n  - |\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    hunter2\n", "hunter2"),
+        ("sshkeys:\n  - hunter2\n", "hunter2"),
+    ],
+)
+def test_no_secret_is_told(text, secret):
+    vm, findings = vms.load_text("a.yaml", GOOD.format(name="a", host=20) + text)
+    findings += vm_rules.check(vm, findings)
+    assert findings and secret not in text_of(findings)
+
+
+# The package's functions, where no file shows them.
+
+
+def test_load_text_of_a_removed_file():
+    vm, findings = vms.load_text("proxmox/vms/k8s-dev.yaml", GOOD.format(name="k8s-dev", host=20))
+    assert not findings and vm.name == "k8s-dev" and vm.managed
+    assert vm.data["cores"] == 2 and vm.lines["cores"] == (3, 1)
+
+
+@pytest.mark.parametrize("name", names.EXCLUDED)
+def test_excluded_files_are_not_managed(name):
+    assert not vms.load_text(f"proxmox/vms/{name}", "name: x\n")[0].managed
+
+
+def test_name_without_text_is_the_stem():
+    assert vms.load_text("vms/a.yaml", "name: [x]\n")[0].name == "a"
+
+
+def test_lines_of_lists_and_groups():
+    vm, _ = vms.load_text("a.yaml", "tags:\n  - x\n  - y\ndisks:\n  scsi0: {size: 1G}\n")
+    assert vm.lines["tags.1"] == (3, 5) and vm.lines["disks.scsi0.size"] == (5, 11)
+
+
+def test_playbooks_are_found_by_their_names(tmp_path):
+    (tmp_path / "k8s.yml").write_text("")
+    (tmp_path / "notes.txt").write_text("")
+    assert fleet_rules.playbook_names(tmp_path) == {"k8s"}
+    assert fleet_rules.playbook_names(tmp_path / "nowhere") == set()
+
+
+def test_lost_folder_is_a_fault(tmp_path):
+    with pytest.raises(Fault) as caught:
+        vms.load_dir(tmp_path / "nowhere")
+    assert caught.value.code == 2
+
+
+def test_runs_from_anywhere_as_a_program(tmp_path):
+    shutil.copytree(CASES / "fleets" / "good" / "vms", tmp_path / "vms")
+    done = subprocess.run(
+        [sys.executable, paths.ROOT / "scripts" / "validate_vms.py", "--vms-dir", "vms"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "3 VM files: valid\n"
