@@ -132,12 +132,20 @@ def patience(what: str, usual: str) -> Iterator[None]:
     say(f"  done in {time.monotonic() - start:.0f} s")
 
 
-def run(argv: list[str], log: str, **options) -> None:
+# Processes and mounts of a command that is run behind these end with it, and it with us, however we end.
+CONTAINED = ("setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--propagation=private", "--pid", "--fork",
+             "--kill-child", "--mount-proc")  # fmt: skip
+
+
+def run(argv: list[str], log: str, contained: bool = True, **options) -> None:
     """Run a command with its output in LAB_DIR/log; show the end of that if it fails."""
     path = lab_dir() / "log" / f"setup-{log}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as output:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
+        done = subprocess.run(
+            [*CONTAINED, *argv] if contained else argv,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options,
+        )  # fmt: skip
     if done.returncode:
         end = "\n".join(path.read_text(errors="replace").splitlines()[-20:])
         raise LabError(f"{' '.join(argv)} failed ({done.returncode}); the end of {path}:\n{end}")
@@ -170,12 +178,13 @@ def packages() -> None:
 def _apt(*arguments: str, **options) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
     command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    options |= {"env": env, "contained": False}  # a package is better installed to the end
     try:
-        run(command, "apt", env=env, **options)
+        run(command, "apt", **options)
     except LabError:
         # Most often the lists are old or were never fetched.
         run(["apt-get", "-q", "update"], "apt-update", env=env)
-        run(command, "apt", env=env, **options)
+        run(command, "apt", **options)
 
 
 @contextlib.contextmanager
