@@ -133,7 +133,7 @@ def touched(repo: Path, path: str, head: str | None, *without: str) -> bool:
 def vms_in_repo(repo: Path, vms_dir: Path) -> str:
     """The folder of VM files as git names it."""
     try:
-        top = Path(requests.layout(repo)[0])
+        top = repo / requests.layout(repo)[0]
         return vms_dir.resolve().relative_to(top.resolve()).as_posix()
     except (Fault, ValueError):
         return "proxmox/vms"

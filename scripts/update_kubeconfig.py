@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from fleet import inventory, kubeconfig, yamltext
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.paths import INVENTORY, shown
+from fleet.tags import printable
 from fleet.vault import FIELD, Store
 
 EXAMPLES = """examples:
@@ -140,7 +141,7 @@ def main(argv: list[str] | None = None) -> int:
             name,
             options.dry_run,
         )
-    report([Finding(note, level="notice") for note in result.notes])
+    report([Finding(printable(note), level="notice") for note in result.notes])
     print(as_json(result) if options.format == "json" else as_text(result, options))
     return 0
 
@@ -154,7 +155,7 @@ def as_text(result: Result, options: argparse.Namespace) -> str:
     dry = ", nothing written" if options.dry_run else ""
     what = f"cluster {result.cluster}" if result.cluster else "not there"
     gone = " removed" if options.remove and result.changed else ""
-    return f"{state}: context {result.context}{gone}, {what}, version {result.version}{dry}"
+    return printable(f"{state}: context {result.context}{gone}, {what}, version {result.version}{dry}")
 
 
 if __name__ == "__main__":

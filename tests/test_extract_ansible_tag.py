@@ -144,6 +144,19 @@ def test_malformed(message, level, said):
     assert found[0] == level and said in found[1]
 
 
+FLOODS = {
+    "tags": "x " + " ".join(f"[ansible a{number}]" for number in range(200)),
+    "mistakes": "x " + "[Ansible x] " * 200,
+    "characters": "x [ansible a]" + " " * (1 << 20),
+}
+
+
+@pytest.mark.parametrize("message", FLOODS.values(), ids=FLOODS)
+def test_floods_are_refused(message):
+    found, wrong = tags.read(message)
+    assert found == [] and [item.level for item in wrong] == ["error"]
+
+
 def test_a_stray_tag_in_code_is_told():
     assert findings("x\n\n    [ansible a]") == [
         ("notice", "[ansible a] stands in an indented code block: not read")
@@ -524,6 +537,30 @@ def test_the_edge_of_a_shallow_clone_changed_no_files(repo, extract, tmp_path):
     code, answer, err = extract(clone)
     assert code == 0 and short(answer) == [("myapp", "myapp", None, [])]
     assert hidden[:10] in err and edge[:10] in err and "git fetch --unshallow" in err
+
+
+def test_a_bare_repository(repo, extract, tmp_path):
+    repo.vm("web-a")
+    repo.commit("x [ansible myapp]")
+    repo.git("clone", "-q", "--bare", str(repo.path), str(tmp_path / "bare"))
+    args = ("--playbooks-dir", str(repo.path / "proxmox/playbooks"), "--before", repo.start)
+    code, answer, err = extract(tmp_path / "bare", *args)
+    assert (code, err) == (0, "") and short(answer) == [("myapp", "myapp", None, ["web-a"])]
+
+
+def test_a_folder_of_a_repository_below(repo, extract, tmp_path):
+    inner = repo.path / "infra"
+    repo.git("mv", "proxmox", "infra-moved")
+    repo.git("commit", "-q", "-m", "move")
+    (repo.path / "infra-moved").rename(inner)
+    inner.mkdir(exist_ok=True)
+    (inner / "proxmox").mkdir()
+    for name in ("playbooks", "k8s.ini"):
+        (inner / name).rename(inner / "proxmox" / name)
+    repo.write("infra/proxmox/vms/web-a.yaml", "name: web-a\n")
+    repo.commit("x [ansible myapp]")
+    code, answer, _ = extract(inner)
+    assert code == 0 and short(answer)[-1] == ("myapp", "myapp", None, ["web-a"])
 
 
 def test_standard_input(repo, capsys, monkeypatch):

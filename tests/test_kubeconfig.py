@@ -369,6 +369,13 @@ def test_only_the_current_context_of_several_is_taken():
     assert extension["version"] == "1.0" and len(change.data["users"]) == 1
 
 
+def test_what_a_machines_kubeconfig_does_elsewhere_is_said():
+    data = yaml.safe_load(K3S)
+    data["users"][0]["user"] = {"exec": {"command": "rm"}, "tokenFile": "/root/.ssh/id"}
+    notes = merged("", new=yaml.safe_dump(data))[1].notes
+    assert "runs a command" in notes[0] and notes[1].endswith("whoever uses it: tokenFile")
+
+
 def test_what_is_particular_in_a_machines_kubeconfig_is_kept():
     data = yaml.safe_load(K3S)
     data["contexts"][0]["context"] |= {

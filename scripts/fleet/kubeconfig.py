@@ -13,6 +13,7 @@ from fleet.findings import Fault
 from fleet.names import is_k8s
 
 PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
+FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._@:/-]{0,251}[A-Za-z0-9])?")
 
@@ -80,7 +81,9 @@ def merge(
         data[part] = _put(data[part], leaving, entries[part])
     if _current(data) is None:
         data["current-context"] = machine
-    return Change(_tidy(data, old), name, notes + dangling(data))
+    return Change(
+        _tidy(data, old), name, notes + _beyond(machine, cluster["cluster"], user["user"]) + dangling(data)
+    )
 
 
 def remove(old: dict[str, Any], machine: str) -> Change:
@@ -143,6 +146,16 @@ def draws(machine: str) -> Iterator[str]:
     for number in range(1, 1 << 30):
         more = f"-{number}" if number > 200 else ""
         yield f"{chance.choice(first)}-{chance.choice(second)}{more}"
+
+
+def _beyond(machine: str, cluster: dict[str, Any], user: dict[str, Any]) -> list[str]:
+    """What a machine's kubeconfig makes happen on the computer of whoever uses it, in words."""
+    notes = []
+    if user.get("exec") or user.get("auth-provider"):
+        notes.append(f"the kubeconfig of {machine} runs a command on the computer of whoever uses it")
+    if files := [key for key in FILES if key in cluster or key in user]:
+        notes.append(f"the kubeconfig of {machine} names files of whoever uses it: {', '.join(files)}")
+    return notes
 
 
 def _is_local(host: str) -> bool:

@@ -90,16 +90,17 @@ def given_range(repo: Path, text: str) -> Range:
 
 
 @functools.cache
-def layout(repo: Path) -> list[str]:
-    """The checkout's top folder, whether it is shallow, and the file that lists where it ends."""
-    asked = ("--show-toplevel", "--is-shallow-repository", "--git-path", "shallow")
-    return git(repo, "rev-parse", *asked).split("\n")
+def layout(repo: Path) -> tuple[str, bool, str]:
+    """The way up to the checkout's top, whether it is shallow, and the file that lists where it ends."""
+    asked = ("--show-cdup", "--is-shallow-repository", "--git-path", "shallow")
+    *up, shallow, where = git(repo, "rev-parse", *asked).split("\n")  # a bare one says nothing of its top
+    return "".join(up), shallow == "true", where
 
 
 def unseen(repo: Path, records: list[bytes]) -> tuple[set[str], list[Finding]]:
     """The commits of a shallow clone whose parents it lacks, and a warning that names those parents."""
     _, shallow, where = layout(repo)
-    if shallow != "true":
+    if not shallow:
         return set(), []
     edge = set(Path(repo, where).read_text().split())
     edge &= {record.partition(b" ")[0].decode() for record in records}
@@ -190,7 +191,7 @@ def destroyable(tag: tags.Tag, known: Known, was_there: bool) -> None:
 
 
 def _log(repo: Path, since: str | None, head: str) -> tuple[list[Commit], list[bytes], bool]:
-    """By one call of git: the commits worth reading, what git says of all, whether they follow upon `since`."""
+    """By one call of git: the commits worth reading, all of them raw, whether they follow `since`."""
     revisions = [head, f"^{since}"] if since else [head]
     options = ("--topo-order", "--reverse", "--no-color", "--encoding=UTF-8", "--format=%H %P%n%B")
     start, follows = (since or "").encode(), since in (None, head)

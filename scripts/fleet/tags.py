@@ -22,6 +22,7 @@ REVERTS = re.compile(r"This reverts commit ([0-9a-f]{7,64})\b")
 
 FENCE = re.compile(r"\s*(`{3,}|~{3,})(.*)")
 MOST = 100  # tags of one message
+LONGEST = 1 << 20  # characters of one message
 BRACKETS = re.compile("[\\[\uff3b\u3010\u3014\u27e6\u2772\u2045]")
 # What a reader takes for a letter of the two keywords, besides the forms that NFKD takes apart.
 ALIKE = str.maketrans(
@@ -51,6 +52,8 @@ def read(message: str) -> tuple[list[Tag], list[Finding]]:
     """
     if not _may_have_tags(message) or is_quoting(message):
         return [], []
+    if len(message) > LONGEST:
+        return [], [Finding(f"a message of {len(message)} characters is not read")]
     tags: dict[Tag, None] = {}
     findings: list[Finding] = []
     for line, code in _lines(message):
