@@ -242,8 +242,8 @@ def test_a_version_that_will_end_is_not_deleted(run, server):
 
 
 def test_a_token_that_is_wrong_or_may_too_little(run, server, monkeypatch):
-    server.request("PUT", "sys/policies/acl/reader",
-                   {"policy": f'path "kv/data/{vault_server.PATH}" {{ capabilities = ["read"] }}'})  # fmt: skip
+    policy = f'path "kv/data/{vault_server.PATH}" {{ capabilities = ["read"] }}'
+    server.request("PUT", "sys/policies/acl/reader", {"policy": policy})
     for token in ("hvs.wrong", server.new_token("default"), server.new_token("reader")):
         monkeypatch.setenv("VAULT_TOKEN", token)
         refused(run, server, 2, "does not let this token read and write")
