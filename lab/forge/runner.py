@@ -170,14 +170,15 @@ class Execution:
             self.run.jobs.append(job)
             on_job(job)
         step = entry.get("step", "")
-        if text.startswith("⭐ Run Main"):
+        if len(entry.get("stepID") or ()) != 1 or entry.get("stage") != "Main":
+            pass  # a step inside an action, or act's own beginning and end
+        elif text.startswith("⭐ Run Main"):
             job["steps"].append({"name": step.split("\n")[0], "status": "in_progress", "conclusion": None})
             job["steps"][-1] |= {"number": len(job["steps"]), "started_at": store.now(), "completed_at": None}
             on_job(job)
-        elif entry.get("stage") == "Main" and "stepResult" in entry and job["steps"]:
-            job["steps"][-1].update(
-                status="completed", conclusion=entry["stepResult"], completed_at=store.now()
-            )
+        elif "stepResult" in entry and job["steps"]:
+            end = {"status": "completed", "conclusion": entry["stepResult"], "completed_at": store.now()}
+            job["steps"][-1].update(end)
         if entry.get("command") == "summary":
             with (self.home / "summary.md").open("a") as summary:
                 summary.write(entry["content"])
