@@ -123,7 +123,7 @@ def _update(request: Request) -> None:
         guest = guests.load(request.node, request.vmid)
         if digest and digest != guest.digest():
             raise ApiError("detected modified configuration - file changed by other user? Try again.")
-        if not skiplock and delete != ["lock"]:
+        if not skiplock:
             guest.check_lock()
         for key in revert:
             guest.pending.pop(key, None)
@@ -236,12 +236,13 @@ def next_free() -> int:
 @route("POST", f"{VM}/clone")
 def clone(request: Request):
     params, source_path = request.params, f"/vms/{request.vmid}"
-    newid = int(request.required("newid")) if str(params.get("newid", "")).isdigit() else 0
+    newid = int(params.get("newid", 0)) if str(params.get("newid", "")).isdigit() else 0
     errors = dict.fromkeys(params.keys() - CLONE_OPTIONS, properties.UNKNOWN)
-    if not 100 <= newid < 1_000_000_000:
+    if "newid" in params and not 100 <= newid < 1_000_000_000:
         errors["newid"] = "invalid format - value does not look like a valid VM ID"
     if errors:
         raise invalid_keys(errors)
+    request.required("newid")
     request.check(source_path, "VM.Clone")
     pool = params.get("pool")
     if not request.may(f"/vms/{newid}", "VM.Allocate"):
