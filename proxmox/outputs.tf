@@ -44,6 +44,6 @@ output "ansible_inventory" {
 }
 
 output "templates" {
-  description = "The template that a clone of each machine would now be made from, as \"node/vmid\", or null."
+  description = "The template that each machine was cloned from as \"node/vmid\", null for an imported one."
   value       = module.vm.templates
 }

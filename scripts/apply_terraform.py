@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         "--lock-timeout", type=float, metavar="S", default=1800, help="wait for another run (%(default)s s)"
     )
     args = parser.parse_args(argv)
-    if args.outputs:
+    if args.outputs and not args.plan_only:
         args.outputs.unlink(missing_ok=True)
     hosts = args.inventory or args.dir / paths.INVENTORY.name
     job = Job(

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import validate_vms
 from fleet import approvals, checks, paths, proxmox, removed, state, terraform, tfvars, vmids, vms
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
@@ -27,13 +28,11 @@ def build(
     client: proxmox.Client | None = None,
 ) -> tuple[dict[str, Any], dict[str, removed.Kept], list[Finding]]:
     """Terraform's input, the machines kept without a file, and what is wrong. `client` None: offline."""
-    found, findings = vms.load_dir(vms_dir)
+    found, wrong = validate_vms.check_folder(vms_dir)
+    findings = [finding for finding in wrong if finding.level == "error"]
+    if findings:
+        return {}, {}, findings
     present = {name: vm for name, vm in found.items() if vm.managed}
-    if not present and set(have) - approved:
-        message = (
-            f"no VM file here, while Terraform has {', '.join(sorted(have))}: looks like a lost checkout"
-        )
-        return {}, {}, [Finding(f"{message}; restore vms/, nothing is removed", paths.shown(vms_dir))]
     kept, wrong = removed.read_back(vms_dir, sorted(set(have) - set(found) - approved))
     findings += wrong
     wanted = present | {name: entry.vm for name, entry in kept.items()}

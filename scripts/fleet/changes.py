@@ -74,7 +74,8 @@ class Change(NamedTuple):
 
     def disks(self) -> list[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]:
         """(slot, before, after) of each disk; None where it is not."""
-        old = {disk["interface"]: disk for disk in self.before.get("disk") or []}
+        # Where Proxmox lost a disk, the provider keeps an empty block at its place.
+        old = {disk["interface"]: disk for disk in self.before.get("disk") or [] if disk["interface"]}
         new = {disk["interface"]: disk for disk in self.after.get("disk") or []}
         return [
             (slot, old.get(slot), new.get(slot))
@@ -143,7 +144,8 @@ def short(change: Change, key: str) -> str:
             for slot, old, new in change.disks()
             if (old or {}).get("size") != (new or {}).get("size")
         )
-    return f"{old} → {new}" if all(isinstance(value, str | int | bool) for value in (old, new)) else ""
+    plain = all(isinstance(value, str | int | bool) and "\n" not in str(value) for value in (old, new))
+    return f"{old} → {new}" if plain else ""
 
 
 def told(found: Collection[Change]) -> dict[str, Any]:

@@ -85,9 +85,9 @@ def _disks(change: Change, known: Collection[str]) -> list[str | None]:
             )
     before, after = change.before.get("disk") or [], change.after.get("disk") or []
     for old, new in zip(before, after, strict=False):
-        if old["interface"] != new["interface"] and not unfinished:
+        if old["interface"] not in (None, new["interface"]) and not unfinished:
             refusals.append(
-                f"would give {new['interface']} of {name} the volume of {old['interface']}; add a disk behind"
+                f"would give {new['interface']} of {name} the volume of {old['interface']}; add disks behind"
                 f" the last one ({before[-1]['interface']}), never between two"
             )
             break

@@ -51,6 +51,7 @@ def machines(state: Mapping[str, Any]) -> dict[str, StateMachine]:
                 disks={
                     disk["interface"]: {"size": int(disk["size"]), "storage": disk["datastore_id"]}
                     for disk in values.get("disk") or []
+                    if disk["interface"]
                 },
             )
     return found

@@ -98,7 +98,7 @@ resource "proxmox_virtual_environment_vm" "this" {
       size         = disk.value.size
       datastore_id = disk.value.storage
       discard      = "on"
-      iothread     = true
+      iothread     = each.value.scsi_hardware == "virtio-scsi-single"
       ssd          = true
     }
   }

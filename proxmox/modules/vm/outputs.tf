@@ -10,9 +10,9 @@ output "machines" {
 }
 
 output "templates" {
-  description = "The template found for each machine as \"node/vmid\", null when there is none."
+  description = "The template that each machine was cloned from as \"node/vmid\", null for an imported one."
   value = {
-    for name, template in local.templates :
-    name => template == null ? null : "${template.node_name}/${template.vm_id}"
+    for name, vm in proxmox_virtual_environment_vm.this :
+    name => length(vm.clone) == 0 ? null : "${vm.clone[0].node_name}/${vm.clone[0].vm_id}"
   }
 }

@@ -1,0 +1,575 @@
+"""The real provider on the lab's Proxmox: each danger of a plan, and what follows a killed or failed apply.
+
+The machines are empty processes here, since what counts is what Proxmox is told.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import plan_guard
+from lab import ROOT, daemons, environment, network, setup
+from lab.proxmox import faults, guests, machines
+from lab.proxmox import state as cluster
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKey fleet"
+
+
+@pytest.fixture(scope="module")
+def proxmox(tmp_path_factory):
+    """A small lab of PostgreSQL and Proxmox, whatever else runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("lab")))
+        patch.setenv("LAB_PROXMOX_HOLLOW", "1")
+        setup.everything()
+        daemons.up(("postgres", "proxmox"))
+        yield
+        daemons.down()
+
+
+class Fleet:
+    """A repository with VM files and production's Terraform configuration, its state in a file."""
+
+    def __init__(self, home: Path, backend: str = "local"):
+        self.home, self.proxmox = home, home / "proxmox"
+        shutil.copytree(ROOT / "proxmox", self.proxmox, ignore=shutil.ignore_patterns(".terraform*", "vms*"))
+        (self.proxmox / "vms").mkdir()
+        (self.proxmox / "authorized_keys").write_text(KEY + "\n")
+        (self.proxmox / "k8s.ini").write_text("")
+        if backend != "pg":
+            text = f'terraform {{\n  backend "{backend}" {{}}\n}}\n'
+            (self.proxmox / "backend_override.tf").write_text(text)
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(
+            command, cwd=self.home, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def write(self, name: str, number: int, **fields) -> None:
+        """A VM file with the address 192.168.1.`number`; a field that is None is left out."""
+        given = {
+            "name": name,
+            "target_node": "node01",
+            "cores": 1,
+            "memory": 1024,
+            "clone": "ubuntu24-template",
+            "ipconfig0": f"ip=192.168.1.{number}/24,gw=192.168.1.1",
+            "ciuser": "suporte",
+            "disks": {"scsi0": {"size": "4G", "storage": "local-lvm"}},
+        } | fields
+        lines = [f"{field}: {json.dumps(value)}" for field, value in given.items() if value is not None]
+        (self.proxmox / "vms" / f"{name}.yaml").write_text("\n".join(lines) + "\n")
+
+    def remove(self, name: str) -> None:
+        (self.proxmox / "vms" / f"{name}.yaml").unlink()
+
+    def commit(self, message: str = "x") -> str:
+        self.git("add", "-A", "proxmox/vms")
+        self.git("commit", "-qm", message)
+        return self.git("rev-parse", "HEAD")
+
+    def known(self, *names: str) -> None:
+        """Write the inventory as update_inventory.py would."""
+        lines = [
+            f"{name} ansible_host=192.168.1.9{n} # terraform mac=x instance=y" for n, name in enumerate(names)
+        ]
+        (self.proxmox / "k8s.ini").write_text("\n".join(lines) + "\n")
+
+    @property
+    def outputs(self) -> dict | None:
+        file = self.home / "outputs.json"
+        return json.loads(file.read_text())["ansible_inventory"]["value"] if file.exists() else None
+
+    def command(self, *arguments: str) -> list[str]:
+        script = [sys.executable, str(ROOT / "scripts/apply_terraform.py"), "--dir", str(self.proxmox)]
+        return network.inside_argv([*script, "--outputs", str(self.home / "outputs.json"), *arguments])
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            self.command(*arguments), env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=self.home, start_new_session=True,
+        )  # fmt: skip
+
+    def apply(self, *arguments: str) -> tuple[int, str]:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=120)
+        return process.returncode, output
+
+    def plan(self, *arguments: str) -> tuple[int, str]:
+        return self.apply("--plan-only", *arguments)
+
+    def terraform(self, *arguments: str) -> subprocess.CompletedProcess:
+        command = network.inside_argv(["terraform", f"-chdir={self.proxmox}", *arguments])
+        return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def fleet(proxmox, tmp_path):
+    yield Fleet(tmp_path / "fleet")
+    faults.inject()
+    for guest in guests.all_guests():
+        if guest.vmid != cluster.TEMPLATE_ID:
+            pve("create", f"/nodes/{guest.node}/qemu/{guest.vmid}/status/stop")
+            pve("delete", f"/nodes/{guest.node}/qemu/{guest.vmid}")
+
+
+def pve(method: str, path: str, **body) -> dict:
+    """Ask Proxmox as an administrator would, and wait for the task."""
+    import requests
+
+    secret = environment()
+    with network.inside():
+        session = requests.Session()
+        session.verify = str(Path(os.environ["LAB_DIR"]) / "tls/bundle.pem")
+        session.trust_env = False
+        session.headers["Authorization"] = f"PVEAPIToken={secret['PROXMOX_VE_API_TOKEN']}"
+        base = f"{secret['PROXMOX_VE_ENDPOINT']}api2/json"
+        verb = {"get": "GET", "set": "PUT", "create": "POST", "delete": "DELETE"}[method]
+        answer = session.request(verb, base + path, data=body or None, timeout=30)
+        data = answer.json().get("data")
+        while isinstance(data, str) and data.startswith("UPID:"):
+            node = data.split(":")[1]
+            status = session.get(f"{base}/nodes/{node}/tasks/{data}/status", timeout=30).json()["data"]
+            if status["status"] == "stopped":
+                break
+            time.sleep(0.1)
+    return data
+
+
+def config(vmid: int, node: str = "node01") -> dict:
+    return pve("get", f"/nodes/{node}/qemu/{vmid}/config")
+
+
+def running(vmid: int) -> dict | None:
+    with network.inside():
+        return machines.running(vmid)
+
+
+def vmids() -> list[int]:
+    return sorted(guest.vmid for guest in guests.all_guests() if guest.vmid != cluster.TEMPLATE_ID)
+
+
+def kill_session(process: subprocess.Popen) -> None:
+    """SIGKILL for all that a run started, as when a runner dies."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getsid(int(entry.name)) == process.pid:
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+    process.communicate()
+
+
+TWO_DISKS = {"scsi0": {"size": "4G"}, "scsi1": {"size": "1G", "mount": "/mnt/storage"}}
+
+
+def disks(**more) -> dict:
+    return {slot: {"size": f"{size}G"} for slot, size in ({"scsi0": 4} | more).items()}
+
+
+def test_a_machine_is_made_and_a_second_plan_is_empty(proxmox, tmp_path):
+    fleet = Fleet(tmp_path / "fleet", backend="pg")
+    fleet.write(
+        "k8s-all", 20, sockets=2, cpu_type="x86-64-v2-AES", disks={f"scsi{n}": {"size": "4G"} for n in range(11)},
+        ipconfig0="ip=192.168.1.20/24,gw=192.168.1.1,ip6=fd00::20/64,gw6=fd00::1", tags="Web;db", description="A\nB",
+        nameserver="192.168.1.1 1.1.1.1", searchdomain="lan", onboot=False, boot="order=scsi0;net0",
+        network={"bridge": "vmbr0", "model": "virtio", "macaddr": "bc:24:11:2e:01:aa", "tag": 20, "rate": 100,
+                 "firewall": True, "mtu": 1400},
+    )  # fmt: skip
+    fleet.write("haproxy-min", 21, disks=None, ipconfig0="ip=192.168.1.21/24,ip6=auto", agent=0)
+    fleet.commit()
+    status, output = fleet.apply()
+    assert status == 0, output
+    made = config(501)
+    assert made["name"] == "k8s-all"
+    assert made["description"] == "A\nB\n\nproxmox-gitops: k8s-all"
+    assert made["tags"] == "db;proxmox-gitops;web"
+    assert (made["sockets"], made["cores"], made["cpu"].split(",")[0]) == (2, 1, "x86-64-v2-AES")
+    assert (
+        made["ipconfig0"] == "ip=192.168.1.20/24,gw=192.168.1.1,ip6=fd00::20/64,gw6=fd00::1"
+        or made["ipconfig0"]
+    )
+    assert made["boot"] == "order=scsi0;net0"
+    assert not int(made.get("onboot", 0))
+    assert {key for key in made if key.startswith("scsi") and key != "scsihw"} == {
+        f"scsi{n}" for n in range(11)
+    }
+    assert len({made[f"scsi{n}"].split(",")[0] for n in range(11)}) == 11
+    assert fleet.outputs["k8s-all"]["mac"] == "BC:24:11:2E:01:AA"
+    assert fleet.outputs["haproxy-min"]["address"] == "192.168.1.21"
+    assert fleet.outputs["haproxy-min"]["vmid"] == 500
+    status, output = fleet.plan()
+    assert (status, "no changes" in output, "No changes." in output) == (0, True, True), output
+    # The secret of the state's connection and the token are in no file beside the state.
+    token = environment()["PROXMOX_VE_API_TOKEN"].split("=")[1].encode()
+    assert not [
+        file for file in fleet.home.rglob("*") if file.is_file() and token in file.read_bytes()[:1_000_000]
+    ]
+    fleet.remove("haproxy-min"), fleet.remove("k8s-all")
+    shutil.copy(ROOT / "proxmox/vms/k8s-home.yaml", fleet.proxmox / "vms")
+    fleet.commit()
+    status, output = fleet.apply("--approve-destroy", "k8s-all", "--approve-destroy", "haproxy-min")
+    assert (status, vmids()) == (0, []), output
+
+
+@pytest.fixture
+def machine(fleet):
+    """A fleet of one machine of two disks, VMID 500, known to the inventory."""
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS)
+    fleet.commit()
+    status, output = fleet.apply()
+    assert status == 0, output
+    fleet.known("k8s-dev")
+    return fleet
+
+
+REFUSED = [
+    ({"disks": disks()}, "would take scsi1 (1G on local-lvm) away from k8s-dev"),
+    ({"disks": disks(scsi1=1) | {"scsi0": {"size": "3G"}}}, "would shrink scsi0 of k8s-dev from 4G to 3G"),
+    (
+        {"disks": disks() | {"scsi1": {"size": "1G", "storage": "local"}}},
+        "would move scsi1 of k8s-dev from local-lvm",
+    ),
+    ({"vmid": 700}, "would destroy k8s-dev and make it anew, for vm_id (500 → 700)"),
+]
+
+
+def test_dangers_are_refused_and_nothing_happens(machine):
+    before = config(500)
+    for fields, message in REFUSED:
+        machine.write("k8s-dev", 20, **({"disks": TWO_DISKS} | fields))
+        status, output = machine.apply()
+        assert (status, machine.outputs) == (1, None), output
+        assert f"refused: {message}" in output
+    assert config(500) == before
+    # A renamed file, with its name in it, is a new machine at the address of one that is still there.
+    machine.remove("k8s-dev")
+    machine.write("k8s-new", 20)
+    machine.commit()
+    status, output = machine.apply()
+    assert (status, "192.168.1.20 is still held by k8s-dev" in output) == (1, True), output
+    machine.write("k8s-new", 21)
+    for number in range(30, 52):
+        machine.write(f"many-{number}", number)
+    status, output = machine.plan()
+    assert "refused: 23 machines would change at once, which is more than 20" in output
+    assert config(500) == before
+
+
+def test_a_volume_does_not_change_its_slot(machine, capsys):
+    """The provider matches volumes by position: it would attach scsi1's a second time, as scsi5."""
+    input_file = machine.proxmox / "vms.auto.tfvars.json"
+    values = json.loads(input_file.read_text())
+    values["vms"]["k8s-dev"]["disks"].insert(1, {"slot": "scsi5", "size": 1, "storage": "local-lvm"})
+    input_file.write_text(json.dumps(values))
+    assert machine.terraform("plan", f"-out={machine.home}/plan").returncode == 0
+    (machine.home / "plan.json").write_text(machine.terraform("show", "-json", f"{machine.home}/plan").stdout)
+    assert plan_guard.main([str(machine.home / "plan.json"), "--format", "text"]) == 1
+    message = (
+        "refused: would give scsi5 of k8s-dev the volume of scsi1; add disks behind the last one (scsi1)"
+    )
+    assert message in capsys.readouterr().err
+
+
+def test_a_disk_detached_by_hand_comes_back_empty_at_its_place(machine):
+    pve("set", "/nodes/node01/qemu/500/config", delete="scsi1")
+    old = config(500)["unused0"]
+    status, output = machine.apply()
+    assert (status, "disk scsi1 -G → 1G" in output) == (0, True), output
+    assert config(500)["scsi1"].split(",")[0] != old == config(500)["unused0"]
+    pve("set", "/nodes/node01/qemu/500/config", delete="scsi1")
+    machine.write("k8s-dev", 20, disks=disks())
+    status, output = machine.apply()
+    assert (status, "refused" in output) == (0, False), output
+    assert "No changes." in machine.plan()[1]
+
+
+def test_life_of_a_machine(machine):
+    """Memory, growth, both, one more disk, drift: each applied without a stop, then an empty plan."""
+    since = running(500)
+    steps = [
+        ({"memory": 1536}, "restart needed: k8s-dev (memory)"),
+        ({"disks": disks(scsi1=2)}, "disk scsi1 1G → 2G"),
+        ({"cores": 2, "disks": disks(scsi1=3)}, "disks that grow come after the changes that wait"),
+        ({"disks": disks(scsi1=3, scsi2=1)}, "disk scsi2 -G → 1G"),
+        ({"description": "tests"}, "update  k8s-dev: description"),
+        ({"ipconfig0": "ip=192.168.1.25/24,gw=192.168.1.1"}, "new host keys: k8s-dev, at its next start"),
+    ]
+    fields, instances = {"disks": TWO_DISKS}, [machine.outputs["k8s-dev"]["instance"]]
+    for change, said in steps:
+        fields |= change
+        machine.write("k8s-dev", 20, **fields)
+        status, output = machine.apply()
+        assert (status, said in output) == (0, True), output
+        instances.append(machine.outputs["k8s-dev"]["instance"])
+        assert "No changes." in machine.plan()[1]
+    assert len(set(instances)) == 2  # the address alone makes cloud-init's instance another
+    assert running(500) == since  # the same process
+    pve("set", "/nodes/node01/qemu/500/config", memory="512")
+    status, output = machine.plan()
+    assert "memory 512 → 1536" in output
+    assert config(500)["scsi2"].split(",")[0] != config(500)["scsi1"].split(",")[0]
+
+
+def test_a_machine_moved_by_hand_is_moved_back(machine):
+    pve("create", "/nodes/node01/qemu/500/migrate", target="node02", online=1, **{"with-local-disks": 1})
+    status, output = machine.apply()
+    assert (status, "node_name node02 → node01" in output) == (0, True), output
+    assert config(500)["name"] == "k8s-dev"
+
+
+def test_templates_come_and_go(machine):
+    """A second template of the name, a rebuilt one and none at all leave the machine alone."""
+    pve("create", "/nodes/node01/qemu/9000/clone", newid=9005, full=1, name="ubuntu24-template")
+    pve("create", "/nodes/node01/qemu/9005/template")
+    assert "No changes." in machine.plan()[1]
+    machine.write("b", 21)
+    status, output = machine.plan()
+    assert "template ubuntu24-template is VMID 9005 on node01, of 2 with that name" in output
+    assert "9005" in output
+    with faults.injected(
+        {"match": "GET /nodes/[^/]+/qemu$", "data": []},
+        {"match": "GET /cluster/resources", "data": resources(500)},
+    ):
+        status, output = machine.plan()
+        assert (status, "Proxmox has no template ubuntu24-template; it has none" in output) == (1, True), (
+            output
+        )
+        assert "b.yaml:5" in output
+        machine.remove("b")
+        status, output = machine.plan()
+        assert (status, "no changes" in output) == (0, True), output
+    pve("delete", "/nodes/node01/qemu/9005")
+
+
+def resources(*numbers: int) -> list[dict]:
+    return [entry for entry in pve("get", "/cluster/resources?type=vm") if entry["vmid"] in numbers]
+
+
+def test_a_machine_that_proxmox_does_not_show_is_not_made_again(machine):
+    with faults.injected({"match": "GET /cluster/resources", "data": []}):
+        status, output = machine.apply()
+    assert (status, machine.outputs) == (1, None), output
+    assert "refused: would create k8s-dev, which the inventory has already" in output
+    assert vmids() == [500]
+    assert "No changes." in machine.plan()[1]
+
+
+def test_a_removal_waits_for_its_approval_and_holds_nobody_up(machine):
+    since = machine.git("rev-parse", "HEAD")
+    machine.remove("k8s-dev")
+    machine.write("haproxy-dev", 21)
+    machine.commit("feat: remove one, add one")
+    requests = machine.home / "requests.json"
+    requests.write_text(json.dumps({"head": "x", "since": since, "requests": []}))
+    status, output = machine.apply("--requests", str(requests))
+    assert (status, sorted(machine.outputs)) == (3, ["haproxy-dev", "k8s-dev"]), output
+    assert "no commit approved the removal of k8s-dev" in output
+    # From then on it is a warning.
+    requests.write_text(json.dumps({"head": "x", "since": machine.git("rev-parse", "HEAD"), "requests": []}))
+    status, output = machine.apply("--requests", str(requests))
+    assert (status, "warning: the file is gone" in output) == (0, True), output
+    request = {"action": "destroy", "name": "k8s-dev"}
+    requests.write_text(json.dumps({"head": "x", "since": since, "requests": [request]}))
+    other = config(501)
+    status, output = machine.apply("--requests", str(requests))
+    assert (status, sorted(machine.outputs), vmids()) == (0, ["haproxy-dev"], [501]), output
+    assert config(501) == other
+
+
+def test_killed_during_the_clone(fleet):
+    """The next run takes the clone over, completes it and makes no second one."""
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x")
+    fleet.commit()
+    faults.inject({"match": "TASK qmclone", "delay": 4})
+    process = fleet.start()
+    wait_for(lambda: vmids() == [500])
+    kill_session(process)
+    assert fleet.terraform("state", "list").stdout.strip() == ""
+    faults.inject()
+    status, output = fleet.apply()
+    assert status == 0, output
+    assert "waiting for k8s-dev (VMID 500): a clone of an interrupted run still goes on" in output
+    complete(fleet)
+
+
+def test_killed_before_the_start(fleet):
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x")
+    fleet.commit()
+    faults.inject({"match": "TASK qmstart", "delay": 3})
+    process = fleet.start()
+    wait_for(lambda: vmids() == [500] and "scsi1" in config(500))
+    kill_session(process)
+    faults.inject()
+    time.sleep(4)
+    status, output = fleet.apply()
+    assert status == 0, output
+    complete(fleet)
+
+
+def wait_for(condition, seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def complete(fleet: Fleet) -> None:
+    """The one machine is just what an undisturbed run makes, and the next plan is empty."""
+    assert vmids() == [500]
+    made = config(500)
+    assert "cloudinit" in made["ide2"]
+    assert (
+        made["ipconfig0"] == "gw=192.168.1.1,ip=192.168.1.20/24" or "ip=192.168.1.20/24" in made["ipconfig0"]
+    )
+    assert (made["ciuser"], str(made["memory"]), made["tags"]) == ("suporte", "2048", "proxmox-gitops;x")
+    assert KEY.split()[1] in made["sshkeys"].replace("%2F", "/").replace("%2B", "+")
+    assert "size=4G" in made["scsi0"] and "size=1G" in made["scsi1"] and "discard=on" in made["scsi0"]
+    assert made["net0"].startswith("virtio=")
+    assert "lock" not in made
+    assert pve("get", "/nodes/node01/qemu/500/status/current")["status"] == "running"
+    assert fleet.outputs["k8s-dev"]["mac"] in made["net0"]
+    status, output = fleet.plan()
+    assert (status, "No changes." in output) == (0, True), output
+
+
+def test_a_failed_start_is_finished_and_does_not_hold_the_others_up(fleet):
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x")
+    fleet.write("z", 21)
+    fleet.commit()
+    faults.inject({"match": "TASK qmstart:500", "error": "start failed: no space left on device", "times": 1})
+    status, output = fleet.apply()
+    assert (status, list(fleet.outputs)) == (3, ["z"]), output
+    assert "not done: k8s-dev" in output
+    fleet.known("z")
+    fleet.remove("z")
+    pve("create", "/nodes/node01/qemu/501/status/stop")
+    status, output = fleet.apply("--approve-destroy", "z")
+    assert (status, "k8s-dev was left unfinished by an earlier run" in output) == (0, True), output
+    complete(fleet)
+
+
+def test_a_full_storage_is_told_and_made_good(fleet):
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x")
+    fleet.commit()
+    with faults.injected({"full": "local-lvm"}):
+        status, output = fleet.apply()
+    assert (status, fleet.outputs) == (2, None), output
+    assert "no machine could be made" in output
+    status, output = fleet.apply()
+    assert status == 0, output
+    complete(fleet)
+
+
+def test_a_stranger_of_the_same_name_is_left_alone_or_taken_over(fleet):
+    pve("create", "/nodes/node01/qemu/9000/clone", newid=105, full=1, name="k8s-dev")
+    fleet.write("k8s-dev", 20)
+    fleet.commit()
+    status, output = fleet.apply()
+    assert (status, vmids()) == (1, [105]), output
+    assert "k8s-dev is running elsewhere under VMID 105 on node01" in output
+    fleet.write("k8s-dev", 20, vmid=105)
+    status, output = fleet.apply()
+    assert (status, vmids()) == (0, [105]), output
+    assert "taken over: k8s-dev" in output
+    assert config(105)["description"] == "proxmox-gitops: k8s-dev"
+    assert "No changes." in fleet.plan()[1]
+
+
+def test_interrupted_by_the_runner(fleet):
+    """SIGTERM is waited for: the state knows what was made."""
+    fleet.write("k8s-dev", 20)
+    fleet.commit()
+    faults.inject({"match": "TASK qmclone", "delay": 2})
+    process = fleet.start()
+    wait_for(lambda: vmids() == [500])
+    script = next(
+        int(entry.name)
+        for entry in Path("/proc").glob("[0-9]*")
+        if entry.name.isdigit() and _session(entry) == process.pid and b"apply_terraform" in _command(entry)
+    )
+    os.kill(script, signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "this" in fleet.terraform("state", "list").stdout, output
+    assert fleet.apply()[0] == 0
+    assert vmids() == [500]
+
+
+def _session(entry: Path) -> int:
+    try:
+        return os.getsid(int(entry.name))
+    except ProcessLookupError:
+        return 0
+
+
+def _command(entry: Path) -> bytes:
+    try:
+        return (entry / "cmdline").read_bytes().split(b"\0")[1]
+    except (OSError, IndexError):
+        return b""
+
+
+def test_plain_terraform_says_make_tfvars(fleet):
+    fleet.write("k8s-dev", 20)
+    assert fleet.terraform("init").returncode == 0
+    plan = fleet.terraform("plan", "-no-color")
+    assert (plan.returncode, "make tfvars" in plan.stderr) == (1, True)
+    script = [sys.executable, str(ROOT / "scripts/generate_tfvars.py"), "--offline"]
+    places = ["--vms-dir", "vms", "--authorized-keys", "authorized_keys", "--output", "vms.auto.tfvars.json"]
+    subprocess.run([*script, *places], cwd=fleet.proxmox, check=True, capture_output=True)
+    plan = fleet.terraform("plan", "-no-color")
+    assert (plan.returncode, "1 to add" in plan.stdout) == (0, True), plan.stderr
+    fleet.write("k8s-dev", 21)
+    plan = fleet.terraform("plan", "-no-color")
+    assert (plan.returncode, "make tfvars` again" in " ".join(plan.stderr.split())) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (
+            {"match": "GET /cluster/resources", "status": 401, "message": "no such token"},
+            "does not know the token",
+        ),
+        (
+            {"match": "GET /cluster/resources", "status": 403, "message": "Permission check failed"},
+            "lacks a right",
+        ),
+        (
+            {"match": "GET /nodes/node01/storage", "status": 595, "message": "No route to host"},
+            "does not answer the",
+        ),
+    ],
+)
+def test_proxmox_refuses(fleet, fault, words):
+    fleet.write("k8s-dev", 20)
+    fleet.commit()
+    faults.inject(fault)
+    status, output = fleet.apply()
+    assert (status, words in output, fleet.outputs, vmids()) == (2, True, None, []), output
+
+
+def test_one_at_a_time(fleet):
+    """The second run waits, names who holds the lock, and gives up when told to."""
+    fleet.write("k8s-dev", 20)
+    fleet.commit()
+    faults.inject({"match": "TASK qmclone", "delay": 3})
+    first = fleet.start()
+    wait_for(lambda: vmids() == [500])
+    status, output = fleet.apply("--lock-timeout", "0.5")
+    assert (status, "the lock is held by proxmox-gitops" in output) == (2, True), output
+    status, output = fleet.apply()
+    assert (status, "waiting up to" in output, vmids()) == (0, True, [500]), output
+    first.communicate()
+    assert first.returncode == 0
