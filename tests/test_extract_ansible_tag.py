@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import extract_ansible_tag
-from fleet import tags
+from fleet import repository, requests, tags
 
 FULL = "a" * 40
 
@@ -603,6 +603,22 @@ def test_wrong_ranges(repo, extract, capsys, args, said):
         return
     code, _, err = extract(repo.path, *args)
     assert code == 2 and said in err
+
+
+def test_a_repository_without_commits(tmp_path, extract):
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    assert extract(tmp_path)[0] == 2
+    assert extract(tmp_path, "--range", "HEAD\nHEAD")[0] == 2
+
+
+def test_the_ref_is_the_one_that_runs_move():
+    assert requests.SERVED == repository.SERVED
+
+
+def test_a_worktree_beside_the_clone(repo, extract, tmp_path):
+    repo.commit("x [ansible myapp]")
+    repo.git("worktree", "add", "-q", str(tmp_path / "tree"))
+    assert short(extract(tmp_path / "tree")[1]) == [("myapp", "myapp", None, [])]
 
 
 def test_no_repository(tmp_path, extract):

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import NamedTuple
 from fleet import tags
 from fleet.findings import Fault, Finding
 from fleet.names import EXCLUDED, is_k8s, playbook_of
-from fleet.repository import SERVED, git, resolve
 
+SERVED = "refs/gitops/served"  # as in fleet.repository, whose import would take as long as git itself
 SHOWN = 5  # commits that one message lists before it only counts them
 
 
@@ -59,21 +60,22 @@ def open_range(repo: Path, before: str | None = None) -> Range:
 
     After a force push or in a shallow clone it starts where both histories still agree, and says so.
     """
-    head, served = _commit_ids(repo, "HEAD", SERVED)
-    head = head or _commit_id(repo, "HEAD")
+    head, served = resolve(repo, "HEAD", SERVED)
+    if head is None:
+        raise Fault("this clone has no commit yet", code=2)
     if served:
         return _from(repo, served, head, SERVED)
     if git(repo, "for-each-ref", SERVED):
         said = f"the commit of {SERVED} is not in this clone, run git fetch --unshallow"
     elif before and before.strip("0"):
-        if found := resolve(repo, before):
+        if found := resolve(repo, before)[0]:
             return _from(repo, found, head, "the head before the push")
         said = (
             f"the head before the push, {tags.printable(before)[:64]}, is not in this clone (a force push?)"
         )
     else:
         said = f"{SERVED} is not here yet" + (" and the branch is new" if before else "")
-    base = _fork_point(repo, head) or resolve(repo, f"{head}^")
+    base = _fork_point(repo, head) or resolve(repo, f"{head}^")[0]
     start = f"read from {base[:10]} on" if base else "read from the first commit on"
     warning = Finding(f"{said}; {start}, earlier commits were not seen", level="warning")
     return Range(base, head, [warning], *_log(repo, base, head)[:2])
@@ -85,13 +87,15 @@ def given_range(repo: Path, text: str) -> Range:
     if newer.startswith("."):
         raise Fault(f"'{tags.printable(text)}': write the range with two dots, A..B", code=2)
     head = _commit_id(repo, newer or "HEAD") if dots else _commit_id(repo, older)
-    since = _commit_id(repo, older or "HEAD") if dots else resolve(repo, f"{head}^")
+    since = _commit_id(repo, older or "HEAD") if dots else resolve(repo, f"{head}^")[0]
     return Range(since, head, [], *_log(repo, since, head)[:2])
 
 
 @functools.cache
 def layout(repo: Path) -> tuple[str, bool, str]:
     """The way up to the checkout's top, whether it is shallow, and the file that lists where it ends."""
+    if (repo / ".git").is_dir():
+        return "", (repo / ".git/shallow").exists(), ".git/shallow"
     asked = ("--show-cdup", "--is-shallow-repository", "--git-path", "shallow")
     *up, shallow, where = git(repo, "rev-parse", *asked).split("\n")  # a bare one says nothing of its top
     return "".join(up), shallow == "true", where
@@ -241,7 +245,7 @@ def _from(repo: Path, since: str, head: str, what: str) -> Range:
 def _fork_point(repo: Path, head: str) -> str | None:
     """Where a new branch left the default branch; None on that branch itself."""
     for name in ("HEAD", "main", "master"):
-        if default := resolve(repo, f"refs/remotes/origin/{name}"):
+        if default := resolve(repo, f"refs/remotes/origin/{name}")[0]:
             base = git(repo, "merge-base", default, head, check=False).partition("\n")[0]
             return base if base and base != head else None
     return None
@@ -254,26 +258,30 @@ def _start(repo: Path, *args: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0)
 
 
-def _read(repo: Path, *args: str, stdin: bytes = b"") -> bytes:
+def _read(repo: Path, *args: str, stdin: bytes = b"", check: bool = True) -> bytes:
     """What git prints. Messages and paths need not be UTF-8."""
     with _start(repo, *args) as process:
         out, err = process.communicate(stdin)
-    if process.returncode:
+    if process.returncode and check:
         raise Fault(f"git {args[0]}: {tags.printable(err.decode(errors='replace'))}", code=2)
     return out
 
 
-def _commit_ids(repo: Path, *revisions: str) -> list[str | None]:
-    """The ids of commits by one call of git, None for those that are not there."""
-    asked = "".join(f"{revision}^{{commit}}\n" for revision in revisions)
+def git(repo: Path, *args: str, check: bool = True) -> str:
+    """The same as text, without the last line end."""
+    return _read(repo, *args, check=check).decode("utf-8", "replace").removesuffix("\n")
+
+
+def resolve(repo: Path, *revisions: str) -> list[str | None]:
+    """The ids of commits by one call of git, None for those that are not in the clone."""
+    asked = "".join(f"{' '.join(revision.split())}^{{commit}}\n" for revision in revisions)
     answers = _read(repo, "cat-file", "--batch-check", stdin=asked.encode()).decode().splitlines()
-    return [line.split()[0] if line.endswith(tuple("0123456789")) else None for line in answers]
+    return [line.split()[0] if re.fullmatch(r"[0-9a-f]+ commit \d+", line) else None for line in answers]
 
 
 def _commit_id(repo: Path, revision: str) -> str:
-    if found := resolve(repo, revision):
+    if found := resolve(repo, revision)[0]:
         return found
-    git(repo, "rev-parse", "--git-dir")  # no repository at all is told in git's own words
     raise Fault(f"'{tags.printable(revision)}' is no commit of this clone", code=2)
 
 
