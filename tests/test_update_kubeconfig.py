@@ -405,6 +405,34 @@ def test_answers_that_no_retry_mends(run, server, monkeypatch, status):
         assert run.merge()[0] == 2 and len(proxy.seen) == 3
 
 
+STRANGE = [
+    ([(400, '{"errors": ["no"]}')], "refuses to read kv/"),
+    (["{}"], "answers (200), but not as Vault does"),
+    ([(500, '{"errors": [[1]]}')] * 9, "but not as Vault does; tried 3 times"),
+    ([(500, '["x"]')] * 9, "tried 3 times"),
+    ([(500, "<html>")] * 9, "tried 3 times"),
+    ([None, None, "{}"], "but not as Vault does"),
+    ([None, None, (400, '{"errors": ["too large"]}')], "refuses to write kv/"),
+    ([(404, "{}"), "{}"], "does not say what is mounted"),
+]
+
+
+@pytest.mark.parametrize("script, said", STRANGE)
+def test_strange_answers(run, server, monkeypatch, script, said):
+    with vault_server.proxy(server.url) as proxy:
+        monkeypatch.setenv("VAULT_ADDR", proxy.url)
+        proxy.script = list(script)
+        refused(run, server, 2, said)
+
+
+def test_a_mount_that_is_just_being_upgraded(run, server, monkeypatch):
+    with vault_server.proxy(server.url) as proxy:
+        monkeypatch.setenv("VAULT_ADDR", proxy.url)
+        proxy.script = [(400, '{"errors": ["Upgrading from non-versioned to versioned data"]}')]
+        code, _, err = run.merge()
+        assert code == 0 and "is just becoming KV version 2; again in" in err
+
+
 def test_a_write_whose_answer_was_lost_is_not_made_twice(run, server, monkeypatch):
     with vault_server.proxy(server.url) as proxy:
         monkeypatch.setenv("VAULT_ADDR", proxy.url)
