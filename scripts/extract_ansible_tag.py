@@ -69,7 +69,7 @@ def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> req
     """The names that tags may use. A folder or an inventory that is not there holds none."""
     from fleet import inventory
 
-    text = inventory_path.read_text(errors="replace") if inventory_path.exists() else ""
+    text = inventory_path.read_text(errors="replace") if inventory_path.is_file() else ""
     hosts = inventory.parse(text).variables()
     return requests.Known(
         {path.stem for path in playbooks_dir.glob("*.yml") if path.is_file()},

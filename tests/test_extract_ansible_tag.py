@@ -144,6 +144,11 @@ def test_malformed(message, level, said):
     assert found[0] == level and said in found[1]
 
 
+def test_a_tag_added_to_a_revert_is_told():
+    message = f'Revert "feat: add [ansible a]"\n\nThis reverts commit {FULL}.\n\n[destroy a]'
+    assert findings(message) == [("notice", "[destroy a] stands in a revert: not read")]
+
+
 FLOODS = {
     "tags": "x " + " ".join(f"[ansible a{number}]" for number in range(200)),
     "mistakes": "x " + "[Ansible x] " * 200,

@@ -50,10 +50,12 @@ def read(message: str) -> tuple[list[Tag], list[Finding]]:
 
     Nothing is read from this project's own commits, releases and reverts, from quoted lines and from code.
     """
-    if not _may_have_tags(message) or is_quoting(message):
+    if not _may_have_tags(message):
         return [], []
     if len(message) > LONGEST:
         return [], [Finding(f"a message of {len(message)} characters is not read")]
+    if is_quoting(message):
+        return [], _in_revert(message)
     tags: dict[Tag, None] = {}
     findings: list[Finding] = []
     for line, code in _lines(message):
@@ -80,6 +82,15 @@ def is_quoting(message: str) -> bool:
         or (len(lines) == 2 and REVERTS.match(lines[1]))
         or RELEASE_NOTE in message
     )
+
+
+def _in_revert(message: str) -> list[Finding]:
+    """What a person may have added below a revert's subject, where it is not read."""
+    subject, _, body = message.strip().partition("\n")
+    if "evert" not in subject:
+        return []
+    found = dict.fromkeys(TAG.findall(body))
+    return [Finding(f"[{a} {n}] stands in a revert: not read", level="notice") for a, n in list(found)[:5]]
 
 
 def reverted(message: str) -> list[str]:
