@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -287,22 +288,22 @@ def links() -> None:
 
 
 def root_file_system() -> None:
-    """The template's root file system; lab/template knows how."""
-    with contextlib.suppress(ImportError):
-        from lab.template import prepare
+    """The machines' template; lab/template knows how."""
+    from lab import template
 
-        prepare()
-
-
-def steps() -> list[Callable[[], None]]:
-    builds = [functools.partial(build, item) for item in BUILDS]
-    return [tools, packages, fetch_etcd, *builds, root_file_system]
+    template.prepare()
 
 
 def everything() -> None:
     """Make sure that all the lab needs is there; says nothing when it is."""
     lab_dir().mkdir(parents=True, exist_ok=True)
-    for step in steps():
-        step()
+    tools()
+    packages()
+    with ThreadPoolExecutor(1) as aside:  # it waits for packages while the compiler works
+        system = aside.submit(root_file_system)
+        fetch_etcd()
+        for item in BUILDS:
+            build(item)
+        system.result()
     links()
     terraform_config()
