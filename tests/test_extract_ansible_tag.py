@@ -175,6 +175,12 @@ def test_whatever_is_written_only_plain_names_are_read(message):
     assert all(str(tag)[1:8] in message for tag in found)
 
 
+@given(st.text(alphabet="[]ansible x`\n>\x1b\r#:\u202e", max_size=60))
+def test_findings_are_printable(message):
+    for text in (message, f"    [ansible {message}]", f'Revert "x"\n\n[ansible {message}]'):
+        assert all(item.message.isprintable() and "##[" not in item.message for item in tags.read(text)[1])
+
+
 @given(st.text())
 def test_printable_is_one_harmless_line(text):
     shown = tags.printable(text + "##[add-mask]x\n::error::y\x1b[2J")

@@ -22,7 +22,7 @@ REVERTS = re.compile(r"This reverts commit ([0-9a-f]{7,64})\b")
 
 FENCE = re.compile(r"\s*(`{3,}|~{3,})(.*)")
 MOST = 100  # tags of one message
-LONGEST = 1 << 20  # characters of one message
+LONGEST = 1 << 18  # characters of one message
 BRACKETS = re.compile("[\\[\uff3b\u3010\u3014\u27e6\u2772\u2045]")
 # What a reader takes for a letter of the two keywords, besides the forms that NFKD takes apart.
 ALIKE = str.maketrans(
@@ -63,8 +63,7 @@ def read(message: str) -> tuple[list[Tag], list[Finding]]:
             for tag in (Tag(*found) for found in TAG.findall(line)):
                 tags.pop(tag, None)  # a squash lists a commit and then its revert
         elif code:
-            findings += [Finding(f"[{a} {n}] stands in {code}: not read", level="notice")
-                         for a, n in TAG.findall(line)]  # fmt: skip
+            findings += [_not_read(found, code) for found in TAG.findall(line)]
         else:
             found, wrong = _line(_without_code_spans(line))
             tags.update(dict.fromkeys(found))
@@ -89,8 +88,7 @@ def _in_revert(message: str) -> list[Finding]:
     subject, _, body = message.strip().partition("\n")
     if "evert" not in subject:
         return []
-    found = dict.fromkeys(TAG.findall(body))
-    return [Finding(f"[{a} {n}] stands in a revert: not read", level="notice") for a, n in list(found)[:5]]
+    return [_not_read(found, "a revert") for found in list(dict.fromkeys(TAG.findall(body)))[:5]]
 
 
 def reverted(message: str) -> list[str]:
@@ -215,6 +213,10 @@ def _near_miss(original: str, near: re.Match) -> Finding:
         return Finding(f"'{_short(original)}' is no tag: it is not closed on its line", level="warning")
     guess = rest if NAME.fullmatch(rest) else "NAME"
     return Finding(f"'{_short(original)}' is no tag; did you mean [{keyword} {guess}]?", level="warning")
+
+
+def _not_read(found: tuple[str, str], where: str) -> Finding:
+    return Finding(f"{_short(f'[{found[0]} {found[1]}]')} stands in {where}: not read", level="notice")
 
 
 def _error(original: str, problem: str) -> Finding:
