@@ -1,4 +1,4 @@
-"""validate_vms.py: the example trees of tests/cases/vms, every way to call it, and what an attacker would try.
+"""validate_vms.py: the example trees of tests/cases/vms, every way to call it, what an attacker would try.
 
 A case is a file `files/NAME.yaml` with what is to be found in it beside it in NAME.txt (empty: nothing), or a
 folder `fleets/NAME` with vms/, perhaps playbooks/, and expected.txt.
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 import validate_vms
 from fleet import fleet_rules, names, paths, vm_rules, vms
 from fleet.findings import Fault, Finding
@@ -229,7 +230,7 @@ def test_stray_entries(tmp_path, monkeypatch):
         "vms/folder.yaml: is a folder; a VM file is meant to have this name",
         f"vms/link.yaml: {link}",
         "vms/pipe.yaml: is no regular file; a VM file is",
-        "vms/prod: warning: is a folder, and only the files directly beside it are read; move its VM files up",
+        "vms/prod: warning: is a folder, and only the files directly beside it are read; move its files up",
     ]
 
 
@@ -280,6 +281,8 @@ MIB = 1_000_000
         f"{'k' * MIB}: 1",
         f"name: {'9' * MIB}",
         f"name: {'a-' * (MIB // 2)}",
+        f"name: 1{'_' * 50}x",
+        f"name: {'1:' * 30}x",
         f"name: '{'a-' * (MIB // 2)}'\nclone: &c '{'a.' * 200_000}!'\ntarget_node: *c\npool: *c\ntags: *c\n",
         f"ipconfig0: '{'ip=1,' * (MIB // 5)}'",
         f"ipconfig0: ip={'1' * MIB}/{'1' * 10}",

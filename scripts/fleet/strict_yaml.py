@@ -13,6 +13,7 @@ from .findings import Finding
 
 MAX_VALUES = 2_000  # a VM file has about thirty; aliases count each time that they are used
 MAX_DEPTH = 16
+MAX_TEXT = 8192  # characters of one value
 SMALL = 4096  # characters that cannot nest deeply enough to harm the C parser
 MAX_FINDINGS = 50  # of one file
 TOO_MANY = "nests or repeats (by aliases) more values than a VM file can need"
@@ -68,10 +69,11 @@ class _Composer(CParser):
 
 def _refuse_depth(text: str) -> None:
     """Raise YAMLError before the C composer, which calls itself, would overflow the stack and end Python."""
-    parser, depth = CParser(text), 0
+    parser, depth, count = CParser(text), 0, 0
     while (event := parser.get_event()) is not None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > 4 * MAX_DEPTH:
+        count += 1
+        if depth > 4 * MAX_DEPTH or count > 4 * MAX_VALUES:
             raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=event.start_mark)
 
 
@@ -80,7 +82,7 @@ _AMBIGUOUS = re.compile(
     r"""y|n|yes|no|on|off|=|<<               # truth values, the value and merge keys of YAML 1.1
     |[-+]?0[xob]?[0-9a-f_]+                  # 0755, 0x1f, 0o17, 0b1, 00
     |\+[0-9].*                               # +5
-    |[-+]?[0-9]+(_[0-9_]*)+(\.[0-9_]*)?      # 50_000
+    |[-+]?[0-9]+_[0-9_]*(\.[0-9_]*)?         # 50_000
     |[-+]?[0-9]+(:[0-9]+)+(\.[0-9]*)?        # base 60: 12:30:45 and MAC addresses of digits
     |[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)e[-+]?[0-9]+  # 1e3
     |[-+]?([0-9]+\.|\.[0-9]+)                # 1. and .5
@@ -152,6 +154,9 @@ class _Reader:
                     key_node, "merge keys (<<) are read by some YAML readers only; write the fields out"
                 )
                 continue
+            plain = key.isidentifier() and key not in _WORDS and key.lower() not in _TRUTH
+            if not plain and not isinstance(self.scalar(key_node, ""), str):
+                self.problem(key_node, f"a field's name must be text, not {_short(key) or 'nothing'}")
             place = _place(key_node)
             if key in first:
                 line, col = first[key]
@@ -166,6 +171,9 @@ class _Reader:
 
     def scalar(self, node: yaml.ScalarNode, where: str) -> Any:
         text = node.value
+        if len(text) > MAX_TEXT:
+            self.problem(node, f"has {len(text)} characters, and no field takes more than {MAX_TEXT}", where)
+            return None
         if node.tag != "plain":
             self.tag(node, where)
             return text
@@ -199,18 +207,17 @@ _BAD_CHARACTERS = re.compile(
 
 def _forbidden(label: str, text: str, findings: list[Finding]) -> bool:
     """Find tabs and characters that no reader shows; True if tabs are all there is."""
-    only_tabs, last = True, 0
-    for match in _BAD_CHARACTERS.finditer(text):
-        line = text.count("\n", 0, match.start()) + 1
-        if line == last:
-            continue
-        last, col = line, match.start() - text.rfind("\n", 0, match.start())
+    only_tabs, start, line = True, 0, 1
+    while (match := _BAD_CHARACTERS.search(text, start)) and len(findings) <= MAX_FINDINGS:
+        line += text.count("\n", start, match.start())
+        col = match.start() - text.rfind("\n", 0, match.start())
         if match[0] == "\t":
             message = "a tab, which YAML readers indent by differently; use spaces"
         else:
             message, only_tabs = f"the invisible character U+{ord(match[0]):04X}; remove it", False
         findings.append(Finding(message, label, line, col))
-        if len(findings) > MAX_FINDINGS:
+        start = text.find("\n", match.end())  # one for each line
+        if start < 0:
             break
     return bool(findings) and only_tabs
 

@@ -120,6 +120,6 @@ def _stray(path: Path) -> list[Finding]:
     if path.suffix.lower() in (".yml", ".yaml"):
         return [Finding(f"is not read, since VM files end in .yaml; rename it to {path.stem}.yaml", label)]
     if path.is_dir():
-        message = "is a folder, and only the files directly beside it are read; move its VM files up"
+        message = "is a folder, and only the files directly beside it are read; move its files up"
         return [Finding(message, label, level="warning")]
     return []
