@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import scan_host_keys
-from fleet import playbooks, queue, repository, ssh, summary
+from fleet import playbooks, processes, queue, repository, ssh, summary
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.inventory import Inventory, parse, read
@@ -83,7 +83,7 @@ class Run:
             name = left[0].playbook
             batch = [entry for entry in left if entry.playbook == name]
             tried |= set(batch)
-            succeeded = self.play(name, [entry.host for entry in batch])
+            succeeded = self.play(name, list(dict.fromkeys(entry.host for entry in batch)))
             if done := [entry for entry in batch if entry.host in succeeded]:
                 self.take_off(done)
 
@@ -138,10 +138,11 @@ def refused(host: str, playbook: str, inventory: Inventory, playbooks_dir: Path)
         return f"there is no playbook {playbook!r}; there are: {', '.join(existing) or 'none'}"
     if not queue.HOST.fullmatch(host) or host in RESERVED:
         return f"{host!r} is no machine's name"
-    if not any(host in members for members in inventory.members().values()):
+    members = inventory.members()
+    if not any(host in group for group in members.values()):
         return f"{host} is not in the inventory"
-    if host in inventory.children:
-        return f"{host} is also a group of groups, the play would run on all of them; rename one of the two"
+    if host in inventory.children or host not in members.get(host, {host}):
+        return f"{host} is also the name of a group, and Ansible would take that; rename one of the two"
     return ""
 
 
@@ -164,15 +165,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
     parser.add_argument("--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, metavar="DIR")
     parser.add_argument("--known-hosts", type=Path, default=scan_host_keys.KNOWN_HOSTS, metavar="FILE")
-    parser.add_argument("--timeout", type=float, default=scan_host_keys.SSH_TIMEOUT, metavar="S")
+    scan_host_keys.add_timeout(parser)
     parser.add_argument("--no-publish", action="store_true", help="change the queue's file, commit nothing")
     args = parser.parse_args(argv)
     if bool(args.playbook) != bool(args.hosts):
         parser.error("--playbook and --hosts belong together")
-    with ssh.private_key() as key_file:
+    with processes.exit_on_signals(), ssh.private_key() as key_file:
         run = Run(args, key_file)
         if args.playbook:
-            hosts = list(dict.fromkeys(host for host in args.hosts.split(",") if host))
+            hosts = list(dict.fromkeys(args.hosts.replace(",", " ").split()))
             inventory = parse(read(args.inventory), shown(args.inventory))
             problems = [refused(host, args.playbook, inventory, args.playbooks_dir) for host in hosts]
             wrong = list(inventory.findings)

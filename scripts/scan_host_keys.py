@@ -8,26 +8,30 @@ Exit codes: 0 all are ready, 1 some are not, 2 wrong usage.
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet import ansible, known_hosts, queue, ssh
+from fleet import ansible, known_hosts, processes, queue, ssh
 from fleet.files import write_atomic
 from fleet.findings import FORMATS, Finding, guarded, report
 from fleet.inventory import parse, read
 from fleet.paths import INVENTORY, QUEUE, shown
 
 WORKERS = 64
-SSH_TIMEOUT = float(os.environ.get("SSH_TIMEOUT") or 300)  # seconds; a repository variable
+SSH_TIMEOUT = 300
 CLOUD_INIT_TIMEOUT = 600
 KNOWN_HOSTS = Path("~/.ssh/known_hosts")
+LOGGED_IN = 15  # seconds; an attempt that took longer had logged in before it broke
 CLOUD_INIT = "cloud-init status --wait --long"
 
 
@@ -73,67 +77,93 @@ def scan(
     ssh_timeout: float = SSH_TIMEOUT,
     cloud_init_timeout: float = CLOUD_INIT_TIMEOUT,
 ) -> list[Outcome]:
-    """Wait for all machines at once, at most the two times in seconds each, and bring `file` up to date."""
-    start, said = time.monotonic(), time.monotonic()
-    text = read(file)
+    """Wait for all machines at once, at most the two times in seconds, and bring `file` up to date."""
+    wait = Wait(read(file), key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event())
     outcomes: dict[str, Outcome] = {}
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        running = {
-            pool.submit(_wait, machine, text, key_file, start, ssh_timeout, cloud_init_timeout): machine
-            for machine in machines
-        }
-        while waiting := {future for future in running if running[future].name not in outcomes}:
-            done, left = concurrent.futures.wait(waiting, 1, concurrent.futures.FIRST_COMPLETED)
+    said = wait.start
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, _ending_early(wait.over):
+        running = {pool.submit(_wait_for, machine, wait): machine for machine in machines}
+        while left := {future for future in running if running[future].name not in outcomes}:
+            done, left = concurrent.futures.wait(left, 1, concurrent.futures.FIRST_COMPLETED)
             for future in done:
                 outcomes[running[future].name] = future.result()
             if left and time.monotonic() - said > 10:
                 said = time.monotonic()
                 names = ", ".join(sorted(running[future].name for future in left))
-                print(f"waiting for {names}, {said - start:.0f} s", file=sys.stderr)
+                print(f"waiting for {names}, {said - wait.start:.0f} s", file=sys.stderr)
     text = read(file)  # another run may have written it meanwhile
     for machine in machines:
-        if outcomes[machine.name].ready and outcomes[machine.name].keys:
+        keys = outcomes[machine.name].keys
+        if keys and outcomes[machine.name].ready:
             try:
-                keys = outcomes[machine.name].keys
                 text = known_hosts.renewed(text, machine.name, machine.place, keys, machine.instance)
             except known_hosts.Changed as error:
                 outcomes[machine.name] = Outcome(machine.name, False, str(error))
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if text:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(file, text, mode=0o600)
     return [outcomes[machine.name] for machine in machines]
 
 
-def _wait(
-    machine: ssh.Target, text: str, key_file: str, start: float, ssh_timeout: float, cloud_init_timeout: float
-) -> Outcome:
-    """One machine from no answer at all to a finished cloud-init; `start` is when all began to wait."""
+class Wait(NamedTuple):
+    """What all machines are waited for with: times in seconds, `over` when it is to end early."""
+
+    known: str
+    key_file: str
+    start: float
+    ssh_timeout: float
+    cloud_init_timeout: float
+    over: threading.Event
+
+
+@contextlib.contextmanager
+def _ending_early(over: threading.Event) -> Iterator[None]:
+    """On a signal tell the threads to end, and end what they wait for, which would take minutes."""
+    try:
+        yield
+    except BaseException:
+        over.set()
+        processes.signal_descendants(signal.SIGTERM)
+        raise
+
+
+def _wait_for(machine: ssh.Target, wait: Wait) -> Outcome:
+    """One machine from no answer at all to a finished cloud-init."""
     if machine.connection not in ("ssh", "paramiko", "smart"):
         return Outcome(machine.name, True, f"no SSH, its connection is {machine.connection}")
-    deadline, latest = start + ssh_timeout, start + ssh_timeout + cloud_init_timeout
+    deadline = wait.start + wait.ssh_timeout
     while True:
-        keys, problem = ssh.keyscan(machine), "no answer"
+        begun = time.monotonic()
         try:
-            if keys:
-                known_hosts.renewed(text, machine.name, machine.place, keys, machine.instance)
-                begun = time.monotonic()
-                done = ssh.run(machine, CLOUD_INIT, keys, key_file, cloud_init_timeout)
-                if done.returncode != 255:
-                    # Keys read before cloud-init made the machine's own are worth nothing.
-                    if ssh.keyscan(machine) == keys:
-                        return Outcome(machine.name, *_cloud_init(done), keys)
-                    continue
-                problem = (done.stderr.strip().splitlines() or ["the connection broke"])[-1]
-                if time.monotonic() - begun > 15:  # it had logged in, then the machine restarted
-                    deadline = min(latest, time.monotonic() + ssh_timeout)
+            outcome, problem = _try(machine, wait)
         except known_hosts.Changed as error:
             return Outcome(machine.name, False, str(error))
         except subprocess.TimeoutExpired:
-            return Outcome(machine.name, False, f"cloud-init is not done after {cloud_init_timeout:.0f} s")
-        if time.monotonic() > deadline:
-            message = f"SSH at {machine.place}: {problem} within {ssh_timeout:.0f} s"
+            message = f"cloud-init is not done after {wait.cloud_init_timeout:.0f} s"
             return Outcome(machine.name, False, message)
-        time.sleep(1)
+        if outcome:
+            return outcome
+        if time.monotonic() - begun > LOGGED_IN:  # cloud-init restarted the machine
+            latest = wait.start + wait.ssh_timeout + wait.cloud_init_timeout
+            deadline = min(latest, time.monotonic() + wait.ssh_timeout)
+        if time.monotonic() > deadline or wait.over.is_set():
+            message = f"SSH at {machine.place}: {problem} within {wait.ssh_timeout:.0f} s"
+            return Outcome(machine.name, False, message)
+        wait.over.wait(1)
+
+
+def _try(machine: ssh.Target, wait: Wait) -> tuple[Outcome | None, str]:
+    """Log in and wait for cloud-init: what came of it, or None and why another attempt is needed."""
+    keys = ssh.keyscan(machine)
+    if not keys:
+        return None, "no answer"
+    known_hosts.renewed(wait.known, machine.name, machine.place, keys, machine.instance)
+    done = ssh.run(machine, CLOUD_INIT, keys, wait.key_file, wait.cloud_init_timeout)
+    if done.returncode == 255:
+        return None, (done.stderr.strip().splitlines() or ["the connection broke"])[-1]
+    if ssh.keyscan(machine) != keys:  # read before cloud-init made the machine's own
+        return None, "its host keys change"
+    return Outcome(machine.name, *_cloud_init(done), keys), ""
 
 
 def _cloud_init(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
@@ -150,6 +180,12 @@ def _cloud_init(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
     return False, f"cloud-init ended with status {status}: {detail}"
 
 
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    default = os.environ.get("SSH_TIMEOUT") or SSH_TIMEOUT  # GitHub gives "" for a variable that is not set
+    text = f"seconds to wait for SSH (default: SSH_TIMEOUT, else {SSH_TIMEOUT})"
+    parser.add_argument("--timeout", type=float, default=default, metavar="S", help=text)
+
+
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -157,16 +193,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
     parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
     parser.add_argument("--known-hosts", type=Path, default=KNOWN_HOSTS, metavar="FILE")
-    parser.add_argument("--timeout", type=float, default=SSH_TIMEOUT, metavar="S", help="seconds for SSH")
+    add_timeout(parser)
     parser.add_argument("--cloud-init-timeout", type=float, default=CLOUD_INIT_TIMEOUT, metavar="S")
     parser.add_argument("--format", choices=FORMATS)
     args = parser.parse_args(argv)
     if args.hosts:
-        names = [name for name in args.hosts.split(",") if name]
+        names = args.hosts.replace(",", " ").split()
     else:
         names = [entry.host for _, entry in queue.parse(read(args.queue))[0]]
     machines, found = targets(dict.fromkeys(names), args.inventory)
-    with ssh.private_key() as key_file:
+    with processes.exit_on_signals(), ssh.private_key() as key_file:
         file = args.known_hosts.expanduser()
         outcomes = scan(machines, file, key_file, args.timeout, args.cloud_init_timeout)
     found += [Finding(f"{name}: {message}") for name, ready, message, _ in outcomes if not ready]

@@ -3,7 +3,10 @@
 import hashlib
 import hmac
 import json
+import os
+import signal
 import subprocess
+import sys
 import threading
 import time
 from base64 import b64encode
@@ -263,3 +266,43 @@ def test_fingerprint_is_openssh_s(machine):
         check=True,
     )
     assert known_hosts.fingerprint(machine.host_key) == done.stdout.split()[1]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_soon_and_leaves_nothing(machine, tmp_path, signum):
+    machine.says("status: done", after=60)
+    (tmp_path / "k8s.ini").write_text(
+        f"k8s-a {machine.variables()}\nk8s-b ansible_host=127.0.0.1 ansible_port=1\n"
+    )
+    (tmp_path / "runner").mkdir()
+    key = {"SSH_PRIVATE_KEY": machine.key_file.read_text(), "RUNNER_TEMP": str(tmp_path / "runner")}
+    options = [f"--inventory={tmp_path}/k8s.ini", f"--known-hosts={tmp_path}/known", "--hosts=k8s-a,k8s-b"]
+    run = subprocess.Popen([sys.executable, scan_host_keys.__file__, *options], env=os.environ | key)
+    end = time.monotonic() + 30
+    while not list((tmp_path / "runner").iterdir()) and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(1)
+    run.send_signal(signum)
+    assert run.wait(timeout=15) == 128 + signum
+    assert list((tmp_path / "runner").iterdir()) == []
+    assert not (tmp_path / "known").exists()
+
+
+def test_the_time_to_wait_is_a_variable(monkeypatch, tmp_path, capsys):
+    (tmp_path / "k8s.ini").write_text("k8s-a ansible_host=127.0.0.1 ansible_port=1\n")
+    options = [f"--inventory={tmp_path}/k8s.ini", f"--known-hosts={tmp_path}/known", "--hosts=k8s-a"]
+    monkeypatch.setenv("SSH_TIMEOUT", "0.1")
+    assert scan_host_keys.main(options) == 1
+    monkeypatch.setenv("SSH_TIMEOUT", "soon")
+    with pytest.raises(SystemExit) as ended:
+        scan_host_keys.main(options)
+    assert ended.value.code == 2 and "soon" in capsys.readouterr().err
+
+
+def test_the_queued_machines(machine, tmp_path, capsys):
+    (tmp_path / "k8s.ini").write_text(f"k8s-a {machine.variables()}\nk8s-b ansible_port={{{{x}}}}\n")
+    (tmp_path / "q").write_text("127.0.0.1,k8s-a\n127.0.0.1,k8s-a,k8s\n1.1.1.1,k8s-b\n")
+    options = [f"--inventory={tmp_path}/k8s.ini", f"--known-hosts={tmp_path}/known", f"--queue={tmp_path}/q"]
+    assert scan_host_keys.main(options) == 1
+    streams = capsys.readouterr()
+    assert streams.out == "k8s-a: ready\n" and "which is no number" in streams.err

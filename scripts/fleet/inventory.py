@@ -167,7 +167,7 @@ def parse(text: str, path: str = "") -> Inventory:
             if place:
                 slots[place], fresh = index, False
             if misplaced >= 0:
-                wrong(misplaced, f"all hosts below this are members of [{group}]; move them above all sections")
+                wrong(misplaced, f"the hosts below are members of [{group}]; move them above all sections")
                 misplaced = -1
 
     known = groups["hosts"] | groups["children"]

@@ -58,8 +58,6 @@ def edit(text: str, change: Callable[[Entry], Entry | None], add: Iterable[Entry
             out.append([entry.text(), eol])
     for line in out[:-1]:
         line[1] = line[1] or eol
-    if out and out[-1][0] and full and not full[-1].endswith(("\n", "\r")) and len(out) == len(full):
-        out[-1][1] = ""
     return "".join(line + end for line, end in out)
 
 

@@ -1,0 +1,107 @@
+"""Programs that this one starts: signals reach them and all that they started, and none is left behind."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+GRACE = 10  # seconds between a signal that is passed on and SIGKILL
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+@contextlib.contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Leave by an exception on SIGTERM too, so that keys are removed and children ended."""
+
+    def leave(signum: int, _frame: object) -> None:
+        raise SystemExit(128 + signum)
+
+    before = {signum: signal.signal(signum, leave) for signum in _SIGNALS}
+    try:
+        yield
+    except BaseException:
+        signal_descendants(signal.SIGTERM)
+        raise
+    finally:
+        _restore(before)
+
+
+def run_passing_signals(command: list[str], environment: Mapping[str, str]) -> tuple[int, int]:
+    """Run a command to its end; its exit status, and the signal that was passed on to it, or 0.
+
+    Ansible's workers are in sessions of their own, so that no signal to its process group reaches them: all
+    descendants get it, those that lost their parent too, and after GRACE seconds SIGKILL.
+    """
+    stopped: list[int] = []
+    done = threading.Event()
+
+    def kill_later() -> None:
+        if not done.wait(GRACE):
+            signal_descendants(signal.SIGKILL)
+
+    def pass_on(signum: int, _frame: object) -> None:
+        stopped.append(signum)
+        signal_descendants(signum)
+        if len(stopped) == 1:
+            threading.Thread(target=kill_later, daemon=True).start()
+
+    before = {signum: signal.signal(signum, pass_on) for signum in _SIGNALS}
+    try:
+        _prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans become ours
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        code = process.wait()
+        if stopped:
+            signal_descendants(signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:  # the orphans that have ended
+                pass
+        return code, stopped[0] if stopped else 0
+    finally:
+        done.set()
+        _restore(before)
+
+
+def signal_descendants(signum: int) -> None:
+    for pid in _descendants():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signum)
+
+
+def _descendants() -> list[int]:
+    """The processes below this one, as /proc has them now; parents before their children."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            # The second field, the name, may contain spaces and brackets.
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found = list(children.get(os.getpid(), ()))
+    for pid in found:
+        found += children.get(pid, ())
+    return found
+
+
+def _restore(handlers: Mapping) -> None:
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+
+
+def _die_with_parent() -> None:
+    _prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: a killed run leaves no play behind
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LIBC:
+        _LIBC.prctl(option, value, 0, 0, 0)
