@@ -15,7 +15,7 @@ from pathlib import Path
 
 import generate_tfvars
 from fleet import approvals, history, inventory, lock, paths, proxmox, removed, summary, terraform
-from fleet.applying import Job, apply, current, held_back, planned, say, untaint, without_failed
+from fleet.applying import Job, carry_out, current, say, untaint, without_failed
 from fleet.files import write_atomic
 from fleet.findings import Finding, guarded, report
 from fleet.guard import MAX_CHANGES
@@ -40,17 +40,9 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         return 1
     say(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
     with tempfile.TemporaryDirectory(prefix="proxmox-gitops-") as folder:
-        plan = Path(folder) / "plan"
-        found = planned(job, values, plan)
-        if plan_only:
-            return int(partly)
-        if held := held_back(values, found):
-            say("disks that grow come after the changes that wait for a restart")
-            planned(job, held, plan)
-            done = apply(job, plan)
-            if done:
-                planned(job, values, plan)
-        done = apply(job, plan)
+        done = carry_out(job, values, Path(folder) / "plan", plan_only)
+    if plan_only:
+        return int(partly)
     if not done:
         partly = True
         failed = without_failed(job, values)

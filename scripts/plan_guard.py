@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
             raise KeyError("planned_values")
     except OSError as error:
         raise Fault(f"cannot be read: {error.strerror}", args.plan, code=2) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
     known = inventory.parse(args.inventory.read_text()).managed() if args.inventory.exists() else {}
     approved = approvals.load(args.requests, args.approve_destroy).destroy

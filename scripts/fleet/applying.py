@@ -52,18 +52,55 @@ def untaint(job: Job, have: dict[str, state.StateMachine]) -> None:
 
 
 def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change]:
-    """Plan with this input and put it before the guard. Raises Fault when the guard refuses."""
+    """Plan with this input, and read the plan."""
     job.write(values)
     plan.unlink(missing_ok=True)
     say("terraform plan")
     arguments = [LOCK, PARALLELISM, f"-out={plan}"]
     terraform.checked(job.directory, "plan", *arguments)
     shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
-    found = changes.read(json.loads(shown))
+    return changes.read(json.loads(shown))
+
+
+def guarded(job: Job, found: list[changes.Change]) -> None:
+    """Say what a plan does, and raise Fault when the guard refuses it."""
     print("\n".join(changes.lines(found)), flush=True)
     if report(judge(found, job.known, job.approved.destroy, job.max_changes)):
         raise Fault("the plan guard refused the plan; nothing was applied")
-    return found
+
+
+def read_anew(job: Job, values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
+    """The input that imports the machines of which somebody took a disk in Proxmox, or None.
+
+    The provider keeps an empty block for such a disk in its state, and then fails at every change of disks.
+    """
+    lost = [change for change in found if change.kind == "update" and change.lost_disk]
+    if not lost:
+        return None
+    imports = dict(values["imports"])
+    for change in lost:
+        say(f"{change.name} lost a disk in Proxmox; its disks are read anew")
+        terraform.checked(job.directory, "state", "rm", LOCK, change.address, capture=True)
+        imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
+    return values | {"imports": imports}
+
+
+def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> bool:
+    """Plan, guard and apply; False when a part of the apply failed. Raises Fault when the guard refuses."""
+    found = planned(job, values, plan)
+    if not plan_only and (anew := read_anew(job, values, found)):
+        values = anew
+        found = planned(job, values, plan)
+    guarded(job, found)
+    if plan_only:
+        return True
+    if held := held_back(values, found):
+        say("disks that grow come after the changes that wait for a restart")
+        guarded(job, planned(job, held, plan))
+        if not apply(job, plan):
+            return False
+        guarded(job, planned(job, values, plan))
+    return apply(job, plan)
 
 
 def held_back(values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ class Change(NamedTuple):
     reasons: tuple[str, ...]  # attributes that force a replacement
     tainted: bool
     imported: bool
+    address: str = ""
 
     @property
     def running(self) -> bool:
@@ -66,6 +67,11 @@ class Change(NamedTuple):
             return False
         return _told(self.before) != _told(self.after)
 
+    @property
+    def lost_disk(self) -> bool:
+        """Whether Proxmox has a disk no more that the state had."""
+        return any(not disk["interface"] for disk in self.before.get("disk") or [])
+
     def growth(self) -> dict[str, int]:
         """The present size in GiB of each disk that grows."""
         return {
@@ -99,6 +105,7 @@ def read(plan: Mapping[str, Any]) -> list[Change]:
                 reasons=tuple(sorted({str(path[0]) for path in change.get("replace_paths") or []})),
                 tainted=resource.get("action_reason") == "replace_because_tainted",
                 imported="importing" in change,
+                address=resource["address"],
             )
         )
     return sorted(found, key=lambda change: change.name)

@@ -96,8 +96,8 @@ class Fleet:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(
-            self.command(*arguments), env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=self.home, start_new_session=True,
+            self.command(*arguments), env=environment(), text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, cwd=self.home, start_new_session=True,
         )  # fmt: skip
 
     def apply(self, *arguments: str) -> tuple[int, str]:
@@ -180,8 +180,9 @@ def disks(**more) -> dict:
 def test_a_machine_is_made_and_a_second_plan_is_empty(proxmox, tmp_path):
     fleet = Fleet(tmp_path / "fleet", backend="pg")
     fleet.write(
-        "k8s-all", 20, sockets=2, cpu_type="x86-64-v2-AES", disks={f"scsi{n}": {"size": "4G"} for n in range(11)},
-        ipconfig0="ip=192.168.1.20/24,gw=192.168.1.1,ip6=fd00::20/64,gw6=fd00::1", tags="Web;db", description="A\nB",
+        "k8s-all", 20, sockets=2, cpu_type="x86-64-v2-AES", tags="Web;db", description="A\nB",
+        disks={f"scsi{n}": {"size": "4G"} for n in range(11)},
+        ipconfig0="ip=192.168.1.20/24,gw=192.168.1.1,ip6=fd00::20/64,gw6=fd00::1",
         nameserver="192.168.1.1 1.1.1.1", searchdomain="lan", onboot=False, boot="order=scsi0;net0",
         network={"bridge": "vmbr0", "model": "virtio", "macaddr": "bc:24:11:2e:01:aa", "tag": 20, "rate": 100,
                  "firewall": True, "mtu": 1400},
@@ -312,7 +313,7 @@ def test_life_of_a_machine(machine):
         status, output = machine.apply()
         assert (status, said in output) == (0, True), output
         instances.append(machine.outputs["k8s-dev"]["instance"])
-        assert "No changes." in machine.plan()[1]
+    assert "No changes." in machine.plan()[1]
     assert len(set(instances)) == 2  # the address alone makes cloud-init's instance another
     assert running(500) == since  # the same process
     pve("set", "/nodes/node01/qemu/500/config", memory="512")
