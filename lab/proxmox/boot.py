@@ -1,10 +1,12 @@
 """What a node does when it comes up: its template is there, and its machines are started."""
 
 import os
+from pathlib import Path
 
-from lab import template
+from lab import lab_dir, template
 from lab.proxmox import config, guests, machines, properties, state, tasks, volumes
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 CLUSTER_NODE = state.NODES[0]
 
 
@@ -54,8 +56,12 @@ def register_template() -> None:
 
 def start_machines() -> None:
     """After the lab was down, start what has onboot or ran before; after the API alone was, nothing."""
-    resume, first = machines.to_resume(), not machines.alive()
-    for guest in guests.all_guests() if first else []:
+    resume = machines.to_resume()
+    marker = lab_dir() / "run" / "proxmox.booted"  # all files there go when the lab is stopped
+    if state.read_json(marker, "") == BOOT_ID.read_text():
+        return
+    state.write_json(marker, BOOT_ID.read_text())
+    for guest in guests.all_guests():
         wanted = guest.vmid in resume or guest.config.get("onboot")
         if wanted and not guest.template and "lock" not in guest.config and not machines.running(guest.vmid):
             tasks.start(

@@ -5,6 +5,7 @@ from inside the machine keeps this process, as QEMU's reset does: nothing pendin
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab import cgroup
+from lab import cgroup, lab_id
 from lab.proxmox import cloudinit, config, guests, machines, properties, state
 from lab.proxmox.disks import Disks
 from lab.proxmox.errors import ApiError
@@ -33,6 +34,7 @@ class Machine:
         self.disks = Disks(vmid, self.directory)
         self.process: subprocess.Popen | None = None
         self.killed = False
+        self.label = f"lab-{lab_id()}-vm{vmid}"  # nspawn's name for it, the same in no two labs
 
     def guest(self) -> guests.Guest:
         found = guests.find(self.vmid)
@@ -74,7 +76,8 @@ class Machine:
             # Entered before as well, or the machine's /sys would show the network devices of the lab.
             "nsenter", f"--net={network}", "--",
             "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
-            f"--directory={self.disks.root}", f"--machine={guest.name}", "--link-journal=no",
+            f"--directory={self.disks.root}", f"--machine={self.label}",
+            f"--hostname={guest.name}", "--link-journal=no",
             "--resolv-conf=off", "--timezone=off", f"--bind-ro={self.disks.guest_directory}:/run/machine",
             *(f"--bind={device}" for device in self.disks.devices()),
             f"--network-namespace-path={network}",
@@ -131,7 +134,7 @@ class Machine:
         if command == "sync" and not self.hollow:
             try:
                 self.disks.sync(self.guest(), self.leader())
-            except (ApiError, OSError) as error:
+            except (ApiError, OSError, subprocess.SubprocessError) as error:
                 return {"error": str(error)}
         elif command == "shutdown":
             self.power_off()
@@ -185,8 +188,10 @@ def serve(machine: Machine, listener: socket.socket) -> None:
                 wake.recv(64)
                 continue
             connection, _ = listener.accept()
-            with connection, connection.makefile("rw") as stream:
-                stream.write(json.dumps(machine.answer(stream.readline().strip())) + "\n")
+            with connection, contextlib.suppress(OSError):  # whoever asked may have been killed
+                connection.settimeout(5)
+                command = connection.recv(64).decode().strip()
+                connection.sendall(json.dumps(machine.answer(command)).encode() + b"\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -197,7 +202,10 @@ def main(argv: list[str] | None = None) -> int:
     machine = Machine(args.vmid, args.hollow)
     with socket.socket(socket.AF_UNIX) as listener:
         try:
-            listener.bind(machines.address(args.vmid))
+            with contextlib.suppress(OSError):
+                listener.bind(machines.address(args.vmid))
+            if not listener.getsockname():
+                raise ApiError(f"VM {args.vmid} already running")
             machine.prepare()
             machine.boot()
         except (ApiError, OSError, subprocess.CalledProcessError) as error:
@@ -211,6 +219,8 @@ def main(argv: list[str] | None = None) -> int:
             serve(machine, listener)
         finally:
             machine.kill()
+            with contextlib.suppress(OSError):  # systemd-nspawn leaves it
+                Path("/run/systemd/nspawn/propagate", machine.label).rmdir()
     print(f"VM {args.vmid} is off", file=sys.stderr)
     return 0
 

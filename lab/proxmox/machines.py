@@ -80,7 +80,11 @@ def kill(vmid: int) -> None:
 def shutdown(vmid: int, timeout: float) -> bool:
     """Press the power button; False if the machine still runs after `timeout` seconds."""
     ask(vmid, "shutdown")
-    return _wait_gone(vmid, timeout)
+    if not _wait_gone(vmid, timeout):
+        return False
+    cgroup.kill(group(vmid))
+    cgroup.remove(group(vmid))
+    return True
 
 
 def _wait_gone(vmid: int, timeout: float) -> bool:

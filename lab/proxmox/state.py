@@ -45,9 +45,7 @@ def write_json(path: Path, data, mode: int = 0o600) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}.{time.monotonic_ns()}"
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        json.dump(data, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+        json.dump(data, file, indent=1)  # not synced: it has to outlive our processes, not the host
     temporary.replace(path)
 
 

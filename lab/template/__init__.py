@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 SUITE = "bookworm"
 PACKAGES = (
     "systemd-sysv", "dbus", "udev", "openssh-server", "python3", "python3-apt", "cloud-init", "sudo",
-    "iproute2", "iputils-ping", "ifupdown", "netbase", "procps", "ca-certificates", "curl", "e2fsprogs",
+    "iproute2", "iputils-ping", "netbase", "procps", "ca-certificates", "curl", "e2fsprogs",
     "xfsprogs", "kmod", "cloud-guest-utils",
 )  # fmt: skip
 OFFERED = ("haproxy",)

@@ -1,6 +1,8 @@
 # Runs in the new root file system: what must not be the same in two machines goes, and what cannot work in one.
 set -e
-systemctl -q enable machine-disks.service
+systemctl -q enable machine-disks.service systemd-networkd.service
+# A network that also asks for DHCPv6 or router advertisements is never quite online here, and need not be.
+systemctl -q mask systemd-networkd-wait-online.service
 systemctl -q mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
     dpkg-db-backup.timer systemd-pstore.service cloud-init-hotplugd.socket console-getty.service getty.target
 apt-get -q update

@@ -534,6 +534,7 @@ def test_machines_come_back_with_the_lab(api, small):
         machines.stop_all()
         assert not machines.alive()
         process.kill("proxmox")
+        (small / "run" / "proxmox.booted").unlink()  # as when the lab is stopped
         daemons.up(["proxmox"])
         wait_for(lambda: machines.running(505))
         ssh("192.168.1.22", "true")
