@@ -42,7 +42,7 @@ class Daemon(NamedTuple):
     ready: Callable[[], bool]  # runs outside the lab's network: see network.inside()
     prepare: Callable[[], None] = _nothing  # before each start
     provision: Callable[[], None] = _nothing  # after each start, and to repair
-    seconds: float = 30
+    seconds: float = 60  # it takes one or two; this is for a busy machine
     secrets: bool = False  # whether its environment has them, for what it runs
 
 

@@ -192,6 +192,7 @@ def proxmox(method: str, path: str, **form) -> object:
 
 
 def test_machines_stop_and_start_with_the_lab_and_leave_nothing(small):
+    setup.everything()
     daemons.up()
     assert {item.state for item in daemons.status()} == {"runs"}
     proxmox("POST", "/nodes/node01/qemu/9000/clone", newid=500, name="machine", full=1)
