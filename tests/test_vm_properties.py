@@ -129,7 +129,7 @@ def valid_vms(draw):
 def test_a_valid_file_is_accepted_as_it_was_meant(data, flow, unicode):
     text = yaml.safe_dump(data, default_flow_style=flow, allow_unicode=unicode, sort_keys=False)
     if vms.load_text("vms/k8s-a.yaml", text)[1]:
-        text = json.dumps(data)  # PyYAML's writer leaves 1e3 and the like bare
+        text = json.dumps(data, ensure_ascii=False)  # PyYAML's writer leaves 1e3 and the like bare
     vm, findings = vms.load_text("vms/k8s-a.yaml", text)
     assert findings + vm_rules.check(vm, findings) == []
     assert vm.data == data
