@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.files import write_atomic
 from fleet.findings import FORMATS, Fault, Finding, guarded, report
-from fleet.inventory import parse, read
+from fleet.inventory import parse, read, write
 from fleet.names import RULES, is_k8s, playbook_of
 from fleet.paths import INVENTORY, QUEUE, shown
 from fleet.queue import Entry, edit
@@ -116,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
         raise Fault(message, shown(args.requests), code=2) from None
     old = read(args.queue)
     result = assign(read(args.inventory), old, requests, shown(args.inventory), shown(args.queue))
-    write_atomic(args.queue, result.queue_text)
+    write(args.queue, result.queue_text)
     if args.format == "json":
         answer = {key: [entry._asdict() for entry in getattr(result, key)] for key in ("assigned", "waiting")}
         print(json.dumps(answer, indent=2))

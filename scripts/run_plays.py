@@ -10,15 +10,14 @@ Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of r
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import scan_host_keys
 from fleet import playbooks, processes, queue, repository, ssh, summary
-from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
-from fleet.inventory import Inventory, parse, read
+from fleet.inventory import Inventory, parse, read, write
 from fleet.names import RESERVED
 from fleet.paths import INVENTORY, PLAYBOOKS_DIR, QUEUE, ROOT, shown
 from fleet.queue import Entry
@@ -90,7 +89,7 @@ class Run:
     def take_off(self, done: list[Entry]) -> None:
         def change() -> str | None:
             text = read(self.args.queue)
-            if not write_atomic(self.args.queue, queue.remove(text, done)):
+            if not write(self.args.queue, queue.remove(text, done)):
                 return None
             return f"Drain the Ansible queue: {', '.join(f'{e.host} ({e.playbook})' for e in done)}"
 
@@ -111,14 +110,14 @@ def playable(
     """The entries that can be played now, and what is to say of the others."""
     good: list[Entry] = []
     found: list[Finding] = []
-    known = inventory.variables()
+    known, refused = inventory.variables(), refusing(inventory, playbooks_dir)
     for number, entry in entries:
         level, problem = "notice", ""
         if entry.playbook is None:
             problem = f"{entry.host} waits: no commit asked for its playbook yet"
         elif entry.host not in known:
             level, problem = "warning", f"{entry.host} is queued, but not in the inventory; the line stays"
-        elif problem := refused(entry.host, entry.playbook, inventory, playbooks_dir):
+        elif problem := refused(entry.host, entry.playbook):
             level = "error"
         else:
             good.append(entry)
@@ -131,19 +130,23 @@ def playable(
     return good, found
 
 
-def refused(host: str, playbook: str, inventory: Inventory, playbooks_dir: Path) -> str:
-    """Why a playbook is not run on a host; "" when it can be. It must mean one machine only."""
+def refusing(inventory: Inventory, playbooks_dir: Path) -> Callable[[str, str], str]:
+    """A function of host and playbook that says why the one is not run on the other; "" when it can be."""
     existing = sorted(file.stem for file in playbooks_dir.glob("*.yml"))
-    if not queue.NAME.fullmatch(playbook) or playbook not in existing:
-        return f"there is no playbook {playbook!r}; there are: {', '.join(existing) or 'none'}"
-    if not queue.HOST.fullmatch(host) or host in RESERVED:
-        return f"{host!r} is no machine's name"
-    members = inventory.members()
-    if not any(host in group for group in members.values()):
-        return f"{host} is not in the inventory"
-    if host in inventory.children or host not in members.get(host, {host}):
-        return f"{host} is also the name of a group, and Ansible would take that; rename one of the two"
-    return ""
+    members, known = inventory.members(), inventory.variables()
+
+    def refused(host: str, playbook: str) -> str:
+        if not queue.NAME.fullmatch(playbook) or playbook not in existing:
+            return f"there is no playbook {playbook!r}; there are: {', '.join(existing) or 'none'}"
+        if not queue.HOST.fullmatch(host) or host in RESERVED:
+            return f"{host!r} is no machine's name"
+        if host not in known:
+            return f"{host} is not in the inventory"
+        if host in inventory.children or host not in members.get(host, {host}):
+            return f"{host} is also the name of a group, and Ansible would take that; rename one of the two"
+        return ""
+
+    return refused
 
 
 def show(rows: list[Row]) -> None:
@@ -175,7 +178,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.playbook:
             hosts = list(dict.fromkeys(args.hosts.replace(",", " ").split()))
             inventory = parse(read(args.inventory), shown(args.inventory))
-            problems = [refused(host, args.playbook, inventory, args.playbooks_dir) for host in hosts]
+            refused = refusing(inventory, args.playbooks_dir)
+            problems = [refused(host, args.playbook) for host in hosts]
             wrong = list(inventory.findings)
             wrong += [Finding(text) for text in dict.fromkeys(filter(None, problems))]
             if report(wrong) or not hosts:

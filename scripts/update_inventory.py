@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet import ansible, outputs, queue
-from fleet.files import write_atomic
 from fleet.findings import FORMATS, Finding, guarded, report
-from fleet.inventory import Host, Machine, parse, read
+from fleet.inventory import Host, Machine, parse, read, write
 from fleet.inventory_edit import change
 from fleet.names import EXCLUDED, playbook_of
 from fleet.paths import INVENTORY, QUEUE, shown
@@ -126,8 +125,8 @@ def update_files(
         return result._replace(inventory_text=old, queue_text=waiting)
     if not dry_run:
         # The queue first: killed between the two, the next run still finds the machine new.
-        write_atomic(queue_file, result.queue_text)
-        write_atomic(inventory, result.inventory_text, backup=f"{inventory}.bak")
+        write(queue_file, result.queue_text)
+        write(inventory, result.inventory_text, backup=f"{inventory}.bak")
     return result
 
 

@@ -274,3 +274,11 @@ def test_killed_at_any_system_call_that_writes(tmp_path):
         if number % 5 == 0:  # not each: it costs a run of Ansible
             assert update_inventory.main(arguments(fresh)) == 0
             assert {name: (fresh / name).read_text() for name in texts} == new, (call, which)
+
+
+def test_what_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
+    assert update_inventory.main(arguments(tmp_path, f"--queue={tmp_path}/no/such/queue")) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert update_inventory.main(arguments(tmp_path, f"--inventory={tmp_path}")) == 2
+    assert "cannot be read" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from fleet.files import write_atomic
 from fleet.findings import Fault, Finding
 from fleet.paths import shown
 
@@ -106,7 +107,15 @@ def read(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise Fault(f"cannot be read: {error}", shown(path)) from None
+        raise Fault(f"cannot be read: {error}", shown(path), code=2) from None
+
+
+def write(path: Path, text: str, backup: str | Path | None = None) -> bool:
+    """`write_atomic`, with a Fault for what a person can mend: a wrong path, no rights, a full disk."""
+    try:
+        return write_atomic(path, text, backup)
+    except OSError as error:
+        raise Fault(f"cannot be written: {error}", shown(path), code=2) from None
 
 
 def parse(text: str, path: str = "") -> Inventory:
