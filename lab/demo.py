@@ -229,10 +229,16 @@ def table(fleet: user.Clone, runs: list[dict]) -> None:
     output = user.terraform_output(fleet)
     contexts = {item["name"]: item["context"]["cluster"] for item in user.kubeconfig()[0].get("contexts", [])}
     steps = [(job["name"], step) for run in runs for job in run["jobs"] for step in job["steps"]]
+    log = _logs(runs)
+    created = dict(re.findall(r'this\["([^"]+)"\]: Creation complete after (\w+)', log))
+    provisioned = dict(re.findall(r"\| (\S+) +\w+ +ok +\d+ +(\d+)$", log, re.M))
     title("the machines")
-    print(f"{'machine':<14}{'node':<8}{'VMID':<6}{'address':<15}{'cluster in Vault'}")
+    print(f"{'machine':<14}{'node':<8}{'VMID':<6}{'address':<15}{'created':<12}{'provisioned':<13}cluster")
     for name, one in sorted(output["ansible_inventory"].items()):
-        print(f"{name:<14}{one['node']:<8}{one['vmid']:<6}{one['address']:<15}{contexts.get(name, '-')}")
+        made = f"in {created[name]}" if name in created else "was there"
+        played = f"in {provisioned[name]}s" if name in provisioned else "was"
+        where = f"{name:<14}{one['node']:<8}{one['vmid']:<6}{one['address']:<15}"
+        print(f"{where}{made:<12}{played:<13}{contexts.get(name, '-')}")
     print(f"\n{'stage':<60}{'seconds'}")
     for job, step in steps:
         if step["completed_at"]:
@@ -273,8 +279,9 @@ def _set(text: str, field: str, value: object) -> str:
 def _set_memory(vmid: int, size: int) -> None:
     """What somebody does who clicks in Proxmox's own interface."""
     program = (
-        "import os, urllib.request as r; e = os.environ; p = 'api2/json/nodes/node02/qemu/%d/config';"
+        "import os, sys, urllib.request as r; e = os.environ; vmid, size = sys.argv[1:];"
         "h = {'Authorization': 'PVEAPIToken=' + e['PROXMOX_VE_API_TOKEN']};"
-        "r.urlopen(r.Request(e['PROXMOX_VE_ENDPOINT'] + p, b'memory=%d', h, method='PUT')).read()"
-    ) % (vmid, size)
-    user.inside(["python3", "-c", program])
+        "p = f'api2/json/nodes/node02/qemu/{vmid}/config'; d = f'memory={size}'.encode();"
+        "r.urlopen(r.Request(e['PROXMOX_VE_ENDPOINT'] + p, d, h, method='PUT')).read()"
+    )
+    user.inside(["python3", "-c", program, str(vmid), str(size)])
