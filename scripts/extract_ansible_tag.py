@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fleet import requests, tags
-from fleet.findings import Fault, Finding, guarded, report
+from fleet import history
+from fleet.findings import Finding, guarded, report
 from fleet.paths import ROOT
 
 EXAMPLES = """examples:
@@ -21,10 +21,6 @@ EXAMPLES = """examples:
   git log -1 --format=%B | extract_ansible_tag.py -   one message; several are separated by NUL (git log -z)
   extract_ansible_tag.py --repo ../other-clone --format json
 """
-WAY_OUT = (
-    "to withdraw the request, push a commit with the line `This reverts commit {}.` in its body"
-    " (git revert, or git commit --allow-empty)"
-)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,99 +43,28 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     repo = options.repo
+    vms_dir = options.vms_dir or repo / "proxmox/vms"
+    vms = history.inside(repo, vms_dir) or "proxmox/vms"
     if options.messages:
-        text = sys.stdin.buffer.read().decode("utf-8", "replace")
-        messages = [requests.Commit(None, [], message) for message in text.split("\0") if message.strip()]
-        reach = requests.Range(None, None, [], messages, [])
+        reach = history.of_messages(sys.stdin.buffer.read().decode("utf-8", "replace"))
     elif options.range is not None:
-        reach = requests.given_range(repo, options.range)
+        reach = history.given_range(repo, vms, options.range)
     else:
-        reach = requests.open_range(repo, options.before)
-    places = (
-        options.vms_dir or repo / "proxmox/vms",
-        options.inventory or repo / "proxmox/k8s.ini",
-        options.playbooks_dir or repo / "proxmox/playbooks",
-    )
-    found, findings = collect(repo, reach, *places)
+        reach = history.open_range(repo, vms, options.before)
+    found, findings = [], reach.findings
+    if any(commit.tags or commit.findings for commit in reach.log.commits):
+        from fleet import requests  # most runs end before this
+
+        inventory = options.inventory or repo / "proxmox/k8s.ini"
+        playbooks = options.playbooks_dir or repo / "proxmox/playbooks"
+        known = requests.what_exists(vms_dir, inventory, playbooks)
+        found, wrong = requests.collect(repo, vms, reach, known)
+        findings = findings + wrong
     print(as_json(reach, found, findings) if options.format == "json" else as_text(reach, found))
     return report(findings)
 
 
-def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> requests.Known:
-    """The names that tags may use. A folder or an inventory that is not there holds none."""
-    from fleet import inventory
-
-    text = inventory_path.read_text(errors="replace") if inventory_path.is_file() else ""
-    hosts = inventory.parse(text).variables()
-    return requests.Known(
-        {path.stem for path in playbooks_dir.glob("*.yml") if path.is_file()},
-        {path.stem for path in vms_dir.glob("*.yaml")} | set(hosts),
-    )
-
-
-def collect(
-    repo: Path, reach: requests.Range, vms_dir: Path, inventory_path: Path, playbooks_dir: Path
-) -> tuple[list[requests.Request], list[Finding]]:
-    """All requests of a range of commits, the oldest first, and what is wrong with the others."""
-    head = reach.head
-    edge, unseen = requests.unseen(repo, reach.records) if head else (set(), [])
-    findings = [*reach.findings, *unseen]
-    tagged = [(commit, *tags.read(commit.message)) for commit in reach.commits]
-    tagged = [row for row in tagged if row[1] or row[2]]
-    if not tagged:
-        return [], findings
-    known = what_exists(vms_dir, inventory_path, playbooks_dir)
-    back = requests.withdrawn(repo, reach.commits) if head else {}
-    vms = vms_in_repo(repo, vms_dir)
-    ids = [commit.id for commit, found, _ in tagged if head and found and commit.id not in edge]
-    changed = requests.changed_machines(repo, ids, vms)
-    result = []
-    for commit, found, wrong in tagged:
-        if commit.id in back:
-            text = " ".join(map(str, found)) or "what it asks for"
-            findings.append(
-                Finding(f"{text}: commit {commit} was reverted by {back[commit.id]}", level="notice")
-            )
-            continue
-        findings += [item._replace(message=f"commit {commit}: {item.message}") for item in wrong]
-        if found and commit.id in edge:
-            said = f"commit {commit} is the edge of a shallow clone: its changed files could not be seen"
-            findings.append(Finding(said, level="warning"))
-        for tag in found:
-            file = f"{vms}/{tag.name}.yaml"
-            try:
-                if tag.action == "destroy":
-                    requests.destroyable(tag, known, touched(repo, file, head))
-                playbook, machine = requests.resolve_tag(tag, known)
-            except Fault as fault:
-                if tag.action == "ansible" and touched(repo, file, head, f"^{commit.id}"):
-                    said = f"{tag} of commit {commit}: a later commit removed the machine, nothing to run"
-                    findings.append(Finding(said, level="notice"))
-                else:
-                    out = f"; {WAY_OUT.format(commit.id)}" if commit.id else ""
-                    findings.append(Finding(f"commit {commit}: {tag} {fault}{out}"))
-                continue
-            origin = (commit.id, commit.subject, changed.get(commit.id, []))
-            result.append(requests.Request(*tag, playbook, machine, *origin))
-    return result, findings
-
-
-def touched(repo: Path, path: str, head: str | None, *without: str) -> bool:
-    """Whether a commit up to `head` touched the file; False without commits."""
-    args = ("rev-list", "--max-count=1", head, *without, "--", f":(top,literal){path}")
-    return bool(head and requests.git(repo, *args))
-
-
-def vms_in_repo(repo: Path, vms_dir: Path) -> str:
-    """The folder of VM files as git names it."""
-    try:
-        top = repo / requests.layout(repo)[0]
-        return vms_dir.resolve().relative_to(top.resolve()).as_posix()
-    except (Fault, ValueError):
-        return "proxmox/vms"
-
-
-def as_text(reach: requests.Range, found: list[requests.Request]) -> str:
+def as_text(reach: history.Range, found: list) -> str:
     lines = []
     for request in found:
         waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
@@ -153,7 +78,7 @@ def as_text(reach: requests.Range, found: list[requests.Request]) -> str:
     return "\n".join(lines) or f"no requests{f' since {reach.since[:10]}' if reach.since else ''}"
 
 
-def as_json(reach: requests.Range, found: list[requests.Request], findings: list[Finding]) -> str:
+def as_json(reach: history.Range, found: list, findings: list[Finding]) -> str:
     import json
 
     notes = [finding.text() for finding in findings]

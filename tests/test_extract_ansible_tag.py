@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import extract_ansible_tag
-from fleet import repository, requests, tags
+from fleet import history, repository, tags
 
 FULL = "a" * 40
 
@@ -623,7 +623,7 @@ def test_a_repository_without_commits(tmp_path, extract):
 
 
 def test_the_ref_is_the_one_that_runs_move():
-    assert requests.SERVED == repository.SERVED
+    assert history.SERVED == repository.SERVED
 
 
 def test_a_worktree_beside_the_clone(repo, extract, tmp_path):
