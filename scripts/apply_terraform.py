@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import generate_tfvars
-from fleet import approvals, history, inventory, lock, paths, proxmox, removed, summary, terraform
+from fleet import approvals, inventory, lock, lost_files, paths, proxmox, removed, summary, terraform
 from fleet.applying import Job, carry_out, current, say, untaint, without_failed
 from fleet.files import write_atomic
 from fleet.findings import Finding, guarded, report
@@ -33,7 +33,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
     partly = False
     for entry in kept.values():
         # Said as an error by the run that brought it, as a warning by those after it.
-        fresh = history.is_since(job.vms_dir, entry.commit, job.approved.since)
+        fresh = lost_files.is_since(job.vms_dir, entry.commit, job.approved.since)
         partly |= fresh
         findings.append(removed.unapproved(entry, "error" if fresh and values else "warning"))
     if report(findings) and not values:

@@ -8,6 +8,7 @@ import pytest
 
 import generate_tfvars
 from fleet import checks, state, tfvars, vmids
+from fleet.findings import Fault
 from fleet.proxmox import Machine, Refused
 from fleet.vms import load_text
 
@@ -25,7 +26,7 @@ def text(name: str, address: str = "192.168.1.20", **fields) -> str:
         "ciuser: suporte",
     ]
     fields.setdefault("disks", {"scsi0": {"size": "20G", "storage": "local-lvm"}})
-    lines += [f"{field}: {json.dumps(value)}" for field, value in fields.items()]
+    lines += [f"{field}: {json.dumps(value)}" for field, value in fields.items() if value is not None]
     return "\n".join(lines) + "\n"
 
 
@@ -40,6 +41,7 @@ class Cluster:
 
     def __init__(self, machines=(), configs=None, hidden=()):
         self.list, self.configs, self.hidden = list(machines), configs or {}, set(hidden)
+        self.working = True
 
     def machines(self):
         return self.list
@@ -56,6 +58,9 @@ class Cluster:
 
     def bridges(self, node):
         return {"vmbr0"}
+
+    def is_working(self, node):
+        return self.working
 
     def is_free(self, vmid):
         return vmid not in self.hidden
@@ -127,6 +132,15 @@ def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
     )
     assert (list(imports), findings, len(slept)) == (["k8s-dev"], [], 2)
     assert "a clone of an interrupted run still goes on" in capsys.readouterr().err
+
+
+def test_a_clone_that_was_cut_off_is_told():
+    cluster = Cluster(
+        [Machine(510, "k8s-dev", "node01", False, "stopped", "")], {510: MARKED | {"lock": "clone"}}
+    )
+    cluster.working = False
+    with pytest.raises(Fault, match=r"locked \(clone\) and no task runs there.*`qm unlock 510`"):
+        checks.orphans(cluster, cluster.machines(), {"k8s-dev": vm("k8s-dev")})
 
 
 def test_two_orphans_of_one_name():
@@ -344,7 +358,7 @@ def test_nobody_could_log_in(repository, capsys):
 
 def test_disks_that_the_file_does_not_name_are_those_of_the_template(repository):
     home, _ = repository
-    (home / "vms" / "a.yaml").write_text(text("a", disks={}))
+    (home / "vms" / "a.yaml").write_text(text("a", disks=None))
     cluster = Cluster([TEMPLATE], {9000: TEMPLATE_CONFIG[9000] | {"ide2": "local-lvm:vm-9000-cloudinit"}})
     arguments = (home / "vms", home / "authorized_keys", home / "x")
     values, _, findings = generate_tfvars.build(*arguments, {}, client=cluster)

@@ -74,7 +74,15 @@ def _when_idle(client: Client, machine: Machine, name: str, wait: float, sleep) 
             message = (
                 f"{name} (VMID {machine.vmid}) on {machine.node} is still locked ({lock}) after {wait:.0f} s"
             )
-            raise Fault(f"{message}; see its tasks in Proxmox, `qm unlock` if none runs", code=2)
+            raise Fault(f"{message}; see its tasks in Proxmox", code=2)
+        if not client.is_working(machine.node) and lock == client.config(machine.node, machine.vmid).get(
+            "lock"
+        ):
+            message = (
+                f"{name} (VMID {machine.vmid} on {machine.node}) is locked ({lock}) and no task runs there"
+            )
+            way_out = f"`qm unlock {machine.vmid}` and `qm destroy {machine.vmid}`, then run this again"
+            raise Fault(f"{message}: its clone was cut off; {way_out}", code=2)
         if not said:
             say(f"waiting for {name} (VMID {machine.vmid}): a {lock} of an interrupted run still goes on")
             said = True

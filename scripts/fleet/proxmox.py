@@ -125,6 +125,10 @@ class Client:
         found = self._if_told(f"nodes/{node}/network", type="any_bridge")
         return None if found is None else {entry["iface"] for entry in found}
 
+    def is_working(self, node: str) -> bool:
+        """Whether any task runs on the node; True when the token may not see that."""
+        return self._if_told(f"nodes/{node}/tasks", source="active") != []
+
     def _if_told(self, path: str, **params: Any) -> list[dict[str, Any]] | None:
         try:
             return self.get(path, **params)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from . import history, paths, tfvars, vms
+from . import lost_files, paths, tfvars, vms
 from .findings import Finding
 
 
@@ -19,7 +19,7 @@ def read_back(vms_dir: Path, names: list[str]) -> tuple[dict[str, Kept], list[Fi
     kept, findings = {}, []
     for name in names:
         path = vms_dir / f"{name}.yaml"
-        last = history.last_committed(path)
+        last = lost_files.last_committed(path)
         vm, wrong = vms.load_text(paths.shown(path), last.text) if last else (None, [])
         findings += wrong
         if vm is None or last is None:
