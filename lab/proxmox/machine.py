@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from lab import cgroup, lab_id
+from lab import cgroup
 from lab.proxmox import cloudinit, config, guests, machines, properties, state
 from lab.proxmox.disks import Disks
 from lab.proxmox.errors import ApiError
@@ -34,7 +34,6 @@ class Machine:
         self.disks = Disks(vmid, self.directory)
         self.process: subprocess.Popen | None = None
         self.killed = False
-        self.label = f"lab-{lab_id()}-vm{vmid}"  # nspawn's name for it, the same in no two labs
 
     def guest(self) -> guests.Guest:
         found = guests.find(self.vmid)
@@ -48,6 +47,9 @@ class Machine:
         state.write_json(self.directory / "pid.json", os.getpid())
         if self.hollow:
             return
+        for place in ("/run/netns", "/run/systemd/nspawn"):  # where ip and systemd-nspawn would leave names
+            Path(place).mkdir(parents=True, exist_ok=True)
+            subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
         guest = self.guest()
         self.limit_memory(guest.config)
         self.disks.sync(guest, None)
@@ -76,7 +78,7 @@ class Machine:
             # Entered before as well, or the machine's /sys would show the network devices of the lab.
             "nsenter", f"--net={network}", "--",
             "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
-            f"--directory={self.disks.root}", f"--machine={self.label}",
+            f"--directory={self.disks.root}", f"--machine=vm{self.vmid}",
             f"--hostname={guest.name}", "--link-journal=no",
             "--resolv-conf=off", "--timezone=off", f"--bind-ro={self.disks.guest_directory}:/run/machine",
             *(f"--bind={device}" for device in self.disks.devices()),
@@ -219,8 +221,6 @@ def main(argv: list[str] | None = None) -> int:
             serve(machine, listener)
         finally:
             machine.kill()
-            with contextlib.suppress(OSError):  # systemd-nspawn leaves it
-                Path("/run/systemd/nspawn/propagate", machine.label).rmdir()
     print(f"VM {args.vmid} is off", file=sys.stderr)
     return 0
 
