@@ -69,6 +69,25 @@ def test_a_mistyped_machine_is_an_error(inventory: Path):
     assert "Could not match supplied host pattern" in done.stderr
 
 
+VAULT = {"VAULT_ADDR": "http://127.0.0.1:8200", "VAULT_TOKEN": "a-token"}
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        (VAULT, ""),
+        (VAULT | {"VAULT_TOKEN": ""}, "set VAULT_ADDR and VAULT_TOKEN in the environment"),
+        (VAULT | {"VAULT_ADDR": ""}, "set VAULT_ADDR and VAULT_TOKEN in the environment"),
+        (VAULT | {"K3S_VERSION": "1.34.4"}, "k3s_version 1.34.4 is no K3s release; did you mean"),
+    ],
+)
+def test_k3s_is_refused_before_a_machine_is_touched(env: dict[str, str], said: str, inventory: Path):
+    argv = ["ansible-playbook", "playbooks/k8s.yml", "-i", inventory, "-e", "target_hosts=k8s-dev"]
+    done = run([*argv, "--tags=k3s_check"], PROXMOX_DIR, **env)
+    assert (done.returncode == 0) == (said == ""), done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+
+
 def test_lint():
     done = run(["ansible-lint", "--offline", "proxmox/playbooks"], PATH=f"{BIN}:{os.environ['PATH']}")
     assert done.returncode == 0, done.stdout + done.stderr

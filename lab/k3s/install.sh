@@ -75,7 +75,9 @@ Type=notify
 NotifyAccess=all
 EnvironmentFile=-/etc/systemd/system/k3s.service.env
 LimitNOFILE=1048576
+KillMode=mixed
 TimeoutStartSec=0
+TimeoutStopSec=20s
 Restart=always
 RestartSec=5s
 UNIT
