@@ -7,6 +7,7 @@ Exit codes: 0 read, 1 a tag that was refused or names nothing, 2 wrong usage or 
 """
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -24,9 +25,9 @@ EXAMPLES = """examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    # A width of its own: asking the terminal imports more than all the rest.
+    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=100)
+    options = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
     option = options.add_argument
     option("messages", nargs="?", choices=["-"], help="read commit messages from standard input")
     option("--range", help="commits A..B, A.. or one commit, instead of what is not served yet")

@@ -1,11 +1,10 @@
 """What the tags of commits ask for: a playbook, on one machine or on those that wait for it, or a destroy."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet import history, inventory
+from fleet import history
 from fleet.findings import Fault, Finding
 from fleet.names import EXCLUDED, is_k8s, playbook_of
 from fleet.tags import Tag
@@ -35,11 +34,12 @@ class Known(NamedTuple):
 
 def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Known:
     """The names that tags may use. A folder or an inventory that is not there holds none."""
-    text = inventory_path.read_text(errors="replace") if inventory_path.is_file() else ""
-    return Known(
-        {path.stem for path in playbooks_dir.glob("*.yml") if path.is_file()},
-        {path.stem for path in vms_dir.glob("*.yaml")} | set(inventory.parse(text).variables()),
-    )
+    machines = {path.stem for path in vms_dir.glob("*.yaml")}
+    if inventory_path.is_file():
+        from fleet import inventory
+
+        machines |= set(inventory.parse(inventory_path.read_text(errors="replace")).variables())
+    return Known({path.stem for path in playbooks_dir.glob("*.yml") if path.is_file()}, machines)
 
 
 def collect(repo: Path, vms: str, reach: history.Range, known: Known) -> tuple[list[Request], list[Finding]]:
@@ -119,6 +119,8 @@ def destroyable(tag: Tag, known: Known, was_there) -> None:
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
+    import difflib
+
     lower = {other.lower(): other for other in known}
     near = difflib.get_close_matches(name.lower(), lower, 1, 0.75)
     return f"; did you mean {lower[near[0]]}?" if near else ""
