@@ -22,7 +22,7 @@ def check_folder(
     `only`: names of the files to report on. Raises Fault (exit 2) for a folder that cannot be listed.
     """
     found, findings = vms.load_dir(vms_dir)
-    reported = None if only is None else {paths.shown(vms_dir / name) for name in only}
+    reported = None if only is None else {vms.label_of(vms_dir / name) for name in only}
     asked = [vm for vm in found.values() if reported is None or vm.path in reported]
     by_file: dict[str, list[Finding]] = {}
     for finding in findings:

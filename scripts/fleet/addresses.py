@@ -1,5 +1,6 @@
 """The addresses of `ipconfig0`: what they mean, and what is wrong with them."""
 
+import functools
 import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,6 +19,7 @@ class IPConfig(NamedTuple):
     gw6: ipaddress.IPv6Address | None = None
 
 
+@functools.lru_cache(maxsize=1 << 15)
 def parse(text: str) -> tuple[IPConfig, list[str]]:
     """Read `ip=192.168.1.20/24,gw=192.168.1.1,ip6=dhcp`: (addresses, what is wrong)."""
     parts: dict[str, str] = {}

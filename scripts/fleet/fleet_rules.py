@@ -88,11 +88,13 @@ def _vmids(vm: VM) -> Owned:
 
 def _gateways(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding]:
     first: dict[Hashable, tuple[VM, addresses.Address]] = {}
+    routed: dict[Hashable, VM] = {}
     for vm in vms:
         config = _ipconfig(vm)
         for interface, gateway in ((config.ip, config.gw), (config.ip6, config.gw6)):
             if not interface or not gateway:
                 continue
+            routed.setdefault(gateway, vm)
             other, known = first.setdefault(interface.network, (vm, gateway))
             if known == gateway:
                 continue
@@ -106,6 +108,15 @@ def _gateways(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Findi
                 f" ({_place(there, 'ipconfig0')}); a subnet has one"
             )
             yield here.finding("ipconfig0", message)
+    for vm in vms:
+        for interface in _ipconfig(vm)[::2]:
+            user = routed.get(interface.ip) if interface else None
+            if user and user is not vm and (only is None or vm.path in only):
+                message = (
+                    f"{interface.ip} is the gateway of {user.name} ({_place(user, 'ipconfig0')}): unless this"
+                    " machine is the router, it would cut the others off"
+                )
+                yield vm.finding("ipconfig0", message, "warning")
 
 
 def _ipconfig(vm: VM) -> addresses.IPConfig:

@@ -46,7 +46,7 @@ def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Fin
         what = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
         message = f"holds {what} at its top, where the fields of one machine are meant (name: …)"
         return None, {}, [*findings, Finding(message, label, *_place(root))]
-    reader = _Reader(label, findings)
+    reader = _Reader(label, text, findings)
     data = reader.mapping(root, "", 0)
     if len(findings) > MAX_FINDINGS:
         findings[MAX_FINDINGS:] = [Finding("and more of the like; the rest is not listed", label)]
@@ -81,14 +81,10 @@ def _refuse_depth(text: str) -> None:
 _AMBIGUOUS = re.compile(
     r"""y|n|yes|no|on|off|=|<<               # truth values, the value and merge keys of YAML 1.1
     |[-+]?0[xob]?[0-9a-f_]+                  # 0755, 0x1f, 0o17, 0b1, 00
-    |\+[0-9].*                               # +5
-    |[-+]?[0-9]+_[0-9_]*(\.[0-9_]*)?         # 50_000
-    |[-+]?[0-9]+(:[0-9]+)+(\.[0-9]*)?        # base 60: 12:30:45 and MAC addresses of digits
-    |[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)e[-+]?[0-9]+  # 1e3
-    |[-+]?([0-9]+\.|\.[0-9]+)                # 1. and .5
+    |[-+]?(?=\.?[0-9])[0-9_]*(\.[0-9_]*)?(e[-+]?[0-9]+)?  # +5, 50_000, 1e3, .5, 1., 007.5, long ones
+    |[-+]?[0-9][0-9_]*(:[0-9]+)+(\.[0-9_]*)?  # base 60: 12:30:45 and MAC addresses of digits
     |[-+]?\.(inf|nan)
     |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ t].*)?  # a date
-    |-?[0-9]{19,}                            # more than a machine word
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -112,8 +108,8 @@ def _plain_number(text: str) -> str:
 class _Reader:
     """Turns nodes into plain data; notes where each field stands and what is wrong on the way."""
 
-    def __init__(self, label: str, findings: list[Finding]):
-        self.label, self.findings = label, findings
+    def __init__(self, label: str, text: str, findings: list[Finding]):
+        self.label, self.text, self.findings = label, text, findings
         self.lines: Lines = {}
         self.values = 0
 
@@ -177,6 +173,9 @@ class _Reader:
         if node.tag != "plain":
             self.tag(node, where)
             return text
+        start = node.start_mark.index
+        if self.text[start : start + 1] in "!&" and (self.tag(node, where) or node.style):
+            return text
         if text in _WORDS:
             return _WORDS[text]
         if _INTEGER.fullmatch(text):
@@ -192,16 +191,21 @@ class _Reader:
             self.problem(node, message, where)
         return text
 
-    def tag(self, node: yaml.Node, where: str) -> None:
-        if node.tag:
-            tag = _short(node.tag.replace("tag:yaml.org,2002:", "!!"))
-            self.problem(
-                node, f"{tag}: tags are not read here; write the value alone, quoted for text", where
-            )
+    def tag(self, node: yaml.Node, where: str) -> bool:
+        """Refuse a tag, the bare ! too, which the parser does not tell."""
+        tag = "" if node.tag == "plain" else node.tag.replace("tag:yaml.org,2002:", "!!")
+        if not tag and _TAGGED.match(self.text, node.start_mark.index):
+            tag = "!"
+        if tag:
+            message = f"{_short(tag)}: tags are not read here; write the value alone, quoted for text"
+            self.problem(node, message, where)
+        return bool(tag)
 
 
+_TAGGED = re.compile(r"(&\S+\s+)?!")
+# Tabs, controls, line breaks of YAML 1.1 alone, and what makes a reviewer see another text than the reader.
 _BAD_CHARACTERS = re.compile(
-    "[\t\x85\u2028\u2029\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff]"
+    "[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
 )
 
 

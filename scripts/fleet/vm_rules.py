@@ -22,6 +22,8 @@ KEY_TYPES = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 
+LABEL = re.compile(r"(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
 # What generate_tfvars.py adds to a description to know a machine again.
 MARK = re.compile(r"^\s*proxmox-gitops:", re.MULTILINE)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -42,14 +44,14 @@ def check(vm: VM, known: Iterable[Finding] = ()) -> list[Finding]:
 
 def name_is_the_files(vm: VM) -> Iterator[Finding]:
     name, stem = vm.data.get("name"), PurePath(vm.path).stem
-    if not isinstance(name, str):
-        return
+    if not isinstance(name, str) or not LABEL.fullmatch(name):
+        return  # the schema says so
     if name != stem:
-        yield vm.finding(
-            "name",
-            f"name is {vm_schema.cut(name)}, but the file is called {stem}.yaml, and a renamed file must not"
-            f" destroy a machine; call the file {vm_schema.cut(name)}.yaml or set name: {stem}",
+        way_out = f"call the file {name}.yaml" + (f" or set name: {stem}" if LABEL.fullmatch(stem) else "")
+        message = (
+            f"name is {name}, but the file is called {vm_schema.cut(stem)}.yaml, and a renamed file must"
         )
+        yield vm.finding("name", f"{message} not destroy a machine; {way_out}")
     if name in names.RESERVED:
         yield vm.finding("name", f"the name {name} means something else to Ansible; choose another")
     elif name in (*names.GROUPS, "k3s"):

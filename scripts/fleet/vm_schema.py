@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import paths, quick_schema
-from .findings import Finding
+from .findings import Fault, Finding
 from .vms import VM
 
 _WORDS = {
@@ -76,8 +76,10 @@ def findings(vm: VM) -> list[Finding]:
 
 @functools.cache
 def _validator() -> Any:
-    import jsonschema
-
+    try:
+        import jsonschema
+    except ImportError as error:
+        raise Fault("jsonschema is missing, which says what is wrong; install it", code=2) from error
     # 4.0 is an integer to JSON Schema, and no number of cores to Terraform.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: type(value) is int
@@ -111,7 +113,9 @@ def _tell(vm: VM, error: Any) -> Iterator[Finding]:
         relation = {"minimum": "less than", "exclusiveMinimum": "not more than", "maximum": "more than"}[rule]
         text = f"{shown} is {relation} {wanted}" + (f"; {hint}" if hint else "")
     elif rule == "enum":
-        text = f"{shown} {hint or 'is none of ' + ', '.join(map(_value_of, wanted))}{_close(value, wanted)}"
+        reason = hint or f"is none of {', '.join(map(_value_of, wanted))}"
+        quoted = isinstance(value, str) and value.lower() in map(_value_of, wanted) and value not in wanted
+        text = f"{shown} {reason}{'; remove the quotes' if quoted else _close(value, wanted)}"
     elif rule == "anyOf":
         text = f"{shown} {hint}{_close(value, [item for part in wanted for item in part.get('enum', [])])}"
     elif rule in ("minProperties", "minItems"):
@@ -122,6 +126,8 @@ def _tell(vm: VM, error: Any) -> Iterator[Finding]:
         text = (
             f"{shown}: {hint}" if hint and rule == "not" else f"{shown} {hint or f'breaks the rule {rule}'}"
         )
+    if isinstance(value, str) and (odd := next((char for char in value if char > "\x7f"), "")):
+        text += f" (it has U+{ord(odd):04X}, which is no ASCII letter)"
     yield vm.finding(where, text)
 
 

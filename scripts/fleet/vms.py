@@ -65,7 +65,7 @@ def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Findi
 
 def load_file(path: Path) -> tuple[VM | None, list[Finding]]:
     """Read one VM file; the VM is None when there is no mapping to look at."""
-    label = paths.shown(path)
+    label = label_of(path)
     try:
         # Neither a pipe that nobody writes to nor a link out of the repository is followed.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -82,6 +82,11 @@ def load_file(path: Path) -> tuple[VM | None, list[Finding]]:
             reason = f"cannot be read: {error.strerror}"
         return None, [Finding(reason, label)]
     return load_bytes(label, raw)
+
+
+def label_of(path: Path) -> str:
+    """The path as messages show it; one with control characters could pass for a line of its own."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in paths.shown(path))
 
 
 def load_bytes(label: str, raw: bytes) -> tuple[VM | None, list[Finding]]:
@@ -116,7 +121,7 @@ def load_text(label: str, text: str) -> tuple[VM | None, list[Finding]]:
 
 def _stray(path: Path) -> list[Finding]:
     """What stands in the folder and is no VM file, though its author may think that it is one."""
-    label = paths.shown(path)
+    label = label_of(path)
     if path.suffix.lower() in (".yml", ".yaml"):
         return [Finding(f"is not read, since VM files end in .yaml; rename it to {path.stem}.yaml", label)]
     if path.is_dir():
