@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import validate_vms
-from fleet import fleet_rules, names, paths, vm_rules, vms
+from fleet import fleet_rules, names, paths, tfvars, vm_rules, vms
 from fleet.findings import Fault, Finding
 
 CASES = Path(__file__).parent / "cases" / "vms"
@@ -272,6 +272,15 @@ def test_no_file_name_makes_a_line_of_its_own(tmp_path, monkeypatch, capsys):
         assert not any(line.startswith("::error::c") for line in (out + err).splitlines())
         assert "call the file b.yaml" in out + err and "call the file c.yaml" in out + err
     assert validate_vms.main(["vms/b\n::error::c.yaml"]) == 1
+
+
+def test_terraforms_input_can_be_made_of_good_files():
+    for path in FILES:
+        if path.name.startswith("good-"):
+            vm = vms.load_file(path)[0]
+            disks = vm.data.get("disks", {"scsi0": {"size": "10G"}})
+            made = tfvars.machine(vm._replace(data=vm.data | {"disks": disks}), 500, ["ssh-ed25519 AAAA"])
+            assert made["disks"][0]["slot"] == "scsi0" and made["ipv4"]["address"], path
 
 
 @pytest.mark.skipif(not shutil.which("terraform"), reason="needs terraform")
