@@ -46,6 +46,8 @@ def _folders(files: list[Path], vms_dir: Path | None) -> dict[Path, set[str] | N
     for file in files:
         if not file.exists() and not file.is_symlink():
             raise Fault(f"{file}: there is no such file", code=2)
+        if file.is_dir() and file.suffix != ".yaml":
+            raise Fault(f"{file} is a folder; give it as --vms-dir {file}", code=2)
         if vms_dir and file.resolve().parent != vms_dir.resolve():
             raise Fault(f"{file} is not in {vms_dir}; give files of that folder only", code=2)
         folders.setdefault(vms_dir or file.parent, set()).add(file.name)

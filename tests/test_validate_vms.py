@@ -179,6 +179,7 @@ def test_hook_is_what_pre_commit_takes():
     [
         (["--vms-dir", "nowhere"], "nowhere: No such file or directory"),
         (["--vms-dir", "file"], "file: Not a directory"),
+        (["vms"], "vms is a folder; give it as --vms-dir vms"),
         (["nowhere.yaml"], "nowhere.yaml: there is no such file"),
         (["--vms-dir", "vms", "file"], "file is not in vms"),
     ],
