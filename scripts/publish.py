@@ -58,12 +58,14 @@ class Inventory:
         return " ".join(["Auto-update Ansible inventory", *tags])
 
     def _update(self) -> None:
-        planned = update_inventory.update_files(self.terraform, self.inventory, self.queue, dry_run=True)
+        approved = [one["name"] for one in self.requests if one["action"] == "destroy"]
+        given = (self.terraform, self.inventory, self.queue)
+        planned = update_inventory.update_files(*given, dry_run=True, approved=approved)
         for name in filter(is_k8s, planned.removed):
             if name not in self.removed:
                 self.removed[name] = remove_cluster(name)
         keep = [name for name, problem in self.removed.items() if problem]
-        result = update_inventory.update_files(self.terraform, self.inventory, self.queue, keep)
+        result = update_inventory.update_files(*given, keep, approved=approved)
         self.findings += [problem for problem in self.removed.values() if problem]
         self._note(result.findings)
 

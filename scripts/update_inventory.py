@@ -41,12 +41,14 @@ def update(
     queue_text: str,
     terraform: dict,
     keep: Iterable[str] = (),
+    approved: Iterable[str] = (),
     inventory_path: str = "",
     queue_path: str = "",
 ) -> Result:
     """What inventory and queue become with the outputs `terraform`. Pure: reads and writes no file.
 
-    `keep`: machines whose inventory lines must not leave yet. Errors are in `findings`, the texts are old
+    `keep`: machines whose inventory lines must not leave yet; `approved`: those whose removal was asked for,
+    so that no machine at all is no lost state. Errors are in `findings`, the texts are old
     then; raises Fault for outputs that are none.
     """
     machines = outputs.machines(terraform)
@@ -55,10 +57,10 @@ def update(
     found = list(before.findings)
     managed = before.managed()
     gone = [name for name in managed if name not in machines and name not in NEVER_LEAVE]
-    if not machines and gone:
+    if not machines and set(gone) - set(approved):
         message = (
             f"Terraform's outputs have no machine, the inventory has {len(gone)}: this looks like a lost"
-            " state; if they are truly gone, take their lines out by hand"
+            " state; if they are truly gone, say so by --approve-destroy, or take their lines out by hand"
         )
         found.append(Finding(message, inventory_path, managed[gone[0]].line + 1))
     if found:
@@ -112,10 +114,11 @@ def update_files(
     queue_file: Path = QUEUE,
     keep: Iterable[str] = (),
     dry_run: bool = False,
+    approved: Iterable[str] = (),
 ) -> Result:
     """`update` on the files, with ansible-inventory's check of the new text before anything is written."""
     old, waiting = read(inventory), read(queue_file)
-    result = update(old, waiting, terraform, keep, shown(inventory), shown(queue_file))
+    result = update(old, waiting, terraform, keep, approved, shown(inventory), shown(queue_file))
     if result.inventory_text != old:
         machines = outputs.machines(terraform)
         addresses = {name: machines[name].address for name in [*result.added, *result.changed]}
@@ -170,13 +173,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
     parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
     parser.add_argument("--keep", action="append", default=[], metavar="NAME", help="NAME's line must stay")
+    approve = "NAME may leave even as the last machine"
+    parser.add_argument("--approve-destroy", action="append", default=[], metavar="NAME", help=approve)
     parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
     parser.add_argument("--format", choices=FORMATS)
     args = parser.parse_args(argv)
     terraform = outputs.load(args.outputs)
     files = (args.inventory, args.queue)
     before = tuple(map(read, files))
-    result = update_files(terraform, args.inventory, args.queue, args.keep, args.dry_run)
+    files = (args.inventory, args.queue)
+    result = update_files(terraform, *files, args.keep, args.dry_run, args.approve_destroy)
     code = report(result.findings, "text" if args.format == "json" else args.format)
     if code:
         return code

@@ -28,6 +28,14 @@ def test_line_endings_and_mode_stay(tmp_path):
     assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o640}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_keeps_its_owner(tmp_path):
+    (tmp_path / "a").write_text("old")
+    os.chown(tmp_path / "a", 65534, 65534)
+    write_atomic(tmp_path / "a", "new", backup=tmp_path / "a.bak")
+    assert {(file.stat().st_uid, file.stat().st_gid) for file in tmp_path.iterdir()} == {(65534, 65534)}
+
+
 def test_the_same_text_writes_nothing(tmp_path):
     path = tmp_path / "a"
     path.write_text("x")
@@ -68,7 +76,7 @@ def counted(function):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*args, **kwargs)
     return wrapper
-for name in ("fdopen", "fchmod", "fsync", "open", "close", "rename", "replace"):
+for name in ("fdopen", "fchown", "fchmod", "fsync", "open", "close", "rename", "replace"):
     setattr(os, name, counted(getattr(os, name)))
 Path.replace = counted(Path.replace)
 tempfile.mkstemp = counted(tempfile.mkstemp)

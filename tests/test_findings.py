@@ -51,6 +51,7 @@ def test_on_a_runner_findings_become_annotations(monkeypatch, capsys):
     [
         (Fault("Vault is sealed", code=2), 2, "Vault is sealed\n"),
         (Fault("twice", "k8s.ini", 4), 1, "k8s.ini:4: twice\n"),
+        (PermissionError(13, "Permission denied", "k8s.ini"), 2, "k8s.ini: Permission denied\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
@@ -63,3 +64,12 @@ def test_a_fault_ends_a_script_without_a_traceback(error, code, told, capsys, mo
 
     assert main() == code
     assert capsys.readouterr().err == told
+
+
+def test_a_fault_of_the_program_itself_keeps_its_traceback():
+    @guarded
+    def main():
+        raise OSError("no file is named")
+
+    with pytest.raises(OSError, match="no file is named"):
+        main()

@@ -80,9 +80,10 @@ class Fleet:
         path.write_text(json.dumps({"ansible_inventory": {"value": machines}}))
         return path
 
-    def publish(self, capsys, *names, asked=None):
+    def publish(self, capsys, *names, asked=None, applied=False):
+        """Publish Terraform's outputs of these machines; with none and not `applied`, without outputs."""
         asked = asked or self.asked(capsys)
-        outputs = ["--outputs", str(self.outputs(*names))] if names else []
+        outputs = ["--outputs", str(self.outputs(*names))] if names or applied else []
         return publish.main(["inventory", "--requests", str(asked), "--repo", str(self.checkout), *outputs])
 
     def head(self):
@@ -213,6 +214,18 @@ def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monk
         away = False
         assert fleet.publish(capsys, "web-dev") == 0
         assert "k8s-dev ansible_host" not in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_the_last_machine_leaves_only_when_its_removal_is_approved(fleet, capsys, approved):
+    fleet.vm("web-dev")
+    fleet.commit("feat: add")
+    assert fleet.publish(capsys, "web-dev") == 0
+    (fleet.checkout / "proxmox/vms/web-dev.yaml").unlink()
+    fleet.commit(f"feat: remove{' [destroy web-dev]' if approved else ''}")
+    assert fleet.publish(capsys, applied=True) == int(not approved)
+    assert ("lost state" in capsys.readouterr().err) is not approved
+    assert ("web-dev" in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")) is not approved
 
 
 def test_a_broken_inventory_is_refused_and_nothing_is_pushed(fleet, capsys):

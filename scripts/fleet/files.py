@@ -9,7 +9,7 @@ from pathlib import Path
 def write_atomic(path: str | Path, text: str, backup: str | Path | None = None, mode: int = 0o644) -> bool:
     """Replace `path` by `text` (written as UTF-8, line endings untouched); True if it was changed.
 
-    A file that already says `text` is left alone. An existing file keeps its mode, a new one gets `mode`.
+    A file that already says `text` is left alone. An existing file keeps its mode and owner, a new one gets `mode`.
     With `backup`, the old text is first put there in the same way. Raises OSError.
     """
     path = Path(path).resolve()  # a symlink stays one, what it points to is replaced
@@ -17,21 +17,25 @@ def write_atomic(path: str | Path, text: str, backup: str | Path | None = None, 
     new = text.encode()
     if old == new:
         return False
+    owner = (-1, -1)
     if old is not None:
-        mode = path.stat().st_mode & 0o7777
+        status = path.stat()
+        mode, owner = status.st_mode & 0o7777, (status.st_uid, status.st_gid)
         if backup is not None:
-            _replace(Path(backup), old, mode)
-    _replace(path, new, mode)
+            _replace(Path(backup), old, mode, owner)
+    _replace(path, new, mode, owner)
     return True
 
 
-def _replace(path: Path, data: bytes, mode: int) -> None:
+def _replace(path: Path, data: bytes, mode: int, owner: tuple[int, int]) -> None:
     # The same directory, since a rename is atomic only within one file system.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            if os.geteuid() == 0:  # nobody else may give a file away
+                os.fchown(file.fileno(), *owner)
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(temporary).replace(path)

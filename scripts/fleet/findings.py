@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TextIO
 
+from fleet.paths import shown
+
 LEVELS = ("error", "warning", "notice")
 FORMATS = ("text", "github", "json")
 
@@ -66,7 +68,7 @@ def report(findings: Iterable[Finding], fmt: str | None = None, stream: TextIO |
 
 
 def guarded(main: Callable[..., int]) -> Callable[..., int]:
-    """Turn a Fault raised anywhere below `main` into its message and exit status."""
+    """Turn a Fault or a file that cannot be used, anywhere below `main`, into a message and exit status."""
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
@@ -75,6 +77,11 @@ def guarded(main: Callable[..., int]) -> Callable[..., int]:
         except Fault as fault:
             report([fault.finding])
             return fault.code
+        except OSError as error:
+            if error.filename is None:  # no file of the user's: a fault of ours
+                raise
+            report([Finding(error.strerror or "cannot be used", shown(os.fsdecode(error.filename)))])
+            return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130

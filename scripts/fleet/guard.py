@@ -1,11 +1,12 @@
 """The rules of the plan guard: what a plan must not do to a machine, with who, what and the way out."""
 
+import os
 from collections.abc import Collection
 
 from .changes import Change, short
 from .findings import Finding
 
-MAX_CHANGES = 20
+MAX_CHANGES = int(os.environ.get("MAX_CHANGES") or 20)  # a variable of the repository
 
 
 def judge(
@@ -27,6 +28,7 @@ def judge(
             Finding(
                 f"refused: {count} machines would change at once, which is more than {max_changes}; look at"
                 f" the plan, and if it is meant so, run with --max-changes {count}"
+                " or set the repository's variable MAX_CHANGES for a while"
             )
         )
     return findings
