@@ -26,7 +26,7 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     # A width of its own: asking the terminal imports more than all the rest.
-    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=100)
+    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=98)
     options = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
     option = options.add_argument
     option("messages", nargs="?", choices=["-"], help="read commit messages from standard input")
