@@ -9,7 +9,8 @@ from pathlib import Path
 def write_atomic(path: str | Path, text: str, backup: str | Path | None = None, mode: int = 0o644) -> bool:
     """Replace `path` by `text` (written as UTF-8, line endings untouched); True if it was changed.
 
-    A file that already says `text` is left alone. An existing file keeps its mode and owner, a new one gets `mode`.
+    A file that already says `text` is left alone. An existing file keeps its mode
+    and owner, a new one gets `mode`.
     With `backup`, the old text is first put there in the same way. Raises OSError.
     """
     path = Path(path).resolve()  # a symlink stays one, what it points to is replaced
