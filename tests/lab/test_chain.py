@@ -89,6 +89,18 @@ def test_more_memory_cuts_nothing(fleet):
     demo.memory(fleet)
 
 
+def test_a_restart_is_made_when_asked_for(fleet):
+    boot = "systemctl show -P ActiveEnterTimestampMonotonic k3s; cat /etc/machine-id; stat -c %Z /run"
+    before = user.ssh(demo.ADDRESS[demo.K8S], boot)
+    vmid = machines()[demo.K8S][0]["vmid"]
+    pending = f"nodes/node01/qemu/{vmid}/pending"
+    assert [item for item in proxmox(pending) if item["key"] == "memory" and "pending" in item]
+    demo.provision("reboot", demo.K8S)
+    assert not [item for item in proxmox(pending) if "pending" in item]
+    assert user.ssh(demo.ADDRESS[demo.K8S], boot) != before
+    until(lambda: user.kubectl(demo.K8S, "get", "--raw", "/readyz", check=False) == "ok", "the API")
+
+
 def test_a_disk_grows_online(fleet):
     demo.disk(fleet)
 
