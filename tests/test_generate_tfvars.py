@@ -110,6 +110,10 @@ MARKED = {"name": "k8s-dev", "description": "tests\n\nproxmox-gitops: k8s-dev"}
         ("k8s-dev", {510: {"name": "k8s-dev"}}, 510, 510, ""),  # taken over, since the file names it
         ("k8s-dev2", {510: MARKED | {"name": "k8s-dev2"}}, None, None, ""),
         ("", {510: {"name": "other"}}, None, None, ""),
+        ("k8s-dev", {510: MARKED | {"ipconfig0": "ip=192.168.1.20/24"}}, None, 510, ""),
+        ("k8s-dev", {510: MARKED | {"ipconfig0": "ip=dhcp"}}, None, 510, ""),
+        ("k8s-dev", {510: MARKED | {"ipconfig0": "ip=10.0.0.9/24"}}, None, None, "elsewhere under VMID 510"),
+        ("k8s-dev", {510: MARKED | {"ipconfig0": "ip=10.0.0.9/24"}}, 510, 510, ""),
     ],
 )
 def test_orphans(name, configs, vmid, found, problem):

@@ -95,7 +95,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     if plan_only:
         return True
     if held := held_back(values, found):
-        say("disks that grow come after the changes that wait for a restart")
+        say("the growth of disks comes after the other changes")
         guarded(job, planned(job, held, plan))
         if not apply(job, plan):
             return False
@@ -104,8 +104,12 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
 
 
 def held_back(values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
-    """The input without the growth of disks that the provider refuses beside what waits for a restart."""
-    sizes = {change.name: change.growth() for change in found if change.restart and change.growth()}
+    """The input without the growth of disks that the provider cannot do beside other changes.
+
+    It refuses it beside what waits for a restart, and after a move to another storage looks at the old one.
+    """
+    crowded = [change for change in found if change.restart or change.moves_disk]
+    sizes = {change.name: change.growth() for change in crowded if change.growth()}
     if not sizes:
         return None
     held = json.loads(json.dumps(values))

@@ -11,6 +11,11 @@ RESTARTS = (
     "initialization", "keyboard_layout", "kvm_arguments", "machine", "memory", "numa", "operating_system",
     "rng", "scsi_hardware", "serial_device", "tablet_device", "usb", "vga", "virtiofs", "watchdog",
 )  # fmt: skip
+# What the provider alone keeps, so that it differs after an import.
+OURS = (
+    "delete_unreferenced_disks_on_destroy", "migrate", "purge_on_destroy", "reboot", "reboot_after_update",
+    "stop_on_destroy",
+)  # fmt: skip
 # Of a disk's options, those that wait for the next start.
 DISK_RESTARTS = ("aio", "queues", "iothread", "ssd")
 
@@ -71,6 +76,10 @@ class Change(NamedTuple):
     def lost_disk(self) -> bool:
         """Whether Proxmox has a disk no more that the state had."""
         return any(not disk["interface"] for disk in self.before.get("disk") or [])
+
+    @property
+    def moves_disk(self) -> bool:
+        return any(old and new and old["datastore_id"] != new["datastore_id"] for _, old, new in self.disks())
 
     def growth(self) -> dict[str, int]:
         """The present size in GiB of each disk that grows."""
@@ -188,5 +197,8 @@ def _detail(change: Change) -> str:
     if change.kind == "create":
         return f" (VMID {change.after.get('vm_id')} on {change.after.get('node_name')})"
     if change.kind in ("update", "import"):
-        return f": {', '.join(f'{key} {short(change, key)}'.strip() for key in change.changed)}"
+        told = [key for key in change.changed if key not in OURS]
+        return ": " + (
+            ", ".join(f"{key} {short(change, key)}".strip() for key in told) or "nothing in Proxmox"
+        )
     return ""

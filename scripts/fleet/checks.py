@@ -9,7 +9,7 @@ from typing import Any
 
 from .findings import Fault, Finding
 from .proxmox import Client, Machine
-from .tfvars import STORAGE, gibibytes, mark
+from .tfvars import STORAGE, gibibytes, ipconfig, mark
 from .vms import VM
 
 _BUSY = ("clone", "create", "migrate", "disk")
@@ -41,10 +41,12 @@ def orphans(
             if machine.template or machine.name not in (name, "", f"VM {machine.vmid}"):
                 continue
             config = client.config(machine.node, machine.vmid)
-            if mark(name) in str(config.get("description", "")).splitlines():
+            marked = mark(name) in str(config.get("description", "")).splitlines()
+            named = vm.data.get("vmid") == machine.vmid and config.get("name") == name
+            if named or (marked and _same_address(config, vm)):
                 ours.append(machine)
-            elif config.get("name") == name:
-                (ours if vm.data.get("vmid") == machine.vmid else strangers).append(machine)
+            elif marked or config.get("name") == name:
+                strangers.append(machine)
         place = (vm.path, *vm.lines.get("name", (0, 0)))
         if len(ours) > 1:
             both = " and ".join(f"VMID {machine.vmid} on {machine.node}" for machine in ours)
@@ -64,6 +66,12 @@ def orphans(
             )
             findings.append(Finding(message, *place))
     return found, findings
+
+
+def _same_address(config: Mapping[str, Any], vm: VM) -> bool:
+    """Whether a marked machine can be this file's and not another fleet's; a fresh clone has no address."""
+    has = ipconfig(str(config.get("ipconfig0") or "ip=dhcp")).get("ip", "dhcp")
+    return "/" not in has or has == ipconfig(vm.data["ipconfig0"])["ip"]
 
 
 def _when_idle(client: Client, machine: Machine, name: str, wait: float, sleep) -> Machine:

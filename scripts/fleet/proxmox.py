@@ -127,7 +127,8 @@ class Client:
 
     def is_working(self, node: str) -> bool:
         """Whether any task runs on the node; True when the token may not see that."""
-        return self._if_told(f"nodes/{node}/tasks", source="active") != []
+        found = self._if_told(f"nodes/{node}/tasks", source="active")
+        return found is None or any(not task.get("endtime") for task in found)
 
     def _if_told(self, path: str, **params: Any) -> list[dict[str, Any]] | None:
         try:
