@@ -109,6 +109,39 @@ def test_drift_appears_in_the_plan(fleet):
     demo.drift(fleet)
 
 
+def test_the_commands_of_the_readme(fleet, lab):
+    """Those that a person runs in a clone; `make demo` and `make test` are what runs here."""
+    blocks = re.findall(r"^```\n(.*?)^```", (laboratory.ROOT / "README.md").read_text(), re.M | re.S)
+    playbook, kubeconfig = (
+        next(block for block in blocks if block.startswith(start))
+        for start in ("ansible-playbook", "cd proxmox")
+    )
+    key = laboratory.secrets_dir() / "ssh_key"
+    options = f"-i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+    kubeconfig = kubeconfig.replace("ssh ", f"ssh {options} ")
+    kubeconfig = kubeconfig.replace("https://vault.example.org", laboratory.VAULT_URL)
+    fleet.pull()
+    outputs = lab / "person" / "outputs.json"
+    outputs.write_text(json.dumps({k: {"value": v} for k, v in user.terraform_output(fleet).items()}))
+
+    def run(commands: str) -> str:
+        ansible = {"ANSIBLE_HOST_KEY_CHECKING": "false"}
+        ansible["ANSIBLE_PRIVATE_KEY_FILE"] = str(key)
+        script = f"set -eu -o pipefail; cd '{fleet.path}'\n{commands}"
+        return user.inside(["bash", "-c", script], **ansible)
+
+    assert "changed=0" in run(playbook)
+    version = user.kubeconfig()[1]
+    assert "unchanged" in run(kubeconfig)
+    assert user.kubeconfig()[1] == version
+    run("make validate")
+    assert "No changes" in run("make plan")
+    assert "machines" in run("make tfvars 2>&1")
+    assert "up to date" in run(f"make inventory OUTPUTS={outputs}")
+    assert "up to date" in run("proxmox/update-inventory.sh")
+    assert fleet.git("status", "--porcelain", "--untracked-files=no") == ""
+
+
 def test_a_removal_is_refused_until_it_is_approved(fleet):
     demo.remove(fleet)
 
