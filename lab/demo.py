@@ -119,6 +119,9 @@ def disk(fleet: user.Clone) -> None:
         int(user.ssh(ADDRESS[K8S], f"lsblk -bdno SIZE {device}")) == gib * 2**30,
         f"the machine sees {gib} GiB",
     )
+    provision("k8s", K8S)
+    size = int(user.ssh(ADDRESS[K8S], "df --output=size -B1 /mnt/storage | tail -1"))
+    need(size > 0.9 * gib * 2**30, "the playbook gave the new space to its file system")
 
 
 def drift(fleet: user.Clone) -> None:
