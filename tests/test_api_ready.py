@@ -1,0 +1,103 @@
+"""Asking a cluster's API from outside, with the kubeconfig that K3s writes."""
+
+import base64
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleet.paths import PLAYBOOKS_DIR
+
+SCRIPT = PLAYBOOKS_DIR / "roles/k3s/files/api_ready.py"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> tuple[Path, Path]:
+    """One certificate for all: authority, server at 127.0.0.1 and client."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", "1", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key", "-out", "crt"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "crt", folder / "key"
+
+
+@pytest.fixture
+def server(pair: tuple[Path, Path], request) -> Iterator[int]:
+    """A server that wants a client certificate and answers /readyz with the given status; its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(request.param if self.path == "/readyz" else 404)
+            self.end_headers()
+            self.wfile.write(b"[-]etcd failed")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    context.load_verify_locations(pair[0])
+    context.verify_mode = ssl.CERT_REQUIRED
+    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.socket = context.wrap_socket(served.socket, server_side=True)
+    threading.Thread(target=served.serve_forever, daemon=True).start()
+    yield served.server_port
+    served.shutdown()
+    served.server_close()
+
+
+def kubeconfig(pair: tuple[Path, Path], port: int) -> str:
+    crt, key = (base64.b64encode(path.read_bytes()).decode() for path in pair)
+    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": crt}
+    user = {"client-certificate-data": crt, "client-key-data": key}
+    return yaml.safe_dump({"clusters": [{"cluster": cluster}], "users": [{"user": user}]})
+
+
+def ask(text: str, address: str = "127.0.0.1") -> tuple[int, str]:
+    argv = [sys.executable, str(SCRIPT), address, "0"]
+    done = subprocess.run(argv, input=text, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("server", "address", "code", "said"),
+    [
+        (200, "127.0.0.1", 0, "/readyz answered from outside"),
+        (500, "127.0.0.1", 1, "/readyz answered 500: [-]etcd failed"),
+        (200, "localhost", 1, "certificate is not valid for 'localhost'"),
+    ],
+    indirect=["server"],
+)
+def test_answers(server: int, address: str, code: int, said: str, pair: tuple[Path, Path]):
+    found, output = ask(kubeconfig(pair, server), address)
+    assert (found, said in output) == (code, True), output
+
+
+def test_nobody_there(pair: tuple[Path, Path]):
+    code, output = ask(kubeconfig(pair, 1))
+    assert (code, "https://127.0.0.1:1/readyz did not answer: " in output) == (1, True), output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- a list",
+        "{unclosed: SECRET-KEY",
+        "clusters: []",
+        "clusters: [{cluster: {server: x}}]\nusers: [{}]",
+    ],
+)
+def test_what_is_no_kubeconfig_is_refused_and_not_shown(text: str):
+    code, output = ask(text)
+    assert code == 2
+    assert "cannot be used" in output
+    assert "SECRET" not in output
