@@ -15,7 +15,7 @@ demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|
 	@$(PYTHON) -m lab demo $(STEP)
 
 test: setup ## every test, on a lab of its own
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 validate: .venv ## check proxmox/vms/*.yaml
 	@$(PYTHON) scripts/validate_vms.py
