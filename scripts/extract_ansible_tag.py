@@ -82,10 +82,11 @@ def as_text(reach: history.Range, found: list) -> str:
 def as_json(reach: history.Range, found: list, findings: list[Finding]) -> str:
     import json
 
-    notes = [finding.text() for finding in findings]
-    listed = [request._asdict() for request in found]
-    answer = {"head": reach.head, "since": reach.since, "notes": notes, "requests": listed}
-    return json.dumps(answer, indent=2)
+    answer = {"head": reach.head, "since": reach.since, "notes": [finding.text() for finding in findings]}
+    # A request on each line; with an indent json is ten times as slow.
+    listed = ",\n    ".join(json.dumps(request._asdict()) for request in found)
+    listed = f"\n    {listed}\n  " if found else ""
+    return f'{json.dumps(answer, indent=2)[:-2]},\n  "requests": [{listed}]\n}}'
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from fleet.findings import Fault, Finding
 
 SERVED = "refs/gitops/served"  # as in fleet.repository, whose import would take as long as git itself
 SHOWN = 5  # commits that one message lists before it only counts them
-EARLY = 1000  # ids that surely fit into a pipe
+EARLY, BATCH = 1000, 50  # ids that surely fit into a pipe, and how many are written at once
 
 
 class Commit(NamedTuple):
@@ -122,9 +122,9 @@ def read_log(repo: Path, vms: str, since: str | None, head: str) -> Log:
                 if found[-1].tags:
                     tagged.append(commit)
                     files = files or stack.enter_context(_start_files(repo, vms))
-                    if len(tagged) <= EARLY:
-                        files.stdin.write(f"{commit}\n".encode())
-        late = "".join(f"{commit}\n" for commit in tagged[EARLY:]).encode()
+                    if len(tagged) <= EARLY and len(tagged) % BATCH == 0:
+                        files.stdin.write(_lines(tagged[-BATCH:]))
+        late = _lines(tagged[min(len(tagged) // BATCH * BATCH, EARLY) :])
         changed = _machines(_finish(files, "diff-tree", late), tagged, vms) if files else {}
     return Log(found, changed | {commit: [] for commit in edge}, edge, follows)
 
@@ -249,6 +249,10 @@ def _start(repo: Path, *args: str) -> subprocess.Popen[bytes]:
 def _start_files(repo: Path, vms: str) -> subprocess.Popen[bytes]:
     options = ("--stdin", "-z", "-r", "--root", "--diff-merges=first-parent", "--no-renames", "--name-only")
     return _start(repo, "diff-tree", *options, "--", f":(top,literal){vms}")
+
+
+def _lines(ids: list[str]) -> bytes:
+    return "".join(f"{commit}\n" for commit in ids).encode()
 
 
 def _finish(process: subprocess.Popen[bytes], name: str, stdin: bytes = b"", check: bool = True) -> bytes:

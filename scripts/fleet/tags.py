@@ -59,6 +59,8 @@ def read(message: str) -> tuple[list[Tag], list[Finding]]:
     tags: dict[Tag, None] = {}
     findings: list[Finding] = []
     for line, code in _lines(message):
+        if "[" not in line and line.isascii():
+            continue
         if QUOTING.match(line):
             for tag in (Tag(*found) for found in TAG.findall(line)):
                 tags.pop(tag, None)  # a squash lists a commit and then its revert
@@ -98,7 +100,9 @@ def reverted(message: str) -> list[str]:
 
 def printable(text: str) -> str:
     """Text of a stranger for a terminal or a runner's log: one line, nothing that either obeys."""
-    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    if not text.isprintable():
+        escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+        text = "".join(escaped)
     return text.replace("##[", "# #[").strip()  # the runner reads its old commands anywhere in a line
 
 
@@ -131,6 +135,8 @@ def _lines(message: str):
 
 
 def _without_code_spans(line: str) -> str:
+    if "`" not in line:
+        return line
     runs = [(match.start(), match.end()) for match in re.finditer("`+", line)]
     if len(runs) < 2:
         return line
