@@ -22,12 +22,12 @@ def holder() -> str:
 
 @contextlib.contextmanager
 def held(directory: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock: PostgreSQL's when PG_CONN_STR is set, else a file's in `directory`.
+    """Hold the lock: PostgreSQL's when PG_CONN_STR is set, else one of the folder.
 
     Waits up to `timeout` seconds and says for whom. Both locks end with their process. Raises Fault (exit 2).
     """
     connection = os.environ.get("PG_CONN_STR")
-    with _postgres(connection, timeout) if connection else _file(directory / ".apply.lock", timeout):
+    with _postgres(connection, timeout) if connection else _folder(directory, timeout):
         yield
 
 
@@ -64,22 +64,21 @@ def _postgres(connection: str, timeout: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _file(path: Path, timeout: float) -> Iterator[None]:
-    with path.open("a+") as file:
+def _folder(path: Path, timeout: float) -> Iterator[None]:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # the folder itself: nothing is left behind
 
-        def attempt() -> str | None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                return file.read().strip() or "another run"
-            file.truncate(0)
-            file.write(holder())
-            file.flush()
-            return None
+    def attempt() -> str | None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return f"another run in {path}"
+        return None
 
+    try:
         _wait(attempt, timeout)
         yield
+    finally:
+        os.close(handle)
 
 
 def _wait(attempt: Callable[[], str | None], timeout: float) -> None:
