@@ -18,7 +18,7 @@ from fleet import approvals, inventory, lock, lost_files, paths, proxmox, remove
 from fleet.applying import Job, carry_out, current, say, untaint, without_failed
 from fleet.files import write_atomic
 from fleet.findings import Finding, guarded, report
-from fleet.guard import MAX_CHANGES
+from fleet.guard import limit
 
 
 def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
     option("--outputs", type=Path, help="where to write `terraform output -json`")
     option("--plan-only", action="store_true", help="plan and guard, change nothing")
-    option("--max-changes", type=int, metavar="N", default=MAX_CHANGES, help="refuse more (%(default)s)")
+    option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
     option(
         "--lock-timeout", type=float, metavar="S", default=1800, help="wait for another run (%(default)s s)"
     )
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         directory=args.dir,
         vms_dir=args.vms_dir or args.dir / paths.VMS_DIR.name,
         approved=approvals.load(args.requests, args.approve_destroy),
-        known=inventory.parse(hosts.read_text()).managed() if hosts.exists() else {},
+        known=inventory.parse(hosts.read_text(errors="replace")).managed() if hosts.exists() else {},
         max_changes=args.max_changes,
     )
     if args.plan_only:

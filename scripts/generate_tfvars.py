@@ -106,7 +106,12 @@ def main(argv: list[str] | None = None) -> int:
     option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve a removal")
     option("--offline", action="store_true", help="do not ask Proxmox; says what is not checked")
     args = parser.parse_args(argv)
-    text = args.state.read_text() if args.state else terraform.pull_state(args.output.parent)
+    try:
+        text = args.state.read_text() if args.state else terraform.pull_state(args.output.parent)
+    except Fault:
+        if not args.offline:
+            raise
+        text = None
     have = state.parse(text or "", paths.shown(args.state) if args.state else "state")
     approved = approvals.load(args.requests, args.approve_destroy).destroy
     client = None if args.offline else proxmox.connect()
@@ -119,9 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     what = f"{count} machine{'s' * (count != 1)}, {'written' if changed else 'unchanged'}"
     print(f"{paths.shown(args.output)}: {what}")
     if text is None:
-        checks.say(
-            "not read: Terraform's state (no `terraform init` here yet); VMIDs are the files' or new ones"
-        )
+        checks.say("not read: Terraform's state; VMIDs are those of the files, of the earlier input, or new")
     if args.offline:
         checks.say("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
     return 0

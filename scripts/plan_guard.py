@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fleet import approvals, changes, inventory, paths
 from fleet.findings import FORMATS, Fault, guarded, report
-from fleet.guard import MAX_CHANGES, judge
+from fleet.guard import judge, limit
 
 
 @guarded
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     option("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
     option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
     option("--inventory", type=Path, default=paths.INVENTORY, help="the machines that were there before")
-    option("--max-changes", type=int, metavar="N", default=MAX_CHANGES, help="refuse more (%(default)s)")
+    option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
     option("--format", choices=FORMATS, help="text, github or json")
     args = parser.parse_args(argv)
     try:
@@ -40,14 +40,17 @@ def main(argv: list[str] | None = None) -> int:
         raise Fault(f"cannot be read: {error.strerror}", args.plan, code=2) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
-    known = inventory.parse(args.inventory.read_text()).managed() if args.inventory.exists() else {}
+    known = (
+        inventory.parse(args.inventory.read_text(errors="replace")).managed()
+        if args.inventory.exists()
+        else {}
+    )
     approved = approvals.load(args.requests, args.approve_destroy).destroy
     findings = judge(found, known, approved, args.max_changes)
     if args.format == "json":
-        print(
-            json.dumps(changes.told(found) | {"refused": [finding.message for finding in findings]}, indent=2)
-        )
-        return int(bool(findings))
+        refused = [finding.message for finding in findings if finding.level == "error"]
+        print(json.dumps(changes.told(found) | {"refused": refused}, indent=2))
+        return int(bool(refused))
     print("\n".join(changes.lines(found)))
     return report(findings, args.format)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import changes, paths, state, terraform
+from . import changes, paths, state, summary, terraform
 from .approvals import Approvals
 from .files import write_atomic
 from .findings import Fault, report
@@ -64,7 +64,9 @@ def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change
 
 def guarded(job: Job, found: list[changes.Change]) -> None:
     """Say what a plan does, and raise Fault when the guard refuses it."""
-    print("\n".join(changes.lines(found)), flush=True)
+    text = "\n".join(changes.lines(found))
+    print(text, flush=True)
+    summary.note(f"Terraform's plan:\n\n```\n{text}\n```")
     if report(judge(found, job.known, job.approved.destroy, job.max_changes)):
         raise Fault("the plan guard refused the plan; nothing was applied")
 

@@ -4,9 +4,17 @@ import os
 from collections.abc import Collection
 
 from .changes import Change, short
-from .findings import Finding
+from .findings import Fault, Finding
 
-MAX_CHANGES = int(os.environ.get("MAX_CHANGES") or 20)  # a variable of the repository
+MAX_CHANGES = 20
+
+
+def limit() -> int:
+    """MAX_CHANGES, a variable of the repository, or what is usual. Raises Fault."""
+    text = os.environ.get("MAX_CHANGES") or str(MAX_CHANGES)
+    if not text.isdecimal():
+        raise Fault(f"MAX_CHANGES is {text!r}; it must be a number", code=2)
+    return int(text)
 
 
 def judge(
@@ -21,6 +29,11 @@ def judge(
         refusals = _disks(change, known)
         if change.name not in approved:
             refusals += [_destroys(change, known), _made_again(change, known)]
+        elif change.kind in ("none", "update"):
+            message = (
+                f"[destroy {change.name}] destroys nothing: the file is there, and needs no other machine"
+            )
+            findings.append(Finding(f"{message}; to remove the machine, remove its file", level="notice"))
         findings += [Finding(f"refused: {text}") for text in refusals if text]
     count = sum(change.kind != "none" for change in found)
     if count > max_changes:
