@@ -83,7 +83,7 @@ def wait(ask, seconds: float, grace: float, interval: float) -> Finding | None:
             print(f"waiting for the release run, at most {seconds - waited:.0f} s more: {state}", flush=True)
             told = state
         time.sleep(min(pause, max(0.0, seconds - waited)))
-        pause = min(interval, pause * 1.5)
+        pause = min(interval, pause * 1.2)
 
 
 @guarded
