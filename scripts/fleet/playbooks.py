@@ -45,9 +45,10 @@ def run(
             limit.write_text("\n".join(patterns))
             variables.write_text(json.dumps({"target_hosts": names}))
             command += ["-e", f"@{variables}", "--limit", f"@{limit}"]
-        command += ["--private-key", key_file] if key_file else []
         print(f"+ {shlex.join(['ansible-playbook', *command[1:]])}"[:2000], flush=True)
-        code, stopped = processes.run_passing_signals(command, _environment(inventory, known_hosts, results))
+        code, stopped = processes.run_passing_signals(
+            command, _environment(inventory, known_hosts, results, key_file)
+        )
         try:
             said = json.loads(results.read_text())
         except (OSError, ValueError):
@@ -67,8 +68,10 @@ def run(
     return Play(outcome, {host: c.get("changed", 0) for host, c in counters.items()}, stopped)
 
 
-def _environment(inventory: Path, known_hosts: Path, results: Path) -> dict[str, str]:
+def _environment(inventory: Path, known_hosts: Path, results: Path, key_file: str) -> dict[str, str]:
     environment = dict(os.environ)
+    if key_file:  # and no option, so that the scripts that a play starts find it too
+        environment["ANSIBLE_PRIVATE_KEY_FILE"] = key_file
     config = inventory.resolve().parent / "ansible.cfg"
     if config.exists():
         environment.setdefault("ANSIBLE_CONFIG", str(config))

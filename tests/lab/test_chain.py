@@ -111,7 +111,7 @@ def test_drift_appears_in_the_plan(fleet):
 
 def test_the_commands_of_the_readme(fleet, lab):
     """Those that a person runs in a clone; `make demo` and `make test` are what runs here."""
-    blocks = re.findall(r"^```\n(.*?)^```", (laboratory.ROOT / "README.md").read_text(), re.M | re.S)
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", (laboratory.ROOT / "README.md").read_text(), re.M | re.S)
     playbook, kubeconfig = (
         next(block for block in blocks if block.startswith(start))
         for start in ("ansible-playbook", "cd proxmox")
