@@ -116,6 +116,10 @@ class Fleet:
 @pytest.fixture
 def fleet(proxmox, tmp_path):
     yield Fleet(tmp_path / "fleet")
+    clean()
+
+
+def clean() -> None:
     faults.inject()
     for guest in guests.all_guests():
         if guest.vmid != cluster.TEMPLATE_ID:
@@ -223,15 +227,20 @@ def test_a_machine_is_made_and_a_second_plan_is_empty(proxmox, tmp_path):
     assert (status, vmids()) == (0, []), output
 
 
-@pytest.fixture
-def machine(fleet):
-    """A fleet of one machine of two disks, VMID 500, known to the inventory."""
+def one_machine(fleet: Fleet) -> Fleet:
+    """A machine of two disks, VMID 500, known to the inventory."""
     fleet.write("k8s-dev", 20, disks=TWO_DISKS)
     fleet.commit()
+    fleet.git("tag", "first")
     status, output = fleet.apply()
     assert status == 0, output
     fleet.known("k8s-dev")
     return fleet
+
+
+@pytest.fixture
+def machine(fleet):
+    return one_machine(fleet)
 
 
 REFUSED = [
@@ -245,41 +254,127 @@ REFUSED = [
 ]
 
 
-def test_dangers_are_refused_and_nothing_happens(machine):
-    before = config(500)
-    for fields, message in REFUSED:
-        machine.write("k8s-dev", 20, **({"disks": TWO_DISKS} | fields))
+def resources(*numbers: int) -> list[dict]:
+    return [entry for entry in pve("get", "/cluster/resources?type=vm") if entry["vmid"] in numbers]
+
+
+@pytest.fixture(scope="class")
+def standing(proxmox, tmp_path_factory):
+    yield one_machine(Fleet(tmp_path_factory.mktemp("standing") / "fleet"))
+    clean()
+
+
+class TestAMachineThatStands:
+    """One machine for all of these; each begins with the files that it was made from."""
+
+    @pytest.fixture
+    def machine(self, standing):
+        faults.inject()
+        standing.git("add", "-A", "proxmox/vms")
+        standing.git("reset", "-q", "--hard", "first")
+        return standing
+
+    def test_dangers_are_refused_and_nothing_happens(self, machine):
+        before = config(500)
+        for fields, message in REFUSED:
+            machine.write("k8s-dev", 20, **({"disks": TWO_DISKS} | fields))
+            status, output = machine.apply()
+            assert (status, machine.outputs) == (1, None), output
+            assert f"refused: {message}" in output
+        assert config(500) == before
+        # A renamed file, with its name in it, is a new machine at the address of one that is still there.
+        machine.remove("k8s-dev")
+        machine.write("k8s-new", 20)
+        machine.commit()
         status, output = machine.apply()
+        assert (status, "192.168.1.20 is still held by k8s-dev" in output) == (1, True), output
+        machine.write("k8s-new", 21)
+        for number in range(30, 52):
+            machine.write(f"many-{number}", number)
+        status, output = machine.plan()
+        assert "refused: 23 machines would change at once, which is more than 20" in output
+        assert config(500) == before
+
+    def test_a_volume_does_not_change_its_slot(self, machine, capsys):
+        """The provider matches volumes by position: it would attach scsi1's a second time, as scsi5."""
+        machine.plan()
+        input_file = machine.proxmox / "vms.auto.tfvars.json"
+        values = json.loads(input_file.read_text())
+        values["vms"]["k8s-dev"]["disks"].insert(1, {"slot": "scsi5", "size": 1, "storage": "local-lvm"})
+        input_file.write_text(json.dumps(values))
+        assert machine.terraform("plan", f"-out={machine.home}/plan").returncode == 0
+        (machine.home / "plan.json").write_text(
+            machine.terraform("show", "-json", f"{machine.home}/plan").stdout
+        )
+        assert plan_guard.main([str(machine.home / "plan.json"), "--format", "text"]) == 1
+        message = (
+            "refused: would give scsi5 of k8s-dev the volume of scsi1; add disks behind the last one (scsi1)"
+        )
+        assert message in capsys.readouterr().err
+
+    def test_templates_come_and_go(self, machine):
+        """A second template of the name, a rebuilt one and none at all leave the machine alone."""
+        pve("create", "/nodes/node01/qemu/9000/clone", newid=9005, full=1, name="ubuntu24-template")
+        pve("create", "/nodes/node01/qemu/9005/template")
+        assert "No changes." in machine.plan()[1]
+        machine.write("b", 21)
+        status, output = machine.plan()
+        assert "template ubuntu24-template is VMID 9005 on node01, of 2 with that name" in output
+        assert "9005" in output
+        with faults.injected(
+            {"match": "GET /nodes/[^/]+/qemu$", "data": []},
+            {"match": "GET /cluster/resources", "data": resources(500)},
+        ):
+            status, output = machine.plan()
+            assert (status, "Proxmox has no template ubuntu24-template; it has none" in output) == (
+                1,
+                True,
+            ), output
+            assert "b.yaml:5" in output
+            machine.remove("b")
+            status, output = machine.plan()
+            assert (status, "no changes" in output) == (0, True), output
+        pve("delete", "/nodes/node01/qemu/9005")
+
+    def test_a_machine_that_proxmox_does_not_show_is_not_made_again(self, machine):
+        with faults.injected({"match": "GET /cluster/resources", "data": []}):
+            status, output = machine.apply()
         assert (status, machine.outputs) == (1, None), output
-        assert f"refused: {message}" in output
-    assert config(500) == before
-    # A renamed file, with its name in it, is a new machine at the address of one that is still there.
-    machine.remove("k8s-dev")
-    machine.write("k8s-new", 20)
-    machine.commit()
-    status, output = machine.apply()
-    assert (status, "192.168.1.20 is still held by k8s-dev" in output) == (1, True), output
-    machine.write("k8s-new", 21)
-    for number in range(30, 52):
-        machine.write(f"many-{number}", number)
-    status, output = machine.plan()
-    assert "refused: 23 machines would change at once, which is more than 20" in output
-    assert config(500) == before
+        assert "refused: would create k8s-dev, which the inventory has already" in output
+        assert vmids() == [500]
+        assert "No changes." in machine.plan()[1]
 
+    def test_a_machine_moved_by_hand_is_moved_back(self, machine):
+        pve("create", "/nodes/node01/qemu/500/migrate", target="node02", online=1, **{"with-local-disks": 1})
+        status, output = machine.apply()
+        assert (status, "node_name node02 → node01" in output) == (0, True), output
+        assert config(500)["name"] == "k8s-dev"
 
-def test_a_volume_does_not_change_its_slot(machine, capsys):
-    """The provider matches volumes by position: it would attach scsi1's a second time, as scsi5."""
-    input_file = machine.proxmox / "vms.auto.tfvars.json"
-    values = json.loads(input_file.read_text())
-    values["vms"]["k8s-dev"]["disks"].insert(1, {"slot": "scsi5", "size": 1, "storage": "local-lvm"})
-    input_file.write_text(json.dumps(values))
-    assert machine.terraform("plan", f"-out={machine.home}/plan").returncode == 0
-    (machine.home / "plan.json").write_text(machine.terraform("show", "-json", f"{machine.home}/plan").stdout)
-    assert plan_guard.main([str(machine.home / "plan.json"), "--format", "text"]) == 1
-    message = (
-        "refused: would give scsi5 of k8s-dev the volume of scsi1; add disks behind the last one (scsi1)"
-    )
-    assert message in capsys.readouterr().err
+    def test_life_of_a_machine(self, machine):
+        """Memory, growth, both, one more disk, drift: each applied without a stop, then an empty plan."""
+        since = running(500)
+        steps = [
+            ({"memory": 1536}, "restart needed: k8s-dev (memory)"),
+            ({"disks": disks(scsi1=2)}, "disk scsi1 1G → 2G"),
+            ({"cores": 2, "disks": disks(scsi1=3)}, "the growth of disks comes after the other changes"),
+            ({"disks": disks(scsi1=3, scsi2=1)}, "disk scsi2 -G → 1G"),
+            ({"description": "tests"}, "update  k8s-dev: description"),
+            ({"ipconfig0": "ip=192.168.1.25/24,gw=192.168.1.1"}, "new host keys: k8s-dev, at its next start"),
+        ]
+        fields, instances = {"disks": TWO_DISKS}, [machine.outputs["k8s-dev"]["instance"]]
+        for change, said in steps:
+            fields |= change
+            machine.write("k8s-dev", 20, **fields)
+            status, output = machine.apply()
+            assert (status, said in output) == (0, True), output
+            instances.append(machine.outputs["k8s-dev"]["instance"])
+        assert "No changes." in machine.plan()[1]
+        assert len(set(instances)) == 2  # the address alone makes cloud-init's instance another
+        assert running(500) == since  # the same process
+        pve("set", "/nodes/node01/qemu/500/config", memory="512")
+        status, output = machine.plan()
+        assert "memory 512 → 1536" in output
+        assert config(500)["scsi2"].split(",")[0] != config(500)["scsi1"].split(",")[0]
 
 
 def test_a_disk_detached_by_hand_comes_back_empty_at_its_place(machine):
@@ -292,77 +387,6 @@ def test_a_disk_detached_by_hand_comes_back_empty_at_its_place(machine):
     machine.write("k8s-dev", 20, disks=disks())
     status, output = machine.apply()
     assert (status, "refused" in output) == (0, False), output
-    assert "No changes." in machine.plan()[1]
-
-
-def test_life_of_a_machine(machine):
-    """Memory, growth, both, one more disk, drift: each applied without a stop, then an empty plan."""
-    since = running(500)
-    steps = [
-        ({"memory": 1536}, "restart needed: k8s-dev (memory)"),
-        ({"disks": disks(scsi1=2)}, "disk scsi1 1G → 2G"),
-        ({"cores": 2, "disks": disks(scsi1=3)}, "the growth of disks comes after the other changes"),
-        ({"disks": disks(scsi1=3, scsi2=1)}, "disk scsi2 -G → 1G"),
-        ({"description": "tests"}, "update  k8s-dev: description"),
-        ({"ipconfig0": "ip=192.168.1.25/24,gw=192.168.1.1"}, "new host keys: k8s-dev, at its next start"),
-    ]
-    fields, instances = {"disks": TWO_DISKS}, [machine.outputs["k8s-dev"]["instance"]]
-    for change, said in steps:
-        fields |= change
-        machine.write("k8s-dev", 20, **fields)
-        status, output = machine.apply()
-        assert (status, said in output) == (0, True), output
-        instances.append(machine.outputs["k8s-dev"]["instance"])
-    assert "No changes." in machine.plan()[1]
-    assert len(set(instances)) == 2  # the address alone makes cloud-init's instance another
-    assert running(500) == since  # the same process
-    pve("set", "/nodes/node01/qemu/500/config", memory="512")
-    status, output = machine.plan()
-    assert "memory 512 → 1536" in output
-    assert config(500)["scsi2"].split(",")[0] != config(500)["scsi1"].split(",")[0]
-
-
-def test_a_machine_moved_by_hand_is_moved_back(machine):
-    pve("create", "/nodes/node01/qemu/500/migrate", target="node02", online=1, **{"with-local-disks": 1})
-    status, output = machine.apply()
-    assert (status, "node_name node02 → node01" in output) == (0, True), output
-    assert config(500)["name"] == "k8s-dev"
-
-
-def test_templates_come_and_go(machine):
-    """A second template of the name, a rebuilt one and none at all leave the machine alone."""
-    pve("create", "/nodes/node01/qemu/9000/clone", newid=9005, full=1, name="ubuntu24-template")
-    pve("create", "/nodes/node01/qemu/9005/template")
-    assert "No changes." in machine.plan()[1]
-    machine.write("b", 21)
-    status, output = machine.plan()
-    assert "template ubuntu24-template is VMID 9005 on node01, of 2 with that name" in output
-    assert "9005" in output
-    with faults.injected(
-        {"match": "GET /nodes/[^/]+/qemu$", "data": []},
-        {"match": "GET /cluster/resources", "data": resources(500)},
-    ):
-        status, output = machine.plan()
-        assert (status, "Proxmox has no template ubuntu24-template; it has none" in output) == (1, True), (
-            output
-        )
-        assert "b.yaml:5" in output
-        machine.remove("b")
-        status, output = machine.plan()
-        assert (status, "no changes" in output) == (0, True), output
-    pve("delete", "/nodes/node01/qemu/9005")
-
-
-def resources(*numbers: int) -> list[dict]:
-    return [entry for entry in pve("get", "/cluster/resources?type=vm") if entry["vmid"] in numbers]
-
-
-def test_a_machine_that_proxmox_does_not_show_is_not_made_again(machine):
-    with faults.injected({"match": "GET /cluster/resources", "data": []}):
-        status, output = machine.apply()
-    assert (status, machine.outputs) == (1, None), output
-    assert "refused: would create k8s-dev, which the inventory has already" in output
-    assert vmids() == [500]
     assert "No changes." in machine.plan()[1]
 
 
