@@ -99,15 +99,30 @@ def test_judged(entry, known, message):
     ],
 )
 def test_approved(entry, refused):
-    assert len(judge(changes.read(plan(entry)), {"k8s-dev"}, {"k8s-dev"})) == refused
+    findings = judge(changes.read(plan(entry)), {"k8s-dev"}, {"k8s-dev"})
+    assert len([finding for finding in findings if finding.level == "error"]) == refused
     other = judge(changes.read(plan(entry)), {"k8s-dev"}, {"k8s-dev2", "k8s-de"})
     assert len(other) == 1
+
+
+def test_an_approval_that_destroys_nothing_is_said():
+    (finding,) = judge(changes.read(plan(entry(MACHINE, MACHINE))), {"k8s-dev"}, {"k8s-dev"})
+    assert (finding.level, "[destroy k8s-dev] destroys nothing" in finding.message) == ("notice", True)
 
 
 def test_too_many_changes():
     found = changes.read(plan(*[entry(None, MACHINE, name=f"m{n}") for n in range(21)]))
     assert "21 machines would change at once, which is more than 20" in judge(found)[0].message
     assert judge(found, max_changes=21) == []
+
+
+def test_the_limit_is_a_variable(files, monkeypatch, capsys):
+    monkeypatch.setenv("MAX_CHANGES", "0")
+    assert guard(files, "--approve-destroy", "k8s-dev") == 1
+    assert "1 machines would change at once, which is more than 0" in capsys.readouterr().err
+    monkeypatch.setenv("MAX_CHANGES", "many")
+    assert guard(files) == 2
+    assert "MAX_CHANGES is 'many'; it must be a number" in capsys.readouterr().err
 
 
 def block(name: str, **values) -> list[dict]:
