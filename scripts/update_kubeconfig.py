@@ -8,6 +8,7 @@ Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or 
 """
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -89,9 +90,9 @@ def read_kubeconfig(source: str) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    # A width of its own: asking the terminal imports more than is needed.
+    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=98)
+    options = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
     option = options.add_argument
     option("--kubeconfig", metavar="FILE", help="the machine's kubeconfig; - for standard input")
     option("--inventory-name", metavar="NAME", help="the machine's name in the inventory, and the context's")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -29,6 +28,8 @@ def write_atomic(path: str | Path, text: str, backup: str | Path | None = None, 
 
 
 def _replace(path: Path, data: bytes, mode: int, owner: tuple[int, int]) -> None:
+    import tempfile  # with all that it imports; most calls write nothing
+
     # The same directory, since a rename is atomic only within one file system.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
