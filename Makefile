@@ -1,6 +1,6 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test validate tfvars plan inventory lint lab-up lab-down lab-status clean
+.PHONY: help setup demo test bench validate tfvars plan inventory lint lab-up lab-down lab-status clean
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -16,6 +16,9 @@ demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|
 
 test: setup ## every test, on a lab of its own
 	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+bench: setup ## measure the scripts and the chain beside what one would use instead: docs/benchmarks.md (ONLY=tags)
+	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))
 
 validate: .venv ## check proxmox/vms/*.yaml
 	@$(PYTHON) scripts/validate_vms.py
