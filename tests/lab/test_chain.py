@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import re
+import sys
 import time
 
 import pytest
@@ -125,10 +126,10 @@ def test_the_commands_of_the_readme(fleet, lab):
     outputs.write_text(json.dumps({k: {"value": v} for k, v in user.terraform_output(fleet).items()}))
 
     def run(commands: str) -> str:
-        ansible = {"ANSIBLE_HOST_KEY_CHECKING": "false"}
-        ansible["ANSIBLE_PRIVATE_KEY_FILE"] = str(key)
+        env = {"ANSIBLE_HOST_KEY_CHECKING": "false", "ANSIBLE_PRIVATE_KEY_FILE": str(key)}
+        env["PROXMOX_GITOPS_VENV"] = sys.prefix  # nothing can be installed from inside the lab's network
         script = f"set -eu -o pipefail; cd '{fleet.path}'\n{commands}"
-        return user.inside(["bash", "-c", script], **ansible)
+        return user.inside(["bash", "-c", script], **env)
 
     assert "changed=0" in run(playbook)
     version = user.kubeconfig()[1]
