@@ -138,8 +138,8 @@ def test_the_commands_of_the_readme(fleet, lab):
     run("make validate")
     assert "No changes" in run("make plan")
     assert "machines" in run("make tfvars 2>&1")
-    assert "up to date" in run(f"make inventory OUTPUTS={outputs}")
-    assert "up to date" in run("proxmox/update-inventory.sh")
+    assert "written: nothing" in run(f"make inventory OUTPUTS={outputs}")
+    assert "written: nothing" in run("proxmox/update-inventory.sh")
     assert fleet.git("status", "--porcelain", "--untracked-files=no") == ""
 
 
