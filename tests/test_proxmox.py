@@ -5,10 +5,12 @@ import datetime
 import http.server
 import json
 import ssl
+import subprocess
 import threading
 import time
 
 import pytest
+import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -139,6 +141,30 @@ def test_bad_certificates(tmp_path, use, name, age, trusted, words):
     with serving(pem, {}) as endpoint:
         assert words in problem(use(endpoint, pem if trusted else other))
         assert use(endpoint, other, insecure="true").get("nodes") == []
+
+
+def test_a_ca_like_that_of_proxmox_is_accepted_by_newer_pythons_too(tmp_path, use, monkeypatch):
+    made = urllib3.util.ssl_.create_urllib3_context
+
+    def strict(*args, **options):  # as Python 3.13 has it
+        context = made(*args, **options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(urllib3.util.ssl_, "create_urllib3_context", strict)
+    monkeypatch.setattr(urllib3.connection, "create_urllib3_context", strict)
+    # The commands by which Proxmox makes its CA and a node's certificate.
+    for command in (
+        "req -batch -days 3 -new -x509 -nodes -newkey rsa:2048 -keyout ca.key -out ca.pem -subj /CN=PVE",
+        "req -batch -new -nodes -newkey rsa:2048 -keyout node.key -out node.csr -subj /CN=node01",
+        "x509 -req -in node.csr -days 3 -CA ca.pem -CAkey ca.key -set_serial 2 -extfile node.ext -out node.pem",
+    ):
+        (tmp_path / "node.ext").write_text("basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n")
+        subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
+    pem = tmp_path / "both.pem"
+    pem.write_text((tmp_path / "node.pem").read_text() + (tmp_path / "node.key").read_text())
+    with serving(pem, {}) as endpoint:
+        assert use(endpoint, tmp_path / "ca.pem").get("nodes") == []
 
 
 def test_down(use):

@@ -50,6 +50,8 @@ class Client:
             import urllib3
 
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        else:
+            _accept_own_ca(self.session)
 
     def get(self, path: str, **params: Any) -> Any:
         """GET below /api2/json; the answer's `data`. A broken connection is tried once more."""
@@ -153,6 +155,17 @@ def connect() -> Client:
         wrong = "has another form than" if token else "is not set; it is"
         raise Fault(f"PROXMOX_VE_API_TOKEN {wrong} user@realm!tokenid=secret", code=2)
     return Client(endpoint, token, os.environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes"))
+
+
+def _accept_own_ca(session) -> None:
+    """Proxmox's own CA has no key usage extension, for which Python 3.13 and later refuse a trusted CA too."""
+    import ssl
+
+    from urllib3.util import ssl_
+
+    context = ssl_.create_urllib3_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    session.adapters["https://"].init_poolmanager(4, 4, ssl_context=context)
 
 
 def _message(answer) -> str:
