@@ -105,8 +105,10 @@ UNINSTALL
 checksum() { sha256sum "$BIN/k3s" "$LIB"/* "$UNIT" "$UNIT.env" 2>/dev/null | sha256sum; }
 
 check_settings
-# As the real one: the words of INSTALL_K3S_EXEC, then the arguments; `server` when no command is among them.
-eval "set -- ${INSTALL_K3S_EXEC:-} $(for argument; do printf "'%s' " "$(echo "$argument" | sed "s/'/'\\\\''/g")"; done)"
+# As the real one: the words of INSTALL_K3S_EXEC, whose punctuation it escapes even between quotes, then the arguments;
+# `server` when no command is among them.
+words=$(printf %s "${INSTALL_K3S_EXEC:-}" | sed 's/[][!#$%&()*;<=>?\\_`{|}]/\\&/g')
+eval "set -- $words $(for argument; do printf "'%s' " "$(echo "$argument" | sed "s/'/'\\\\''/g")"; done)"
 case ${1:-} in
   '' | -*) set -- server "$@" ;;
   server) ;;
