@@ -25,21 +25,22 @@ class Row(NamedTuple):
     what: str
     size: str
     ours: float
-    other: float | None = None
+    other: float
     goal: float | None = None
-    before: "Row | None" = None  # the same at a smaller size
-    factor: int = 0  # how many times smaller
-
-    @property
-    def ratio(self) -> float | None:
-        return self.ours / self.other if self.other else None
+    growth: str = ""  # how many times as long as the row before, for how many times as much
 
     def cells(self) -> list[str]:
-        ratio = f"{self.ratio:.2f}" if self.ratio is not None else ""
-        goal = f"≤ {self.goal:.2f}, {'met' if self.ratio <= self.goal else '**missed**'}" if self.goal else ""
-        growth = f"{self.ours / self.before.ours:.1f} for {self.factor}" if self.before else ""
-        other = f"{self.other:.3f}" if self.other is not None else ""
-        return [self.what, self.size, f"{self.ours:.3f}", other, ratio, goal, growth]
+        ratio = self.ours / self.other
+        goal = f"≤ {self.goal:.2f}, {'met' if ratio <= self.goal else '**missed**'}" if self.goal else ""
+        return [
+            self.what,
+            self.size,
+            f"{self.ours:.3f}",
+            f"{self.other:.3f}",
+            f"{ratio:.2f}",
+            goal,
+            self.growth,
+        ]
 
 
 class Command(NamedTuple):
@@ -83,10 +84,11 @@ def patched(name: str, patch: str, *arguments: object) -> list[str]:
 
 
 def grown(rows: list[Row], sizes: list[int]) -> list[Row]:
-    """The rows of one kind at growing sizes, each knowing the one before."""
-    before, result = None, []
-    for row, size in zip(rows, sizes, strict=True):
-        factor = size // sizes[len(result) - 1] if before else 0
-        result.append(row._replace(before=before, factor=factor))
-        before = result[-1]
-    return result
+    """The rows of one kind at growing sizes, with the growth from each to the next."""
+    pairs = zip(rows[1:], rows, sizes[1:], sizes, strict=False)
+    growth = [f"{row.ours / last.ours:.1f} for {size // less}" for row, last, size, less in pairs]
+    return [row._replace(growth=text) for row, text in zip(rows, ["", *growth], strict=True)]
+
+
+def label(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' if count > 1 else ''}"

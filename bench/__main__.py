@@ -46,7 +46,7 @@ def page(text: str, notes: list[str]) -> str:
     return "\n".join(
         [
             "# Benchmarks\n",
-            "Written by `make bench`. Seconds are medians of whole processes, both sides in turns on the same",
+            "Written by `make bench`. Seconds are medians of whole processes, both sides in turns on one",
             "machine; what counts is the ratio. Growth: times as long, for times as much.\n",
             f"{date.today()}, {os.cpu_count()} cores, {memory:.0f} GiB, {system}. {versions()}.\n",
             text,
@@ -63,8 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="of each command (default: %(default)s)")
     args = parser.parse_args(argv)
     rows, notes = [], []
-    for name in args.only or GROUPS:
-        group = importlib.import_module(f"bench.{name}")
+    for group in [importlib.import_module(f"bench.{name}") for name in args.only or GROUPS]:
         rows += (measured := group.rows(args.runs))
         notes.append(group.NOTE)
         print(table(measured), file=sys.stderr, flush=True)

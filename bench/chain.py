@@ -17,12 +17,13 @@ from pathlib import Path
 from bench import ENVIRONMENT, ROOT, Row
 
 NOTE = """
-One push to the lab's forge per run, each of one new K3s machine, then of one and of twenty HAProxy machines;
-seconds from the start of the run of `terraform-apply.yml` to its end, beside it the whole chain. Every 20 ms the
-run's processes are looked at: a moment counts for Terraform or Ansible while one of their processes runs, for the
-boot while SSH and cloud-init are waited for, for this project's Python or what it calls while one of its scripts is
-at work (also after the release has ended and until that is seen, and in `update_kubeconfig.py` called by Ansible),
-and for the runner (act, checkout, environment) otherwise. The steps are the same seconds once more.
+One push to the lab's forge per run, each of one new K3s machine, then of one and of twenty HAProxy
+machines; seconds from the start of the run of `terraform-apply.yml` to its end, beside it the whole chain.
+Every 20 ms the run's processes are looked at: a moment counts for Terraform or Ansible while one of their
+processes runs, for the boot while SSH and cloud-init are waited for, for this project's Python or what it
+calls while one of its scripts is at work (also after the release has ended and until that is seen, and in
+`update_kubeconfig.py` called by Ansible), and for the runner (act, checkout, environment) otherwise. The
+steps are the same seconds once more.
 """
 FOLDER, MANY = ROOT / ".lab-bench", 20
 PYTHON, TOOLS, REST = "its Python", "git and ansible-inventory, called by it", "the runner"
@@ -129,18 +130,18 @@ def rows(runs: int) -> list[Row]:
     finally:
         daemons.down()
     median = {name: statistics.median(found.get(name, 0) for found in single) for name in single[0]}
-    whole, label = median.pop("all"), "1 K3s machine"
+    whole, size = median.pop("all"), "1 K3s machine"
     others = sum(median[name] for name in (PYTHON, TOOLS, RELEASE, REST))
     result = [
-        Row("the chain: this project's Python / all of it", label, median.pop(PYTHON), whole, 0.15),
-        Row("… everything but Terraform, boot and Ansible", label, others, whole),
-        *(Row(f"… {name}", label, took, whole) for name, took in median.items() if took >= whole / 50),
+        Row("the chain: this project's Python / all of it", size, median.pop(PYTHON), whole, 0.15),
+        Row("… everything but Terraform, boot and Ansible", size, others, whole),
+        *(Row(f"… {name}", size, took, whole) for name, took in median.items() if took >= whole / 50),
     ]
-    label = f"{MANY} HAProxy machines"
+    size = f"{MANY} HAProxy machines"
     result += [
-        Row("the chain: this project's Python / all of it", label, many[PYTHON], many["all"]),
-        *(Row(f"… {name}", label, many[name], many["all"]) for name in (TERRAFORM, BOOT, ANSIBLE)),
-        Row("the chain: in one push / one machine", label, many["all"], one["all"]),
+        Row("the chain: this project's Python / all of it", size, many[PYTHON], many["all"]),
+        *(Row(f"… {name}", size, many[name], many["all"]) for name in (TERRAFORM, BOOT, ANSIBLE)),
+        Row("the chain: in one push / one machine", size, many["all"], one["all"]),
     ]
     return result
 

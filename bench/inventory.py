@@ -6,12 +6,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import SCRIPTS, Command, Row, grown, medians, patched, script
+from bench import SCRIPTS, Command, Row, grown, label, medians, patched, script
 
 NOTE = """
 `update_inventory.py --outputs` where one machine is new, one is gone and one has another address, against
-`ansible-inventory --list` on the same inventory. The script's last step is that same command on the new text:
-the first rows are without it, the others with it.
+`ansible-inventory --list` on the same inventory. The script's last step is that same command on the new
+text: the first rows are without it, the others with it.
 """
 SIZES = [10, 1000, 10_000]
 UNCHECKED = "from fleet import ansible; ansible.check_inventory = lambda *_: []"
@@ -25,23 +25,16 @@ def outputs(count: int) -> dict:
         mac = f"BC:24:11:00:{number >> 8:02X}:{number & 255:02X}"
         mounts = {"scsi1": "/mnt/storage"} if number % 2 else {}
         machines[name] = {"address": f"10.1.{high}.{low + 2}", "user": "suporte", "mac": mac}
-        machines[name] |= {
-            "node": "node01",
-            "vmid": 1000 + number,
-            "instance": f"{number:012x}",
-            "mounts": mounts,
-        }
+        machines[name] |= {"instance": f"{number:012x}", "mounts": mounts}
     return {"ansible_inventory": {"value": machines}}
 
 
 def rows(runs: int) -> list[Row]:
     unchecked, whole = [], []
     for size in SIZES:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            inventory, queue, before, after = (
-                folder / part for part in ("k8s.ini", "queue", "before", "after")
-            )
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            inventory, queue, before, after = (folder / name for name in ("k8s.ini", "queue", "old", "new"))
             now = outputs(size)
             machines = now["ansible_inventory"]["value"]
             gone, changed, *_ = machines
@@ -66,8 +59,8 @@ def rows(runs: int) -> list[Row]:
                 Command(script("update_inventory", *options), SCRIPTS, fresh),
                 Command(ansible, folder, fresh),
             )
-        label, goal = f"{size:,} machines", 0.2 if size == 1000 else None
+        machines, goal = label(size, "machine"), 0.2 if size == 1000 else None
         what = "update_inventory.py / ansible-inventory --list"
-        unchecked.append(Row(what, label, taken[0], taken[2], goal))
-        whole.append(Row("… with its last check, by ansible-inventory", label, taken[1], taken[2]))
+        unchecked.append(Row(what, machines, taken[0], taken[2], goal))
+        whole.append(Row("… with its last check, by ansible-inventory", machines, taken[1], taken[2]))
     return grown(unchecked, SIZES) + grown(whole, SIZES)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import yaml
 
-from bench import ENVIRONMENT, ROOT, SCRIPTS, Command, Row, grown, medians, patched, script
+from bench import ENVIRONMENT, ROOT, SCRIPTS, Command, Row, grown, label, medians, patched, script
 from lab import setup
 
 sys.path.insert(0, str(ROOT / "tests"))
 import vault_server
 
 NOTE = """
-`update_kubeconfig.py` merges a K3s file into a kubeconfig of that many clusters, against `kubectl config view
---flatten` with both files in `KUBECONFIG`. In the first rows the secret is a file and Vault's client is not
-loaded; in the others it is a Vault on the same machine, which takes no text above 1 MiB.
+`update_kubeconfig.py` merges a K3s file into a kubeconfig of that many clusters, against `kubectl config
+view --flatten` with both files in `KUBECONFIG`. In the first rows the secret is a file and Vault's client
+is not loaded; in the others it is a Vault on the same machine, which takes no text above 1 MiB.
 """
 SIZES = [10, 100, 1000]
 LIMIT = 1 << 20  # Vault takes no longer text, unless told to
@@ -78,9 +78,9 @@ def rows(runs: int) -> list[Row]:
                 write = functools.partial(vault.write, KUBECONFIG=text)
                 commands.append(Command(script("update_kubeconfig", *options), SCRIPTS, write, env))
             peer, ours, *whole = medians(runs, *commands)
-            label, goal = f"{size:,} clusters", 1 if size >= 100 else None
-            merge.append(Row("update_kubeconfig.py / kubectl config view --flatten", label, ours, peer, goal))
-            through += [Row("… with Vault's client and round trips", label, own, peer) for own in whole]
+            count, goal = label(size, "cluster"), 1 if size >= 100 else None
+            merge.append(Row("update_kubeconfig.py / kubectl config view --flatten", count, ours, peer, goal))
+            through += [Row("… with Vault's client and round trips", count, own, peer) for own in whole]
     return grown(merge, SIZES) + grown(through, SIZES[: len(through)])
 
 
@@ -92,15 +92,10 @@ def lost(count: int = 10) -> str:
         files = [Path(name, f"k8s-{number}.yaml") for number in range(count)]
         for number, file in enumerate(files):
             file.write_text(yaml.safe_dump(kubeconfig(file.stem, cluster="default")))
-            options = (
-                "--kubeconfig",
-                file,
-                "--inventory-name",
-                file.stem,
-                "--address",
-                f"10.1.0.{number + 2}",
+            add = script("update_kubeconfig", "--kubeconfig", file, "--inventory-name", file.stem)
+            subprocess.run(
+                [*add, "--address", f"10.1.0.{number + 2}"], env=env, capture_output=True, check=True
             )
-            subprocess.run(script("update_kubeconfig", *options), env=env, capture_output=True, check=True)
         env["KUBECONFIG"] = ":".join(map(str, files))
         view = [kubectl, "config", "view", "--flatten"]
         merged = subprocess.run(view, env=env, capture_output=True, check=True).stdout

@@ -4,12 +4,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench import ROOT, Command, Row, grown, medians, script
+from bench import ROOT, Command, Row, grown, label, medians, script
 
 NOTE = """
-`extract_ansible_tag.py --format json` on that many commits after the served one, of which every twentieth has a
-tag and every fifth changes a VM file, against `git log` on the same range. At one commit the difference is the
-start of Python, which at 10,000 takes as long as `git log`.
+`extract_ansible_tag.py --format json` on that many commits after the served one, of which every twentieth
+has a tag and every fifth changes a VM file, against `git log` on the same range. At one commit the
+difference is the start of Python, which at 10,000 takes as long as `git log`.
 """
 SIZES = [1, 100, 10_000]
 PERSON = "A Person <person@example.org>"
@@ -47,5 +47,5 @@ def rows(runs: int) -> list[Row]:
             other = Command(["git", "log", "refs/gitops/served..HEAD"], folder)
             taken = medians(runs, ours, other)
         goal = 2 if size == 10_000 else None
-        result.append(Row("extract_ansible_tag.py / git log", f"{size:,} commits", *taken, goal=goal))
+        result.append(Row("extract_ansible_tag.py / git log", label(size, "commit"), *taken, goal=goal))
     return grown(result, SIZES)

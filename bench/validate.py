@@ -7,13 +7,13 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from bench import ROOT, Command, Row, grown, medians, script
+from bench import ROOT, Command, Row, grown, label, medians, script
 from lab import cache_dir, setup, user
 
 NOTE = """
 `validate_vms.py --vms-dir` on a folder of valid VM files, against `check-jsonschema --schemafile` with the
-project's own schema on the same files, from an environment of its own. Only the first also compares the files
-with each other.
+project's own schema on the same files, from an environment of its own. Only the first also compares the
+files with each other.
 """
 SIZES = [1, 100, 1000, 10_000]
 
@@ -50,5 +50,5 @@ def rows(runs: int) -> list[Row]:
             schema = ROOT / "schemas/vm.schema.json"
             other = Command([*program, "--schemafile", str(schema), *names], Path(folder))
             taken = medians(runs, ours, other)
-        result.append(Row("validate_vms.py / check-jsonschema", f"{size:,} files", *taken, goal=0.5))
+        result.append(Row("validate_vms.py / check-jsonschema", label(size, "file"), *taken, goal=0.5))
     return grown(result, SIZES)

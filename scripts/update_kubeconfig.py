@@ -9,16 +9,14 @@ Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or 
 
 import argparse
 import functools
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet import inventory, kubeconfig, yamltext
-from fleet.findings import Fault, Finding, guarded, report
+from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
-from fleet.tags import printable
 from fleet.vault import FIELD, Store
 
 EXAMPLES = """examples:
@@ -148,6 +146,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def as_json(result: Result) -> str:
+    import json
+
     return json.dumps({key: value for key, value in result._asdict().items() if key != "notes"})
 
 

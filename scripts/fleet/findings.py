@@ -1,7 +1,6 @@
 """What a script found wrong, and how it is told: to a person, to GitHub's annotations, to a program."""
 
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -46,6 +45,14 @@ class Fault(Exception):
         self.code = code
 
 
+def printable(text: str) -> str:
+    """Text of a stranger for a terminal or a runner's log: one line, nothing that either obeys."""
+    if not text.isprintable():
+        escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+        text = "".join(escaped)
+    return text.replace("##[", "# #[").strip()  # the runner reads its old commands anywhere in a line
+
+
 def default_format() -> str:
     return "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
 
@@ -60,6 +67,8 @@ def report(findings: Iterable[Finding], fmt: str | None = None, stream: TextIO |
     fmt = fmt or default_format()
     ordered = sorted(findings, key=lambda finding: LEVELS.index(finding.level))
     if fmt == "json":
+        import json
+
         print(json.dumps([finding._asdict() for finding in ordered], indent=2), file=stream)
     else:
         for finding in ordered:

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from fleet.findings import Finding
+from fleet.findings import Finding, printable
 from fleet.names import RESERVED
 
 TAG = re.compile(r"\[(ansible|destroy)[ \t]([^\[\]]*)\]")
@@ -96,14 +96,6 @@ def _in_revert(message: str) -> list[Finding]:
 def reverted(message: str) -> list[str]:
     """The (perhaps shortened) ids that lines `This reverts commit …` name."""
     return [found[1] for line in message.split("\n") if (found := REVERTS.match(line))]
-
-
-def printable(text: str) -> str:
-    """Text of a stranger for a terminal or a runner's log: one line, nothing that either obeys."""
-    if not text.isprintable():
-        escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-        text = "".join(escaped)
-    return text.replace("##[", "# #[").strip()  # the runner reads its old commands anywhere in a line
 
 
 def _may_have_tags(message: str) -> bool:
