@@ -232,14 +232,21 @@ HOOKS = [
         1,
         "deploy key",
     ),
+    (
+        "echo 'refusing to allow a GitHub App to create or update workflow `a.yml` (…)' >&2; exit 1",
+        1,
+        "may not push over changed workflow files; store a deploy key",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("hook", "code", "message"), HOOKS)
 def test_a_protected_branch_is_told_at_once(origin, tmp_path, hook, code, message):
     checkout = clone(origin, tmp_path / "checkout")
-    (origin / "hooks" / "pre-receive").write_text(f"#!/bin/sh\n{hook}\n")
-    (origin / "hooks" / "pre-receive").chmod(0o755)
+    # An update hook's refusal reads like one of the server itself: [remote rejected].
+    place = origin / "hooks" / ("update" if "workflow" in hook else "pre-receive")
+    place.write_text(f"#!/bin/sh\n{hook}\n")
+    place.chmod(0o755)
     with pytest.raises(Fault, match=message) as caught:
         repository.publish(checkout, appending(checkout, "a"), served=git(checkout, "rev-parse", "HEAD"))
     assert caught.value.code == code

@@ -27,6 +27,7 @@ _PROTECTED = re.compile(r"GH006|GH013|protected branch|rule violations|pre-recei
 _FORBIDDEN = re.compile(
     r"Permission .*denied|returned error: 40[13]|Authentication failed|could not read Username", re.I
 )
+_WORKFLOWS = re.compile(r"refusing to allow .* to create or update workflow[^)\n]*", re.I)
 _LOST_RACE = re.compile(r"\[rejected\]|fetch first|non-fast-forward|stale info|cannot lock ref", re.I)
 
 
@@ -114,6 +115,11 @@ def publish(
             if refspecs[-1].endswith(f":{SERVED}"):
                 git(repo, "update-ref", SERVED, served or "")
             return commit
+        if _WORKFLOWS.search(said):
+            raise Fault(
+                "the workflow's own token may not push over changed workflow files; store a deploy key with "
+                f"write access as secret DEPLOY_KEY and run it again; git said: {said}"
+            )
     raise Fault(f"not pushed after {attempts} attempts, run it again: {said}", code=2)
 
 
@@ -164,7 +170,8 @@ def _push(repo: str | Path, *args: str) -> str:
     if _FORBIDDEN.search(said) and not _LOST_RACE.search(said):
         message = f"not allowed to push, the job needs `contents: write`; git said: {_last_lines(said)}"
         raise Fault(message, code=2)
-    return _last_lines(said)
+    refused = _WORKFLOWS.search(said)
+    return refused[0] if refused else _last_lines(said)
 
 
 def _refuse_losing_work(repo: str | Path, head: str) -> None:
