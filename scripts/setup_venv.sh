@@ -4,7 +4,7 @@
 # The environment stands in the cache, under the hash of what decides it, and .venv points there: a second
 # checkout, or the next job of the same runner, installs nothing. A runner that brings an environment of its own
 # names it in PROXMOX_GITOPS_VENV. In a workflow's job the environment comes first on PATH for the steps after it.
-# Prints what it waits for. Exit 0, or pip's status.
+# Prints what it waits for. Exit 0, 1 when something is missing, or pip's status.
 set -eu
 cd "$(dirname "$0")/.."
 use() {
@@ -19,6 +19,10 @@ use() {
 [ -z "${PROXMOX_GITOPS_VENV:-}" ] || use "$PROXMOX_GITOPS_VENV"
 extras=${1:-}
 cache=${PROXMOX_GITOPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/proxmox-gitops}
+if ! python3 -c 'import tomllib' 2>/dev/null; then
+    echo "venv: Python 3.11 or newer is needed; python3 is $(python3 -V 2>/dev/null || echo not there)" >&2
+    exit 1
+fi
 python=$(command -v python3)
 key=$({ "$python" -VV; echo "$python $extras"; sed -n '/^requires-python/,/^\[tool/p' pyproject.toml; } | sha256sum | cut -c1-16)
 venv=$cache/venv-$key
@@ -31,7 +35,12 @@ if [ ! -e "$venv/complete" ]; then
     rm -rf "$venv"
     if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         echo "venv: Debian's python3-venv is missing; installing it" >&2
-        apt-get update -qq && apt-get install -qq -y python3-venv >&2
+        sudo=''
+        [ "$(id -u)" -eq 0 ] || sudo='sudo -n'
+        { $sudo apt-get update -qq && $sudo apt-get install -qq -y python3-venv; } >&2 || {
+            echo "venv: that needs root; run once: sudo apt-get install python3-venv" >&2
+            exit 1
+        }
     fi
     "$python" -m venv "$venv"
     # Only the requirements: the scripts themselves run from the checkout.
