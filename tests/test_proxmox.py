@@ -157,9 +157,9 @@ def test_a_ca_like_that_of_proxmox_is_accepted_by_newer_pythons_too(tmp_path, us
     for command in (
         "req -batch -days 3 -new -x509 -nodes -newkey rsa:2048 -keyout ca.key -out ca.pem -subj /CN=PVE",
         "req -batch -new -nodes -newkey rsa:2048 -keyout node.key -out node.csr -subj /CN=node01",
-        "x509 -req -in node.csr -days 3 -CA ca.pem -CAkey ca.key -set_serial 2 -extfile node.ext -out node.pem",
+        "x509 -req -in node.csr -days 3 -CA ca.pem -CAkey ca.key -set_serial 2 -extfile ext -out node.pem",
     ):
-        (tmp_path / "node.ext").write_text("basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n")
+        (tmp_path / "ext").write_text("basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n")
         subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
     pem = tmp_path / "both.pem"
     pem.write_text((tmp_path / "node.pem").read_text() + (tmp_path / "node.key").read_text())

@@ -158,7 +158,7 @@ def connect() -> Client:
 
 
 def _accept_own_ca(session) -> None:
-    """Proxmox's own CA has no key usage extension, for which Python 3.13 and later refuse a trusted CA too."""
+    """Proxmox's own CA has no key usage extension, without which Python 3.13 and later refuse a CA."""
     import ssl
 
     from urllib3.util import ssl_
