@@ -35,6 +35,9 @@ def _nothing() -> None:
     pass
 
 
+INOTIFY_INSTANCES = 4096
+
+
 class Daemon(NamedTuple):
     name: str
     address: str
@@ -111,8 +114,19 @@ def up(names: Iterable[str] = NAMES) -> list[str]:
     with locked():
         lab_dir().chmod(0o755)
         credentials.prepare()
+        _raise_limits()
         network.up()
         return [daemon.name for daemon in chosen if start(daemon.name)]
+
+
+def _raise_limits() -> None:
+    """Each machine's systemd takes about five inotify instances, and Debian allows root 128 in all.
+
+    Beyond that a machine hangs half way through its boot. Not lowered again: another lab may need it.
+    """
+    limit = Path("/proc/sys/fs/inotify/max_user_instances")
+    if int(limit.read_text()) < INOTIFY_INSTANCES:
+        limit.write_text(f"{INOTIFY_INSTANCES}\n")
 
 
 def start(name: str) -> bool:
