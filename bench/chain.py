@@ -4,6 +4,7 @@ Every 20 ms the processes of the run of terraform-apply.yml are looked at, which
 moment counts for the first of PARTS that one of them belongs to.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -112,7 +113,9 @@ def push(fleet, names: dict[str, str], tag: str) -> dict[str, float]:
     return found | {"all": end - _at(run["run_started_at"])}
 
 
-def rows(runs: int) -> list[Row]:
+@contextlib.contextmanager
+def new_fleet():
+    """A clone in a new lab: the host has inotify instances for the systemd of 25 machines at once, not more."""
     from lab import daemons, setup, user
 
     os.environ.clear()
@@ -122,13 +125,17 @@ def rows(runs: int) -> list[Row]:
     setup.everything()
     daemons.up()
     try:
-        fleet = user.Clone(FOLDER / "person" / "fleet")
-        names = [f"k8s-{number}" for number in range(runs)]
-        single = [push(fleet, {name: f"192.168.1.{20 + n}"}, name) for n, name in enumerate(names)]
-        one = push(fleet, {"haproxy-one": "192.168.1.100"}, "haproxy")
-        many = push(fleet, {f"haproxy-{n}": f"192.168.1.{101 + n}" for n in range(MANY)}, "haproxy")
+        yield user.Clone(FOLDER / "person" / "fleet")
     finally:
         daemons.down()
+
+
+def rows(runs: int) -> list[Row]:
+    with new_fleet() as fleet:
+        single = [push(fleet, {f"k8s-{n}": f"192.168.1.{20 + n}"}, f"k8s-{n}") for n in range(runs)]
+        one = push(fleet, {"haproxy-one": "192.168.1.100"}, "haproxy")
+    with new_fleet() as fleet:
+        many = push(fleet, {f"haproxy-{n}": f"192.168.1.{101 + n}" for n in range(MANY)}, "haproxy")
     median = {name: statistics.median(found.get(name, 0) for found in single) for name in single[0]}
     whole, size = median.pop("all"), "1 K3s machine"
     others = sum(median[name] for name in (PYTHON, TOOLS, RELEASE, REST))
