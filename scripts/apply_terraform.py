@@ -10,6 +10,7 @@ without approval since the requests' `since`.
 """
 
 import argparse
+import os
 import tempfile
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
     if report(findings) and not values:
         return 1
     say(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
-    with tempfile.TemporaryDirectory(prefix="proxmox-gitops-") as folder:
+    with tempfile.TemporaryDirectory(prefix="proxmox-gitops-", dir=os.environ.get("RUNNER_TEMP")) as folder:
         done = carry_out(job, values, Path(folder) / "plan", plan_only)
     if plan_only:
         return int(partly)

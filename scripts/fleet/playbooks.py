@@ -34,7 +34,7 @@ def run(
     A host counts as "ok" only when Ansible says that it came to the end without a failure. `exclude`: the
     other members of a group that is called like one of the hosts; Ansible takes such a name for the group.
     """
-    with tempfile.TemporaryDirectory(prefix="play-") as folder:
+    with tempfile.TemporaryDirectory(prefix="play-", dir=os.environ.get("RUNNER_TEMP")) as folder:
         results, names = Path(folder) / "results.json", ",".join(hosts)
         patterns = [*hosts, *(f"!{name}" for name in exclude)]
         command = [ansible.command("ansible-playbook"), str(playbook), "-i", str(inventory)]
