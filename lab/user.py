@@ -40,6 +40,9 @@ class Clone:
         if not path.exists():
             self._seed()
             _run(["git", "clone", "--quiet", forge.repository(), str(path)])
+            # A fleet commits this file; it would tie the lab's repository to one build of the provider.
+            with (path / ".git/info/exclude").open("a") as exclude:
+                exclude.write(".terraform.lock.hcl\n")
 
     @staticmethod
     def _seed() -> None:
