@@ -3,7 +3,9 @@
 import contextlib
 import datetime
 import http.server
+import io
 import json
+import runpy
 import ssl
 import subprocess
 import threading
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fleet import proxmox
 from fleet.findings import Fault
+from fleet.paths import PLAYBOOKS_DIR
 
 DAY = datetime.timedelta(days=1)
 
@@ -143,28 +146,64 @@ def test_bad_certificates(tmp_path, use, name, age, trusted, words):
         assert use(endpoint, other, insecure="true").get("nodes") == []
 
 
-def test_a_ca_like_that_of_proxmox_is_accepted_by_newer_pythons_too(tmp_path, use, monkeypatch):
-    made = urllib3.util.ssl_.create_urllib3_context
-
-    def strict(*args, **options):  # as Python 3.13 has it
-        context = made(*args, **options)
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        return context
-
-    monkeypatch.setattr(urllib3.util.ssl_, "create_urllib3_context", strict)
-    monkeypatch.setattr(urllib3.connection, "create_urllib3_context", strict)
-    # The commands by which Proxmox makes its CA and a node's certificate.
+@pytest.fixture
+def own(tmp_path):
+    """A CA and a node's certificate, made by the commands by which Proxmox makes them."""
+    (tmp_path / "ext").write_text("basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n")
     for command in (
         "req -batch -days 3 -new -x509 -nodes -newkey rsa:2048 -keyout ca.key -out ca.pem -subj /CN=PVE",
         "req -batch -new -nodes -newkey rsa:2048 -keyout node.key -out node.csr -subj /CN=node01",
         "x509 -req -in node.csr -days 3 -CA ca.pem -CAkey ca.key -set_serial 2 -extfile ext -out node.pem",
     ):
-        (tmp_path / "ext").write_text("basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n")
         subprocess.run(["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True)
     pem = tmp_path / "both.pem"
     pem.write_text((tmp_path / "node.pem").read_text() + (tmp_path / "node.key").read_text())
-    with serving(pem, {}) as endpoint:
-        assert use(endpoint, tmp_path / "ca.pem").get("nodes") == []
+    return tmp_path / "ca.pem", pem
+
+
+def strict(make):
+    """Contexts as Python 3.13 makes them."""
+
+    def made(*args, **options):
+        context = make(*args, **options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    return made
+
+
+def test_the_ca_of_proxmox_is_accepted_by_newer_pythons_too(own, use, monkeypatch):
+    make = strict(urllib3.util.ssl_.create_urllib3_context)
+    monkeypatch.setattr(urllib3.util.ssl_, "create_urllib3_context", make)
+    monkeypatch.setattr(urllib3.connection, "create_urllib3_context", make)
+    with serving(own[1], {}) as endpoint:
+        assert use(endpoint, own[0]).get("nodes") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["GET", "/nodes"], 0, '["node01"]\n'),
+        (["GET", "/version"], 1, "Proxmox answered 403 Permission check failed (GET /version)\n"),
+        (["POST", "/reboot", "timeout=3"], 1, "Proxmox answered 501 Unsupported method"),
+        (["--insecure", "GET", "/nodes"], 0, '["node01"]\n'),
+    ],
+)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_what_the_reboot_role_asks_with(own, monkeypatch, capsys, words, code, said, trusted):
+    script = runpy.run_path(str(PLAYBOOKS_DIR / "roles/reboot/files/proxmox_api.py"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(own[0]) if trusted else "/dev/null")
+    monkeypatch.setattr(ssl, "create_default_context", strict(ssl.create_default_context))
+    answers = {"/nodes": (200, "OK", {"data": ["node01"]}), "/version": (403, "Permission check failed", {})}
+    if not trusted and words[0] != "--insecure":
+        code, said = 1, "Proxmox gave no answer: [SSL: CERTIFICATE_VERIFY_FAILED]"
+    with serving(own[1], answers) as endpoint:
+        words = [f"{endpoint.rstrip('/')}{word}" if word[0] == "/" else word for word in words]
+        monkeypatch.setattr("sys.stdin", io.StringIO("a@pve!b=0-1\n"))
+        assert script["main"](words) == code
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).startswith(said)
+    assert "0-1" not in shown.out + shown.err
 
 
 def test_down(use):
