@@ -55,6 +55,9 @@ class Clone:
             keys = Path(folder, "seed/proxmox/authorized_keys")
             shutil.copyfile(secrets_dir() / "ssh_key.pub", keys)
             _run(["git", "-C", f"{folder}/seed", "add", "proxmox/authorized_keys"])
+            # Checksums of the registry's provider: the lab has built its own.
+            lock = "proxmox/.terraform.lock.hcl"
+            _run(["git", "-C", f"{folder}/seed", "rm", "--quiet", "--ignore-unmatch", lock])
             message = "chore: the public key of the fleet"
             _run(["git", *IDENTITY, "-C", f"{folder}/seed", "commit", "--quiet", "-m", message])
             # From within the repository, so that no hook runs: the first commit asks for nothing.
