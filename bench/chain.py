@@ -115,7 +115,7 @@ def push(fleet, names: dict[str, str], tag: str) -> dict[str, float]:
 
 @contextlib.contextmanager
 def new_fleet():
-    """A clone in a new lab: the host has inotify instances for the systemd of 25 machines at once, not more."""
+    """A clone in a new lab: the host has inotify instances for 25 systemds at once, not more."""
     from lab import daemons, setup, user
 
     os.environ.clear()
@@ -135,6 +135,7 @@ def rows(runs: int) -> list[Row]:
         single = [push(fleet, {f"k8s-{n}": f"192.168.1.{20 + n}"}, f"k8s-{n}") for n in range(runs)]
         one = push(fleet, {"haproxy-one": "192.168.1.100"}, "haproxy")
     with new_fleet() as fleet:
+        push(fleet, {"k8s-0": "192.168.1.20"}, "k8s-0")  # what the HAProxy machines balance
         many = push(fleet, {f"haproxy-{n}": f"192.168.1.{101 + n}" for n in range(MANY)}, "haproxy")
     median = {name: statistics.median(found.get(name, 0) for found in single) for name in single[0]}
     whole, size = median.pop("all"), "1 K3s machine"
