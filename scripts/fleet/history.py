@@ -109,7 +109,7 @@ def read_log(repo: Path, vms: str, since: str | None, head: str) -> Log:
     with contextlib.ExitStack() as stack:
         process = stack.enter_context(_start(repo, "log", "-z", *options, *revisions, "--"))
         files = None
-        for record in _records(process):
+        for record in _records(process, b"" if shallow else start):
             # An ancestor is the parent of a commit of the range.
             follows = follows or (start in record and start in record.partition(b"\n")[0])
             if shallow and (commit := record.partition(b" ")[0].decode()) in shallow:
@@ -262,16 +262,30 @@ def _finish(process: subprocess.Popen[bytes], name: str, stdin: bytes = b"", che
     return out
 
 
-def _records(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+def _records(process: subprocess.Popen[bytes], start: bytes) -> Iterator[bytes]:
+    """The records that git writes; with `start`, those alone that name it or may hold a tag or a revert."""
     pending: list[bytes] = []
     while part := process.stdout.read(1 << 18):
-        *ended, rest = part.split(b"\0")
-        if ended:
-            yield b"".join([*pending, ended[0]])
-            yield from ended[1:]
+        ended, end, rest = part.rpartition(b"\0")
+        if end:
+            text = b"".join([*pending, ended])
+            yield from _notable(text, start) if start and text.isascii() else text.split(b"\0")
             pending = []
         pending.append(rest)
     _finish(process, "log")
+
+
+def _notable(text: bytes, start: bytes) -> list[bytes]:
+    # Looked for in all records at once: most hold nothing, and are not even cut out.
+    lower, places = text.lower(), set()
+    for word in (start, b"ansible", b"destroy", b"evert"):
+        at = lower.find(word)
+        while at >= 0:
+            end = lower.find(b"\0", at)
+            end = len(text) if end < 0 else end
+            places.add((lower.rfind(b"\0", 0, at) + 1, end))
+            at = lower.find(word, end)
+    return [text[begin:end] for begin, end in sorted(places)]
 
 
 def _machines(out: bytes, ids: list[str], vms: str) -> dict[str, list[str]]:
