@@ -35,7 +35,9 @@ def versions() -> str:
         ["terraform", "--version"],
     ]
     told = [subprocess.run(command, capture_output=True, text=True).stdout for command in commands]
-    told[0] = told[0].replace("python -m check_jsonschema, version", "check-jsonschema")
+    names = {"python -m check_jsonschema, version": "check-jsonschema", "Client Version:": "kubectl"}
+    for said, name in names.items():
+        told = [text.replace(said, name) for text in told]
     lines = [f"Python {platform.python_version()}", *(text.split("\n")[0].strip() for text in told)]
     return ", ".join([*lines, f"Vault {setup.version(setup.BUILDS[-1])}"])
 
