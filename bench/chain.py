@@ -115,7 +115,7 @@ def push(fleet, names: dict[str, str], tag: str) -> dict[str, float]:
 
 @contextlib.contextmanager
 def new_fleet():
-    """A clone in a new lab: the host has inotify instances for 25 systemds at once, not more."""
+    """A clone in a new lab, so that the machines of before take no memory."""
     from lab import daemons, setup, user
 
     os.environ.clear()

@@ -59,13 +59,15 @@ class Inventory:
 
     def _update(self) -> None:
         approved = [one["name"] for one in self.requests if one["action"] == "destroy"]
-        given = (self.terraform, self.inventory, self.queue)
-        planned = update_inventory.update_files(*given, dry_run=True, approved=approved)
+        texts = (update_inventory.read(path) for path in (self.inventory, self.queue))
+        planned = update_inventory.update(*texts, self.terraform, approved=approved)
         for name in filter(is_k8s, planned.removed):
             if name not in self.removed:
                 self.removed[name] = remove_cluster(name)
         keep = [name for name, problem in self.removed.items() if problem]
-        result = update_inventory.update_files(*given, keep, approved=approved)
+        result = update_inventory.update_files(
+            self.terraform, self.inventory, self.queue, keep, approved=approved
+        )
         self.findings += [problem for problem in self.removed.values() if problem]
         self._note(result.findings)
 

@@ -2,10 +2,14 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from fleet.findings import Fault, Finding, guarded, report
+from fleet.paths import ROOT
 
 PLACED = Finding("cores is 0", "vms/a.yaml", 3, 8)
 
@@ -73,3 +77,21 @@ def test_a_fault_of_the_program_itself_keeps_its_traceback():
 
     with pytest.raises(OSError, match="no file is named"):
         main()
+
+
+NOISY = """
+from fleet.findings import guarded
+@guarded
+def main():
+    for number in range(99_999):
+        print(number)
+main()
+"""
+
+
+def test_whoever_reads_the_output_may_stop_reading(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY)
+    command = f'"{sys.executable}" "{tmp_path}/noisy.py" | head -1'
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    run = subprocess.run(command, shell=True, env=env, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("0\n", "")

@@ -86,6 +86,9 @@ def guarded(main: Callable[..., int]) -> Callable[..., int]:
         except Fault as fault:
             report([fault.finding])
             return fault.code
+        except BrokenPipeError:  # whoever read standard output, such as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 141
         except OSError as error:
             if error.filename is None:  # no file of the user's: a fault of ours
                 raise
