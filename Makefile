@@ -51,7 +51,8 @@ lab-status: .venv ## what runs in the lab
 	@$(PYTHON) -m lab status
 
 clean: lab-down ## remove all that this checkout made, but not the cache
-	@rm -rf .lab .venv proxmox/.terraform proxmox/vms.auto.tfvars.json
+	@for lab in .lab-test .lab-bench; do test ! -d $$lab || LAB_DIR=$$lab $(PYTHON) -m lab down; done
+	@rm -rf .lab .lab-test .lab-bench .venv proxmox/.terraform proxmox/vms.auto.tfvars.json
 
 .venv:
 	@scripts/setup_venv.sh dev,release

@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         done.touch()
         say(
             f"done in {time.monotonic() - started:.0f} s; look around: make lab-status,"
-            f" python -m lab.forge runs, {fleet.path}; one step alone: make demo STEP={'|'.join(STEPS)}"
+            f" .venv/bin/python -m lab.forge runs, {fleet.path}; one step alone: make demo STEP={'|'.join(STEPS)}"
         )
     return 0
 
@@ -187,7 +187,7 @@ def served(commit: str | None = None, number: int | None = None) -> list[dict]:
         lines = [line for line in client.log(run["id"]).splitlines() if f" {job} | " in line or not job]
         print("\n".join(lines[-25:]))
         raise LabError(
-            f"{run['path']}, job {job!r} failed; look further: python -m lab.forge log {run['id']}"
+            f"{run['path']}, job {job!r} failed; look further: .venv/bin/python -m lab.forge log {run['id']}"
         )
     return runs
 

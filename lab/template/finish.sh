@@ -1,3 +1,4 @@
+#!/bin/sh
 # Runs in the new root file system: what must not be the same in two machines goes, and what cannot work in one.
 set -e
 systemctl -q enable machine-disks.service systemd-networkd.service
