@@ -47,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         done.touch()
         say(
             f"done in {time.monotonic() - started:.0f} s; look around: make lab-status,"
-            f" .venv/bin/python -m lab.forge runs, {fleet.path}; one step alone: make demo STEP={'|'.join(STEPS)}"
+            f" .venv/bin/python -m lab.forge runs, {fleet.path};"
+            f" one step alone: make demo STEP={'|'.join(STEPS)}"
         )
     return 0
 
