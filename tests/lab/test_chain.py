@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import re
+import subprocess
 import sys
 import time
 
@@ -334,19 +335,27 @@ def plain(value: str) -> list[str]:
 
 
 def leaks(folder) -> list[str]:
-    """Where a secret that the lab made stands in a log or a summary, as secret and file."""
+    """Where a secret that the lab made stands in a log, a summary or a commit, as secret and place."""
     secrets = laboratory.secrets()
     for entry in user.kubeconfig()[0]["users"]:  # made inside the machines
         secrets |= {f"{entry['name']}: {key}": value for key, value in entry["user"].items() if "key" in key}
     secrets |= {f"{name}, plain": decoded for name, value in secrets.items() for decoded in plain(value)}
     secrets = {name: value.encode() for name, value in secrets.items()}
-    files = [*folder.glob("log/*"), *folder.glob("forge/runs/*/*"), *folder.glob("proxmox/**/*.log")]
-    found = []
-    for file in files:
-        if file.is_file() and file.name != "event.json":
-            text = file.read_bytes()
-            found += [f"{name} in {file.name}" for name, value in secrets.items() if value in text]
-    return found
+    places = ("log/*", "forge/runs/*/*", "proxmox/tasks/**/*")
+    texts = {
+        str(file.relative_to(folder)): file.read_bytes()
+        for place in places
+        for file in folder.glob(place)
+        if file.is_file()
+    }
+    history = ["git", "-C", str(folder / "forge" / "repo.git"), "log", "--patch", "--all", "--format=%B"]
+    texts["the repository"] = subprocess.run(history, capture_output=True, check=True).stdout
+    return [
+        f"{name} in {place}"
+        for place, text in texts.items()
+        for name, value in secrets.items()
+        if value in text
+    ]
 
 
 def test_no_secret_is_in_any_log(lab):
