@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     option = options.add_argument
     option("messages", nargs="?", choices=["-"], help="read commit messages from standard input")
     option("--range", help="commits A..B, A.. or one commit, instead of what is not served yet")
-    option("--before", help="the branch's head before the push; used where nothing was served yet")
+    option("--before", help="the branch's head before the push, or ''; faults up to there only warn")
     option("--repo", type=Path, default=ROOT, help="the clone to read (default: this one)")
     option("--vms-dir", type=Path, help="VM files (default: proxmox/vms of the clone)")
     option("--inventory", type=Path, help="Ansible inventory (default: proxmox/k8s.ini of the clone)")
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         inventory = options.inventory or repo / "proxmox/k8s.ini"
         playbooks = options.playbooks_dir or repo / "proxmox/playbooks"
         known = requests.what_exists(vms_dir, inventory, playbooks)
-        found, wrong = requests.collect(repo, vms, reach, known)
+        found, wrong = requests.collect(repo, vms, reach, known, options.before)
         findings = findings + wrong
     print(as_json(reach, found, findings) if options.format == "json" else as_text(reach, found))
     return report(findings)

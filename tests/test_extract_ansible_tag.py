@@ -338,6 +338,19 @@ def test_playbook_of_k8s_machines_is_missing(repo, extract):
     assert code == 1 and "playbooks/k8s.yml, which does not exist" in err
 
 
+@pytest.mark.parametrize("message", ["x [ansible k8s-nope]", "x [\u0430nsible myapp]", "x [destroy nope]"])
+def test_a_fault_stops_its_own_push_and_no_later_one(repo, extract, message):
+    bad = repo.commit(message)
+    assert extract(repo.path, "--before", repo.start)[0] == 1
+    assert extract(repo.path, "--before", "0" * 40)[0] == 1
+    repo.commit("y [ansible myapp]")
+    code, answer, err = extract(repo.path, "--before", bad)
+    assert (code, short(answer)) == (0, [("myapp", "myapp", None, [])])
+    assert f"warning: commit {bad[:10]}" in err and "was refused by the run of its own push" in err
+    assert extract(repo.path, "--before", "")[0] == 0, "by hand nobody pushed anything"
+    assert extract(repo.path)[0] == 1, "and a person who asks is told all"
+
+
 def test_an_unresolved_request_can_be_withdrawn(repo, extract):
     bad = repo.commit("x [ansible k8s-nope]")
     assert extract(repo.path)[0] == 1

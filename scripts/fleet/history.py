@@ -167,6 +167,18 @@ def withdrawn(repo: Path, found: list[Commit]) -> dict[str, Commit]:
     return taken_back
 
 
+def pushed_earlier(repo: Path, reach: Range, before: str | None) -> frozenset[str]:
+    """The commits of a range that came before the push of this run, whose old head is `before`.
+
+    All of them when it is "", as in a run that was started by hand; none when it is not known.
+    """
+    if before == "":
+        return frozenset(commit.id for commit in reach.log.commits)
+    if not before or not (head := resolve(repo, before)[0]):
+        return frozenset()
+    return frozenset(git(repo, "rev-list", head, *([f"^{reach.since}"] if reach.since else [])).split())
+
+
 def touched(repo: Path, path: str, head: str | None, *without: str) -> bool:
     """Whether a commit up to `head` touched the file; False without commits."""
     args = ("rev-list", "--max-count=1", head, *without, "--", f":(top,literal){path}")

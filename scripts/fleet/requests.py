@@ -42,15 +42,19 @@ def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Kno
     return Known({path.stem for path in playbooks_dir.glob("*.yml") if path.is_file()}, machines)
 
 
-def collect(repo: Path, vms: str, reach: history.Range, known: Known) -> tuple[list[Request], list[Finding]]:
+def collect(
+    repo: Path, vms: str, reach: history.Range, known: Known, before: str | None = None
+) -> tuple[list[Request], list[Finding]]:
     """All requests of a range of commits, the oldest first, and what is wrong with the others.
 
-    `vms` is the folder of VM files as git names it.
+    `vms` is the folder of VM files as git names it. `before`, the head before the push of this run: what is
+    wrong up to there is a warning, for the run of that push was red, and a slip must not stop all others.
     """
     result: list[Request] = []
     findings: list[Finding] = []
     commits = reach.log.commits
     taken_back = history.withdrawn(repo, commits) if reach.head else {}
+    refused = history.pushed_earlier(repo, reach, before) if reach.head else frozenset()
     for commit in commits:
         if not commit.tags and not commit.findings:
             continue
@@ -59,10 +63,13 @@ def collect(repo: Path, vms: str, reach: history.Range, known: Known) -> tuple[l
             said = f"{text}: commit {commit} was reverted by {taken_back[commit.id]}"
             findings.append(Finding(said, level="notice"))
             continue
-        out = f"; {WAY_OUT.format(commit.id)}" if commit.id else ""
+        level, out = "error", f"; {WAY_OUT.format(commit.id)}" if commit.id else ""
+        if commit.id in refused:
+            level, out = "warning", "; it was refused by the run of its own push, and is asked for no more"
         for one in commit.findings:
-            message = f"commit {commit}: {one.message}{out if one.level == 'error' else ''}"
-            findings.append(one._replace(message=message))
+            wrong = one.level == "error"
+            message = f"commit {commit}: {one.message}{out if wrong else ''}"
+            findings.append(Finding(message, level=level if wrong else one.level))
         if commit.tags and commit.id in reach.log.edge:
             said = f"commit {commit} is the edge of a shallow clone: its changed files could not be seen"
             findings.append(Finding(said, level="warning"))
@@ -77,7 +84,7 @@ def collect(repo: Path, vms: str, reach: history.Range, known: Known) -> tuple[l
                     said = f"{tag} of commit {commit}: a later commit removed the machine, nothing to run"
                     findings.append(Finding(said, level="notice"))
                 else:
-                    findings.append(Finding(f"commit {commit}: {tag} {fault}{out}"))
+                    findings.append(Finding(f"commit {commit}: {tag} {fault}{out}", level=level))
                 continue
             changed = reach.log.changed.get(commit.id, [])
             result.append(Request(*tag, playbook, machine, commit.id, commit.subject, changed))
