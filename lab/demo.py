@@ -38,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         say(f"the lab is up: {', '.join(up)}")
     done = lab_dir() / "demo" / "complete"
     fleet = user.fleet()
+    if newer := fleet.update():
+        title("the fleet takes what this checkout has committed since the last demo")
+        served(newer)
     steps = [chosen] if chosen else ["create"] if done.exists() else list(STEPS)
     for step in steps:
         STEPS[step](fleet)

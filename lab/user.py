@@ -79,6 +79,17 @@ class Clone:
         self.git("reset", "--quiet", "--hard", "origin/main")
         return self.git("rev-parse", "HEAD")
 
+    def update(self) -> str | None:
+        """Merge what this checkout has committed since, as a fleet takes a newer toolkit; None if nothing."""
+        self.pull()
+        self.git("fetch", "--quiet", str(ROOT), "HEAD")
+        if self.git("merge-base", "HEAD", "FETCH_HEAD") == self.git("rev-parse", "FETCH_HEAD"):
+            return None
+        message = "chore: take the newest version of the toolkit"
+        self.git("merge", "--quiet", "-X", "ours", "-m", message, "FETCH_HEAD")
+        self.git("push", "--quiet", "origin", "main")
+        return self.git("rev-parse", "HEAD")
+
     def read(self, path: str) -> str:
         return (self.path / path).read_text()
 
