@@ -1,6 +1,6 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench validate tfvars plan inventory lint lab-up lab-down lab-status clean
+.PHONY: help setup demo test coverage bench validate tfvars plan inventory lint lab-up lab-down lab-status clean
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -19,6 +19,9 @@ test: setup ## every test, on a lab of its own
 
 bench: setup ## measure the scripts and the chain beside what one would use instead: docs/benchmarks.md (ONLY=tags)
 	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))
+
+coverage: setup ## the same, and how much of scripts/ they run
+	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=95
 
 validate: .venv ## check proxmox/vms/*.yaml
 	@$(PYTHON) scripts/validate_vms.py

@@ -141,6 +141,7 @@ def test_the_commands_of_the_readme(fleet, lab):
     assert "machines" in run("make tfvars 2>&1")
     assert "written: nothing" in run(f"make inventory OUTPUTS={outputs}")
     assert "written: nothing" in run("proxmox/update-inventory.sh")
+    assert "demo" in run("make") and "forge" in run("make lab-status")
     assert fleet.git("status", "--porcelain", "--untracked-files=no") == ""
 
 
