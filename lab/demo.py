@@ -67,10 +67,12 @@ def create(fleet: user.Clone) -> None:
     title(f"a commit on a branch, merged and pushed: {message}")
     for name in missing:
         print(machine(name))
+    known = fleet.read(INVENTORY)
     commit = fleet.merge_branch("add-machines", message, {FILE[name]: machine(name) for name in missing})
     runs = served(commit)
     table(fleet, runs)
-    prove(fleet, tags)
+    # A machine that was only about to be removed is there still, and needs nothing.
+    prove(fleet, "" if all(f"{name} ansible_host" in known for name in missing) else tags)
 
 
 def again(fleet: user.Clone) -> None:

@@ -15,6 +15,17 @@ import yaml
 
 from lab.forge import gated, store
 
+# act gives each step a terminal if it can: a step may then die of its hangup, a failing one loses its last
+# words, and GitHub gives none. In a mount namespace of its own, where no terminal can be made, it uses pipes.
+# The machines' file systems leave that namespace, which would keep their disks busy after their end.
+NO_TERMINAL = [
+    "unshare", "--mount", "sh", "-c",
+    """mount --bind /dev/null /dev/ptmx || exit
+    findmnt -rno TARGET | awk '/[/]proxmox[/]run[/][0-9]+[/]/' | xargs -r umount --lazy
+    exec "$@" """,
+    "sh",
+]  # fmt: skip
+
 # What of the lab's environment a repository keeps as secrets, and what as variables; the rest of it that
 # production needs besides belongs to the runner itself.
 SECRETS = (
@@ -119,10 +130,9 @@ class Execution:
         environment = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
             "HOME": str(runner_home), "LANG": "C.UTF-8", name: value,
-            "TERM": "dumb", "GIT_PAGER": "cat", "PAGER": "cat",  # act gives steps a terminal, GitHub none
         }  # fmt: skip
         self.process = await asyncio.create_subprocess_exec(
-            *command, env=environment, cwd=clone, start_new_session=True, limit=2**24,
+            *NO_TERMINAL, *command, env=environment, cwd=clone, start_new_session=True, limit=2**24,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
