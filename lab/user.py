@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,8 +136,6 @@ def wait(
     sha: str | None = None, number: int | None = None, told: Callable[[str], None] | None = None
 ) -> list[dict]:
     """Wait for the runs of a commit, or for one run; `told` hears of each job as it starts and ends."""
-    import time
-
     seen: set[tuple] = set()
     while True:
         found = [client.run(number)] if number else [client.run(one["id"]) for one in client.runs(sha)]

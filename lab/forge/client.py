@@ -99,15 +99,6 @@ def wait(sha: str | None = None, number: int | None = None, seconds: float = 900
         time.sleep(0.1)
 
 
-def wait_for_log(number: int, text: str, seconds: float = 300) -> None:
-    """Wait until a run's log contains the text: an observed point at which to kill it, for example."""
-    deadline = time.monotonic() + seconds
-    while text not in log(number):
-        if time.monotonic() > deadline or run(number)["status"] == "completed":
-            raise ForgeError(f"run {number} never said {text!r}; see python -m lab.forge log {number}")
-        time.sleep(0.05)
-
-
 def dispatch(file: str, inputs: dict | None = None, ref: str = "main") -> int:
     """Start a workflow by hand; the run's number."""
     call("POST", f"{API}/actions/workflows/{file}/dispatches", {"ref": ref, "inputs": inputs or {}})

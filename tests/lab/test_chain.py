@@ -49,10 +49,12 @@ def until(condition, what: str, seconds: float = 120):
 
 def until_said(number: int, pattern: str) -> None:
     def said() -> bool:
+        ended = client.run(number)["status"] == "completed"  # before its log is read, which is whole then
         text = client.log(number)
-        if client.run(number)["status"] == "completed" and not re.search(pattern, text):
+        found = re.search(pattern, text)
+        if ended and not found:
             pytest.fail(f"run {number} ended without saying {pattern!r}:\n{text[-3000:]}")
-        return bool(re.search(pattern, text))
+        return bool(found)
 
     until(said, f"{pattern!r} in run {number}")
 
