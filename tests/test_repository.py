@@ -1,6 +1,7 @@
 """Bringing checkouts to the head and publishing, on real repositories in a temporary folder."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -117,6 +118,15 @@ def test_untracked_files_stay(origin, tmp_path):
     (checkout / "outputs.json").write_text("{}")
     repository.bring_to_head(checkout)
     assert (checkout / "outputs.json").exists()
+
+
+def test_a_copied_checkout_is_not_written_anew(origin, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    checkout = tmp_path / "copied"
+    shutil.copytree(clone(origin, tmp_path / "first"), checkout)
+    before = (checkout / QUEUE).stat().st_mtime_ns
+    repository.bring_to_head(checkout)
+    assert (checkout / QUEUE).stat().st_mtime_ns == before
 
 
 def test_no_origin(tmp_path, capsys):

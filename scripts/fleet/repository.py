@@ -72,6 +72,7 @@ def bring_to_head(repo: str | Path = ROOT, branch: str | None = None) -> str:
     git(repo, "fetch", "--quiet", "--no-tags", "--prune", *deepen, "origin", *refspecs)
     if os.environ.get("GITHUB_ACTIONS") != "true":
         _refuse_losing_work(repo, head)
+    git(repo, "update-index", "-q", "--refresh", check=False)  # or checkout writes every file of a copied tree
     git(repo, "checkout", "--quiet", "--force", "-B", branch, head)
     return resolve(repo, "HEAD") or ""
 
