@@ -15,15 +15,15 @@ import yaml
 
 from lab.forge import gated, store
 
-# act gives each step a terminal if it can: a step may then die of its hangup, a failing one loses its last
-# words, and GitHub gives none. In a mount namespace of its own, where no terminal can be made, it uses pipes.
-# The machines' file systems leave that namespace, which would keep their disks busy after their end.
-NO_TERMINAL = [
+# A mount namespace for the run, with its workspace in memory: a checkout is ten times as fast. act gives each
+# step a terminal if it can: a step may then die of its hangup, a failing one loses its last words, and GitHub
+# gives none; where no terminal can be made it uses pipes. The machines' file systems leave the namespace, or
+# it would keep their disks busy after their end.
+ISOLATED = [
     "unshare", "--mount", "sh", "-c",
-    """mount --bind /dev/null /dev/ptmx || exit
+    """mount --bind /dev/null /dev/ptmx && mkdir "$0" && mount -t tmpfs workspace "$0" || exit
     findmnt -rno TARGET | awk '/[/]proxmox[/]run[/][0-9]+[/]/' | xargs -r umount --lazy
     exec "$@" """,
-    "sh",
 ]  # fmt: skip
 
 # What of the lab's environment a repository keeps as secrets, and what as variables; the rest of it that
@@ -132,7 +132,7 @@ class Execution:
             "HOME": str(runner_home), "LANG": "C.UTF-8", name: value,
         }  # fmt: skip
         self.process = await asyncio.create_subprocess_exec(
-            *NO_TERMINAL, *command, env=environment, cwd=clone, start_new_session=True, limit=2**24,
+            *ISOLATED, str(self.home / "work"), *command, env=environment, cwd=clone, start_new_session=True, limit=2**24,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
