@@ -24,8 +24,8 @@ Every 20 ms the run's processes are looked at: a moment counts for Terraform or 
 processes runs, for the boot while SSH and cloud-init are waited for, for this project's scripts while one of
 them is at work (their Python, or git and ansible-inventory that they call; also after the release has ended
 and until that is seen, and in `update_kubeconfig.py` called by Ansible), and for the runner (act, checkout,
-environment) otherwise. A machine of the lab boots in a second and act starts in another: on real hardware the
-share of everything that is not Terraform, boot or Ansible is smaller. The steps are the same seconds once more.
+environment) otherwise. A machine of the lab boots in about half a second, which no share here can hide
+behind. The steps are the same seconds once more.
 """
 FOLDER, MANY = ROOT / ".lab-bench", 20
 PYTHON, TOOLS, REST = "their Python", "git and ansible-inventory, called by them", "the runner"

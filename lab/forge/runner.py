@@ -132,8 +132,8 @@ class Execution:
             "HOME": str(runner_home), "LANG": "C.UTF-8", name: value,
         }  # fmt: skip
         self.process = await asyncio.create_subprocess_exec(
-            *ISOLATED, str(self.home / "work"), *command, env=environment, cwd=clone, start_new_session=True, limit=2**24,
-            stdin=asyncio.subprocess.DEVNULL,
+            *ISOLATED, str(self.home / "work"), *command, env=environment, cwd=clone, limit=2**24,
+            start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
 
