@@ -47,6 +47,8 @@ settings.load_profile("fleet")
         ("web[1:1000000000]", 1, "more than 100000 hosts"),
         ("web[1:1000][1:1000]", 1, "more than 100000 hosts"),
         ("web[1:99999999999999999999999]", 1, "more than 100000 hosts"),
+        ("web[1:60000]\ndb[1:60000]", 2, "more than 100000 hosts"),
+        ("k3s:\n", 1, "is this a YAML file?"),
         ("\ufeff[k3s]\n", 1, "byte order mark"),
         ("'' x=1", 1, "names no host"),
     ],
@@ -55,6 +57,11 @@ def test_findings(text, line, said):
     found = parse(text, "k8s.ini").findings
     assert [(finding.path, finding.line) for finding in found][:1] == [("k8s.ini", line)]
     assert said in found[0].message
+
+
+def test_a_circle_is_told_once():
+    found = parse("[a:children]\nc\n[b:children]\nc\n[c:children]\nc\n").findings
+    assert [finding.line for finding in found] == [6]
 
 
 def test_all_problems_at_once():
@@ -67,6 +74,9 @@ def test_all_problems_at_once():
         ("web[01:03]", ("web01", "web02", "web03"), {}, ""),
         ("web[1:5:2].lan", ("web1.lan", "web3.lan", "web5.lan"), {}, ""),
         ("x[0:1]-[a:b]", ("x0-a", "x0-b", "x1-a", "x1-b"), {}, ""),
+        ("web[1:1]", ("web1",), {}, ""),
+        ("web[1:2]:22", ("web1", "web2"), {}, ""),
+        ("; k8s-a", None, None, None),
         ("[0:1]x[a:b]", None, None, None),  # Ansible takes this for a section
         ("web:2222 a=1", ("web",), {"a": "1"}, ""),
         ("[fe80::1]:22", None, None, None),  # Ansible takes this for a range
@@ -84,6 +94,24 @@ def test_host_lines(line, names, variables, comment):
     assert [(host.names, host.variables, host.comment) for host in hosts] == [(names, variables, comment)]
 
 
+@pytest.mark.parametrize(
+    ("text", "managed", "defines"),
+    [
+        ("k8s-a # terraform", True, True),
+        ("[k3s]\nk8s-a #terraform mac=AA", True, True),
+        ("k8s-a # terraformed by hand", False, True),
+        ("k8s-a # not # terraform", False, True),
+        ("k8s-[a:b] # terraform", False, True),
+        ("[all]\nk8s-a", False, True),
+        ("[k3s]\nk8s-a ansible_host=10.0.0.1", False, True),
+        ("[k3s]\nk8s-a rack=7", False, False),
+    ],
+)
+def test_whose_line_it_is(text, managed, defines):
+    (host,) = parse(text).hosts
+    assert (host.managed, host.defines) == (managed, defines)
+
+
 A = Machine("10.0.0.1", "ops", "BC:24:11:00:00:01", "i1")
 LINE = "k8s-a ansible_host=10.0.0.1 ansible_user=ops  # terraform mac=BC:24:11:00:00:01 instance=i1"
 
@@ -97,6 +125,9 @@ LINE = "k8s-a ansible_host=10.0.0.1 ansible_user=ops  # terraform mac=BC:24:11:0
         ("# Individual hosts\r\n\r\n[k3s]\r\n", f"# Individual hosts\r\n{LINE}\r\n\r\n[k3s]\r\nk8s-a\r\n"),
         # The remarks above a section are its own.
         ("# mine\n\n# K3s\n[k3s]\n", f"# mine\n\n# Individual hosts\n{LINE}\n\n# K3s\n[k3s]\nk8s-a\n"),
+        ("web\n\n; K3s\n[k3s]\n", f"web\n\n# Individual hosts\n{LINE}\n\n; K3s\n[k3s]\nk8s-a\n"),
+        ("# mine\n", f"# mine\n\n# Individual hosts\n{LINE}\n\n[k3s]\nk8s-a\n"),
+        ("# Individual hosts\n\n", f"# Individual hosts\n{LINE}\n\n[k3s]\nk8s-a\n"),
         ("web\n[k3s]\n", f"web\n\n# Individual hosts\n{LINE}\n\n[k3s]\nk8s-a\n"),
         # Under [k3s] the marker's lines would be members of k3s, a haproxy too.
         (
@@ -125,7 +156,7 @@ def test_add(before, after):
     assert change(parse(text), {"k8s-a": A}) == text
 
 
-B = Machine("10.0.0.2", "root", "BC:24:11:00:00:02", "i2", {"scsi1": "/mnt/b", "scsi2": "/mnt/c"})
+B = Machine("10.0.0.2", "root", "BC:24:11:00:00:02", "i2", {"scsi2": "/mnt/c", "scsi1": "/mnt/b"})
 MARK = "# terraform mac=BC:24:11:00:00:02 instance=i2"
 
 
@@ -145,6 +176,11 @@ MARK = "# terraform mac=BC:24:11:00:00:02 instance=i2"
             "k8s-a # terraform",
             f"k8s-a ansible_host=10.0.0.2 ansible_user=root disk_mounts=scsi1:/mnt/b,scsi2:/mnt/c {MARK}",
         ),
+        (
+            "k8s-a ansible_host=10.0.0.2 ansible_user=root # terraform # terraform oldmac=AA mac=AA",
+            "k8s-a ansible_host=10.0.0.2 ansible_user=root disk_mounts=scsi1:/mnt/b,scsi2:/mnt/c"
+            " # terraform instance=i2 # terraform oldmac=AA mac=BC:24:11:00:00:02",
+        ),
     ],
 )
 def test_update(before, after):
@@ -161,6 +197,7 @@ def test_update(before, after):
         (f"# Individual hosts\n{LINE}\n[k3s]\nk8s-a\nk8s-ab\n", "# Individual hosts\n[k3s]\nk8s-ab\n"),
         (f"[k3s]\n{LINE}\nk8s-b", "[k3s]\nk8s-b"),
         (f"x\n{LINE}", "x"),
+        (f"{LINE}\n[k3s]\n  k8s-a\t\nk8s-ab\n", "[k3s]\nk8s-ab\n"),
         (LINE, ""),
         # What a person wrote stays.
         (f"{LINE}\n[k3s]\nk8s-a rack=7\n[b]\nk8s-a\n", "[k3s]\nk8s-a rack=7\n[b]\nk8s-a\n"),
