@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,13 @@ def test_a_failed_write_leaves_the_old_text_and_no_litter(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="disk full"):
         write_atomic(tmp_path / "a", "new")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
+
+
+def test_what_was_written_outlives_a_power_cut(tmp_path, monkeypatch):
+    kinds = []
+    monkeypatch.setattr(os, "fsync", lambda handle: kinds.append(stat.S_ISDIR(os.fstat(handle).st_mode)))
+    write_atomic(tmp_path / "a", "new")
+    assert kinds == [False, True], "the text before the rename, the folder after it"
 
 
 # Kills itself with SIGKILL just before the Nth system call that an audit hook or a patched function sees.
