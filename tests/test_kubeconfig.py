@@ -161,6 +161,19 @@ def test_a_machine_made_anew_keeps_its_name_and_place():
     assert len(different) == 2
 
 
+def test_an_own_entry_that_says_the_same_stays_as_it_was_written():
+    text = merged(FLEET)[0]
+    by_hand = text.replace("server: https://192.168.1.20:6443", "server: 'https://192.168.1.20:6443'  # mine")
+    after, _ = merged(by_hand, new=K3S.replace("S0VZ", "TkVX"))
+    assert "6443'  # mine\n" in after and "TkVX" in after and "S0VZ" not in after
+
+
+def test_a_stored_name_that_is_none_gives_way():
+    text = FLEET.replace("k8s-home", "k8s-dev").replace("cluster: home,", "cluster: my home,")
+    change = merged(text.replace("name: home\n", "name: my home\n"))[1]
+    assert change.cluster == next(kubeconfig.draws("k8s-dev")) and "my home" not in str(change.data)
+
+
 def test_given_stored_and_drawn_names():
     text, drawn = merged(FLEET)
     assert merged(text, given=None)[1].cluster == drawn.cluster
@@ -182,6 +195,10 @@ def test_a_drawn_name_that_is_taken_is_drawn_again():
     assert change.cluster != first
     orphan = FLEET.replace("- name: home-admin", f"- name: {first}\n    user: {{}}\n  - name: home-admin")
     assert merged(orphan)[1].cluster != first
+    alone = FLEET.replace("clusters:\n", f"clusters:\n  - name: {first}\n    cluster: {{}}\n")
+    assert merged(alone)[1].cluster != first
+    lost = FLEET.replace("user: home-admin, namespace", f"user: {first}, namespace")
+    assert merged(lost)[1].cluster != first, "what a context points at may come back"
 
 
 def test_draws_never_end_and_are_the_same_every_time():
@@ -278,6 +295,8 @@ def test_removing_the_last_and_the_unknown():
     assert [after[part] for part in kubeconfig.PARTS] == [[], [], []] and after["current-context"] == ""
     assert removed(text, "k8s-nope")[0] == text
     assert removed("", "k8s-nope")[0] == ""
+    bare = "contexts:\n- name: k8s-dev\n  context: {cluster: a, user: a}\nclusters: null\nusers:\n"
+    assert yaml.safe_load(removed(bare)[0]) == {"contexts": [], "clusters": None, "users": None}
     assert yaml.safe_load(merged(removed(text)[0])[0]) == yaml.safe_load(text)
 
 
@@ -374,6 +393,8 @@ def test_what_a_machines_kubeconfig_does_elsewhere_is_said():
     data["users"][0]["user"] = {"exec": {"command": "rm"}, "tokenFile": "/root/.ssh/id"}
     notes = merged("", new=yaml.safe_dump(data))[1].notes
     assert "runs a command" in notes[0] and notes[1].endswith("whoever uses it: tokenFile")
+    data["users"][0]["user"] = {"auth-provider": {"name": "oidc"}}
+    assert "runs a command" in merged("", new=yaml.safe_dump(data))[1].notes[0]
 
 
 def test_what_is_particular_in_a_machines_kubeconfig_is_kept():
@@ -382,10 +403,14 @@ def test_what_is_particular_in_a_machines_kubeconfig_is_kept():
         "namespace": "x",
         "extensions": [{"name": "e", "extension": {"on": "y"}}],
     }
-    data["clusters"][0] |= {"x-more": 1}
+    for number, part in enumerate(kubeconfig.PARTS):
+        data[part][0] |= {"x-more": number}
     data["users"][0]["user"] |= {"token": "1e3", "username": "yes", "password": "0755"}
     text, change = merged(FLEET, new=yaml.safe_dump(data))
     assert entry(change.data, "contexts", "k8s-dev")["context"]["namespace"] == "x"
+    names = (change.cluster, "k8s-dev", change.cluster)
+    kept = [entry(change.data, part, name) for part, name in zip(kubeconfig.PARTS, names, strict=True)]
+    assert [item["x-more"] for item in kept] == [0, 1, 2]
     assert yaml.safe_load(text) == change.data
     assert entry(yaml.safe_load(text), "users", change.cluster)["user"]["password"] == "0755"
 
@@ -466,6 +491,11 @@ def test_layouts(text):
     assert {key: value for key, value in back.items() if key in before and value} == {
         key: value for key, value in before.items() if value
     }
+
+
+def test_the_order_of_the_keys_stays():
+    text = '{"users": [], "kind": "Config", "preferences": {}, "clusters": [], "contexts": []}'
+    assert list(data_of(merged(text)[0]))[:5] == ["users", "kind", "preferences", "clusters", "contexts"]
 
 
 # Properties
