@@ -97,6 +97,16 @@ def test_keep():
     assert result.queue_text == "", "there is no machine to play on"
 
 
+@pytest.mark.parametrize("approved, code", [([], 1), (["k8s-a"], 1), (["k8s-a", "k8s-b", "other"], 0)])
+def test_no_machine_at_all_needs_an_approval_for_each(approved, code, tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({})))
+    (tmp_path / "k8s.ini").write_text("k8s-a # terraform\nk8s-b # terraform\n[k3s]\nk8s-a\nk8s-b\n")
+    options = [f"--approve-destroy={name}" for name in approved]
+    assert update_inventory.main(arguments(tmp_path, *options)) == code
+    assert ("looks like a lost state" in capsys.readouterr().err) == bool(code)
+    assert ((tmp_path / "k8s.ini").read_text() == "[k3s]\n") == (not code)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

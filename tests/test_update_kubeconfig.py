@@ -3,9 +3,11 @@
 import concurrent.futures
 import datetime
 import io
+import ipaddress
 import json
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
@@ -233,6 +235,10 @@ def test_deleted_and_destroyed_versions(run, server):
     server.request("PUT", f"kv/destroy/{vault_server.PATH}", {"versions": [1]})
     refused(run, server, 1, "was deleted")
     server.forget()
+    server.write(KUBECONFIG=OTHERS)
+    server.request("PUT", f"kv/destroy/{vault_server.PATH}", {"versions": [1]})
+    refused(run, server, 1, "was deleted")
+    server.forget()
     assert run.merge()[0] == 0
 
 
@@ -263,6 +269,13 @@ def test_sealed(run, server):
 def test_away(run, server, monkeypatch):
     monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{vault_server.free_port()}")
     refused(run, server, 2, "cannot be reached: [Errno 111] Connection refused; tried 3 times")
+
+
+def test_a_server_that_never_answers(run, server, monkeypatch):
+    monkeypatch.setattr(vault, "TIMEOUT", (0.2, 0.2))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        refused(run, server, 2, "cannot be reached: timed out; tried 3 times")
 
 
 def test_wrong_mounts(run, server, monkeypatch):
@@ -312,6 +325,8 @@ def test_a_certificate_that_is_not_trusted(run, server, monkeypatch, tmp_path):
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)
     made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    place = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = made.add_extension(place, critical=False)
     pem = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -323,6 +338,9 @@ def test_a_certificate_that_is_not_trusted(run, server, monkeypatch, tmp_path):
         proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
         monkeypatch.setenv("VAULT_ADDR", proxy.url.replace("http", "https"))
         refused(run, server, 2, "its certificate is not trusted")
+        (tmp_path / "ca.pem").write_bytes(pem)
+        monkeypatch.setenv("VAULT_CACERT", str(tmp_path / "ca.pem"))
+        assert run.merge()[0] == 0
 
 
 NO_USE = [
