@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import generate_tfvars
-from fleet import approvals, inventory, lock, lost_files, paths, proxmox, removed, summary, terraform
+from fleet import asked, inventory, lock, lost_files, paths, proxmox, removed, summary, terraform
 from fleet.applying import Job, carry_out, current, say, untaint, without_failed
 from fleet.files import write_atomic
 from fleet.findings import Finding, guarded, report
@@ -65,8 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     option("--dir", type=Path, default=paths.PROXMOX_DIR, help="folder of the Terraform configuration")
     option("--vms-dir", type=Path, help="folder of VM files (default: vms in it)")
     option("--inventory", type=Path, help="machines that were there before (default: k8s.ini in it)")
-    option("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
-    option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
+    asked.add_options(parser)
     option("--outputs", type=Path, help="where to write `terraform output -json`")
     option("--plan-only", action="store_true", help="plan and guard, change nothing")
     option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
@@ -80,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     job = Job(
         directory=args.dir,
         vms_dir=args.vms_dir or args.dir / paths.VMS_DIR.name,
-        approved=approvals.load(args.requests, args.approve_destroy),
+        approved=asked.approvals(args),
         known=inventory.parse(hosts.read_text(errors="replace")).managed() if hosts.exists() else {},
         max_changes=args.max_changes,
     )

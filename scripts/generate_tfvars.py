@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import validate_vms
-from fleet import approvals, checks, paths, proxmox, removed, state, terraform, tfvars, vmids, vms
+from fleet import asked, checks, paths, proxmox, removed, state, terraform, tfvars, vmids, vms
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
 
@@ -102,8 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     option("--authorized-keys", type=Path, default=paths.AUTHORIZED_KEYS, help="the fleet's public keys")
     option("--output", type=Path, default=paths.TFVARS, help="where to write")
     option("--state", type=Path, help="what `terraform state pull` printed (default: it is called)")
-    option("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
-    option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve a removal")
+    asked.add_options(parser)
     option("--offline", action="store_true", help="do not ask Proxmox; says what is not checked")
     args = parser.parse_args(argv)
     try:
@@ -113,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         text = None
     have = state.parse(text or "", paths.shown(args.state) if args.state else "state")
-    approved = approvals.load(args.requests, args.approve_destroy).destroy
+    approved = asked.approvals(args).destroy
     client = None if args.offline else proxmox.connect()
     result, kept, findings = build(args.vms_dir, args.authorized_keys, args.output, have, approved, client)
     findings += [removed.unapproved(entry) for entry in kept.values()]

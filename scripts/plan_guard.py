@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from fleet import approvals, changes, inventory, paths
+from fleet import asked, changes, inventory, paths
 from fleet.findings import FORMATS, Fault, guarded, report
 from fleet.guard import judge, limit
 
@@ -24,8 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     option = parser.add_argument
     option("plan", nargs="?", help="what `terraform show -json` printed (default: standard input)")
-    option("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
-    option("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
+    asked.add_options(parser)
     option("--inventory", type=Path, default=paths.INVENTORY, help="the machines that were there before")
     option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
     option("--format", choices=FORMATS, help="text, github or json")
@@ -45,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.inventory.exists()
         else {}
     )
-    approved = approvals.load(args.requests, args.approve_destroy).destroy
+    approved = asked.approvals(args).destroy
     findings = judge(found, known, approved, args.max_changes)
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]

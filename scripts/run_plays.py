@@ -1,7 +1,7 @@
 """Run the playbooks that the queue asks for, on the machines that wait for them and on no other.
 
 Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook in the queue's order it waits
-for its machines (see scan_host_keys.py), runs ansible-playbook once, and takes the machines that succeeded
+for its machines (see readiness.py), runs ansible-playbook once, and takes the machines that succeeded
 off the queue in a commit of its own; the others stay, and the next run tries them again.
 With --playbook and --hosts it runs one playbook on named machines, without the queue.
 Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of reach, 2 wrong usage,
@@ -10,16 +10,14 @@ Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of r
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import scan_host_keys
-from fleet import playbooks, processes, queue, repository, ssh, summary
+from fleet import playbooks, processes, queue, readiness, repository, ssh, summary
 from fleet.findings import Fault, Finding, guarded, report
-from fleet.inventory import Inventory, parse, read, write
-from fleet.names import RESERVED
+from fleet.inventory import parse, read, write
 from fleet.paths import INVENTORY, PLAYBOOKS_DIR, QUEUE, ROOT, shown
+from fleet.playable import playable, refusing
 from fleet.queue import Entry
 
 
@@ -43,12 +41,12 @@ class Run:
     def play(self, name: str, hosts: list[str]) -> set[str]:
         """Wait for the hosts and run a playbook on those that are ready; the hosts that succeeded."""
         args, start = self.args, time.monotonic()
-        machines, found = scan_host_keys.targets(hosts, args.inventory)
+        machines, found = readiness.targets(hosts, args.inventory)
         self.findings += found
         known_hosts = args.known_hosts.expanduser().absolute()
         print(f"{name}: waiting for {', '.join(hosts)}", flush=True)
         ready = []
-        for outcome in scan_host_keys.scan(machines, known_hosts, self.key_file, args.timeout):
+        for outcome in readiness.scan(machines, known_hosts, self.key_file, args.timeout):
             if outcome.ready:
                 ready.append(outcome.name)
                 continue
@@ -104,51 +102,6 @@ class Run:
             self.findings.append(Finding(message))
 
 
-def playable(
-    entries: Iterable[tuple[int, Entry]], inventory: Inventory, playbooks_dir: Path, path: str = ""
-) -> tuple[list[Entry], list[Finding]]:
-    """The entries that can be played now, and what is to say of the others."""
-    good: list[Entry] = []
-    found: list[Finding] = []
-    known, refused = inventory.variables(), refusing(inventory, playbooks_dir)
-    for number, entry in entries:
-        level, problem = "notice", ""
-        if entry.playbook is None:
-            problem = f"{entry.host} waits: no commit asked for its playbook yet"
-        elif entry.host not in known:
-            level, problem = "warning", f"{entry.host} is queued, but not in the inventory; the line stays"
-        elif problem := refused(entry.host, entry.playbook):
-            level = "error"
-        else:
-            good.append(entry)
-            address = known[entry.host].get("ansible_host", entry.host)
-            if address != entry.address:
-                level = "warning"
-                problem = f"{entry.host} is {entry.address} here, {address} in the inventory, which counts"
-        if problem:
-            found.append(Finding(problem, path, number, level=level))
-    return good, found
-
-
-def refusing(inventory: Inventory, playbooks_dir: Path) -> Callable[[str, str], str]:
-    """A function of host and playbook that says why the one is not run on the other; "" when it can be."""
-    existing = sorted(file.stem for file in playbooks_dir.glob("*.yml"))
-    members, known = inventory.members(), inventory.variables()
-
-    def refused(host: str, playbook: str) -> str:
-        if not queue.NAME.fullmatch(playbook) or playbook not in existing:
-            return f"there is no playbook {playbook!r}; there are: {', '.join(existing) or 'none'}"
-        if not queue.HOST.fullmatch(host) or host in RESERVED:
-            return f"{host!r} is no machine's name"
-        if host not in known:
-            return f"{host} is not in the inventory"
-        if host in inventory.children or host not in members.get(host, {host}):
-            return f"{host} is also the name of a group, and Ansible would take that; rename one of the two"
-        return ""
-
-    return refused
-
-
 def show(rows: list[Row]) -> None:
     """The table of results, for a person and for GitHub's summary of the run."""
     head = ("machine", "playbook", "result", "changed", "seconds")
@@ -167,8 +120,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
     parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
     parser.add_argument("--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, metavar="DIR")
-    parser.add_argument("--known-hosts", type=Path, default=scan_host_keys.KNOWN_HOSTS, metavar="FILE")
-    scan_host_keys.add_timeout(parser)
+    parser.add_argument("--known-hosts", type=Path, default=readiness.KNOWN_HOSTS, metavar="FILE")
+    readiness.add_timeout(parser)
     parser.add_argument("--no-publish", action="store_true", help="change the queue's file, commit nothing")
     args = parser.parse_args(argv)
     if bool(args.playbook) != bool(args.hosts):

@@ -10,14 +10,13 @@ Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or 
 import argparse
 import functools
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from fleet import inventory, kubeconfig, yamltext
+from fleet import cluster_secret, inventory, kubeconfig, yamltext
 from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
-from fleet.vault import FIELD, Store
+from fleet.vault import Store
 
 EXAMPLES = """examples:
   update_kubeconfig.py --kubeconfig k3s.yaml --inventory-name k8s-dev
@@ -25,40 +24,6 @@ EXAMPLES = """examples:
       update_kubeconfig.py --kubeconfig - --inventory-name k8s-dev --cluster-name cozy-haven
   update_kubeconfig.py --remove k8s-dev --dry-run
 """
-
-
-class Result(NamedTuple):
-    changed: bool
-    version: int  # of the secret, as it is now
-    context: str
-    cluster: str | None
-    notes: list[str]
-
-
-def update(
-    store: Store, edit: Callable[[dict[str, Any]], kubeconfig.Change], context: str, dry_run: bool = False
-) -> Result:
-    """Change the stored kubeconfig by `edit(data) -> kubeconfig.Change`. Raises Fault."""
-    last: list[kubeconfig.Change] = []
-    what = f"{FIELD} of {store.place}"
-
-    def edited(text: str) -> str:
-        document = yamltext.parse(text, what)
-        kubeconfig.check(document.data, what)
-        last[:] = [edit(document.data)]
-        return yamltext.render(document, last[0].data)
-
-    if dry_run:
-        stored = store.read()
-        changed, version = edited(stored.text) != stored.text, stored.version
-    else:
-        changed, version = store.change(edited)
-    return Result(changed, version, context, last[0].cluster, last[0].notes)
-
-
-def remove(name: str, addr: str | None = None, token: str | None = None, dry_run: bool = False) -> Result:
-    """Take a machine's context, cluster and user out of Vault's kubeconfig; fine when they are not there."""
-    return update(Store(addr, token), lambda data: kubeconfig.remove(data, name), name, dry_run)
 
 
 def address_of(name: str, path: Path) -> str | None:
@@ -122,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         report([Finding(warning, level="warning")])
     access = (options.vault_addr, options.vault_token)
     if options.remove:
-        result = remove(options.remove, *access, options.dry_run)
+        result = cluster_secret.remove(options.remove, *access, options.dry_run)
     else:
         name = options.inventory_name
         if not kubeconfig.HOST.fullmatch(name):
@@ -134,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"no host {name} in {shown(options.inventory)}; a server of 127.0.0.1 could not be replaced"
             )
             report([Finding(missing, level="warning")])
-        result = update(
+        result = cluster_secret.update(
             Store(*access),
             lambda data: kubeconfig.merge(data, new, name, address, options.cluster_name),
             name,
@@ -145,13 +110,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def as_json(result: Result) -> str:
+def as_json(result: cluster_secret.Result) -> str:
     import json
 
     return json.dumps({key: value for key, value in result._asdict().items() if key != "notes"})
 
 
-def as_text(result: Result, options: argparse.Namespace) -> str:
+def as_text(result: cluster_secret.Result, options: argparse.Namespace) -> str:
     state = "changed" if result.changed else "unchanged"
     dry = ", nothing written" if options.dry_run else ""
     what = f"cluster {result.cluster}" if result.cluster else "not there"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import assign_playbooks
-from assign_playbooks import assign
+from fleet.assignment import assign
 
 INVENTORY = """
 k8s-a ansible_host=10.0.0.1
@@ -127,4 +127,4 @@ def test_command(tmp_path, capsys, monkeypatch):
     for text in ("", "[]", '{"requests": 1}', "{}"):
         (tmp_path / "r.json").write_text(text)
         assert assign_playbooks.main(options) == 2, text
-        assert "no requests" in capsys.readouterr().err
+        assert "extract_ansible_tag.py --format json" in capsys.readouterr().err

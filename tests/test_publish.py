@@ -9,8 +9,7 @@ import pytest
 
 import extract_ansible_tag
 import publish
-import update_kubeconfig
-from fleet import repository
+from fleet import assignment, cluster_secret, repository
 from fleet.findings import Fault
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -168,7 +167,7 @@ def test_someone_pushes_in_between(fleet, capsys, monkeypatch):
     asked = fleet.asked(capsys)
     other = fleet.folder / "other"
     subprocess.run(["git", "clone", "--quiet", str(fleet.origin), str(other)], check=True)
-    real, pushed = publish.assign_playbooks.assign, []
+    real, pushed = assignment.assign, []
 
     def assign(*args):
         if not pushed:
@@ -179,7 +178,7 @@ def test_someone_pushes_in_between(fleet, capsys, monkeypatch):
                 subprocess.run(["git", "-C", str(other), *words], check=True)
         return real(*args)
 
-    monkeypatch.setattr(publish.assign_playbooks, "assign", assign)
+    monkeypatch.setattr(assignment, "assign", assign)
     assert fleet.publish(capsys, "k8s-dev", asked=asked) == 0
     assert fleet.git("log", "-2", "--format=%s").split("\n") == [
         "Auto-update Ansible inventory [ansible k8s-dev]", "docs: o",
@@ -200,9 +199,9 @@ def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monk
         calls.append(name)
         if away:
             raise Fault("Vault is sealed", code=2)
-        return update_kubeconfig.Result(True, 2, name, "cozy-haven", [])
+        return cluster_secret.Result(True, 2, name, "cozy-haven", [])
 
-    monkeypatch.setattr(update_kubeconfig, "remove", remove)
+    monkeypatch.setattr(cluster_secret, "remove", remove)
     monkeypatch.setenv("GITHUB_OUTPUT", str(fleet.folder / "output"))
     assert fleet.publish(capsys, "web-dev") == int(away)
     assert (fleet.folder / "output").read_text() == "published=true\n"  # Ansible goes on in either case
@@ -301,4 +300,4 @@ def test_requests_that_are_none(fleet, capsys, tmp_path, text):
         )
         == 2
     )
-    assert "no requests of extract_ansible_tag.py" in capsys.readouterr().err
+    assert "is not what `extract_ansible_tag.py --format json` prints" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from sshd import servers
 
 import run_plays
-from fleet import playbooks, queue
+from fleet import playable, playbooks, queue
 from fleet.inventory import parse
 
 SCRIPT = Path(run_plays.__file__)
@@ -112,7 +112,7 @@ def test_an_address_that_differs_is_said_and_the_inventory_counts(fleet, capfd):
     fleet.write([f"k8s-a ansible_host=10.0.0.1 {LOCAL}"], ["10.0.0.2,k8s-a,k8s"])
     inventory = parse(fleet.inventory.read_text())
     entries, _ = queue.parse(fleet.queue.read_text())
-    good, found = run_plays.playable(entries, inventory, fleet.playbooks, "q")
+    good, found = playable.playable(entries, inventory, fleet.playbooks, "q")
     assert [entry.host for entry in good] == ["k8s-a"]
     assert "10.0.0.1 in the inventory, which counts" in found[0].text()
     assert fleet.run() == 0

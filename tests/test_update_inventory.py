@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 import update_inventory
+from fleet import ansible
+from fleet.inventory_update import update
 from fleet.paths import ROOT
-from update_inventory import update
 
 CASES = Path(__file__).parent / "cases" / "inventory"
 SCRIPT = Path(update_inventory.__file__)
@@ -212,7 +213,7 @@ def test_ansible_has_the_last_word(tmp_path, capsys, monkeypatch):
     tool = tmp_path / "ansible-inventory"
     tool.write_text('#!/bin/sh\necho "$3: line 7 is bad" >&2; exit 4\n')
     tool.chmod(0o755)
-    monkeypatch.setattr(update_inventory.ansible, "command", lambda name: str(tool))
+    monkeypatch.setattr(ansible, "command", lambda name: str(tool))
     before = contents(tmp_path)
     assert update_inventory.main(arguments(tmp_path)) == 1
     assert "ansible-inventory refuses it" in capsys.readouterr().err
@@ -226,7 +227,7 @@ def test_ansible_has_the_last_word(tmp_path, capsys, monkeypatch):
 
 def test_without_ansible(tmp_path, capsys, monkeypatch):
     (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
-    monkeypatch.setattr(update_inventory.ansible.shutil, "which", lambda *args, **kwargs: None)
+    monkeypatch.setattr(ansible.shutil, "which", lambda *args, **kwargs: None)
     assert update_inventory.main(arguments(tmp_path)) == 2
     assert "ansible-inventory is not installed" in capsys.readouterr().err
 

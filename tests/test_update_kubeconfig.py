@@ -19,7 +19,7 @@ import vault_server
 import yaml
 
 import update_kubeconfig
-from fleet import kubeconfig, vault
+from fleet import cluster_secret, kubeconfig, vault
 from fleet.findings import Fault
 
 SCRIPT = Path(update_kubeconfig.__file__)
@@ -513,7 +513,7 @@ def test_twenty_writers_at_once_lose_nothing(server, tmp_path):
     def write(number):
         store, name = vault.Store(), f"k8s-n{number:02}"
         start.wait()
-        return update_kubeconfig.update(
+        return cluster_secret.update(
             store, lambda data: kubeconfig.merge(data, new, name, f"10.0.0.{number}"), name
         )
 
@@ -551,5 +551,5 @@ def test_processes_at_once_lose_nothing(server, tmp_path):
     assert len(stored(server)[0]["contexts"]) == 4
     names = [f"k8s-p{number}" for number in range(4)]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        assert all(result.changed for result in pool.map(update_kubeconfig.remove, names))
+        assert all(result.changed for result in pool.map(cluster_secret.remove, names))
     assert stored(server)[0]["clusters"] == []

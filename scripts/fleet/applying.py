@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import changes, paths, state, summary, terraform
-from .approvals import Approvals
+from .asked import Approvals
 from .files import write_atomic
 from .findings import Fault, report
 from .guard import judge

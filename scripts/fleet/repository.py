@@ -72,7 +72,8 @@ def bring_to_head(repo: str | Path = ROOT, branch: str | None = None) -> str:
     git(repo, "fetch", "--quiet", "--no-tags", "--prune", *deepen, "origin", *refspecs)
     if os.environ.get("GITHUB_ACTIONS") != "true":
         _refuse_losing_work(repo, head)
-    git(repo, "update-index", "-q", "--refresh", check=False)  # or checkout writes every file of a copied tree
+    # A copied tree looks changed, and checkout would write every file of it.
+    git(repo, "update-index", "-q", "--refresh", check=False)
     git(repo, "checkout", "--quiet", "--force", "-B", branch, head)
     return resolve(repo, "HEAD") or ""
 

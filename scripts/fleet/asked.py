@@ -1,0 +1,44 @@
+"""The open requests, as extract_ansible_tag.py prints them, and what they approve."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .findings import Fault
+
+
+class Asked(NamedTuple):
+    requests: list[dict[str, Any]]  # each with action, name, playbook, machine, commit, subject and changed
+    head: str | None  # the commit up to which they were read
+    since: str | None  # and that after which
+
+
+class Approvals(NamedTuple):
+    destroy: frozenset[str]
+    since: str | None = None
+
+
+def load(path: Path) -> Asked:
+    """The open requests. Raises Fault (exit 2) for a file that does not hold them."""
+    try:
+        given = json.loads(path.read_text())
+        requests = [one | {"action": one["action"], "name": one["name"]} for one in given["requests"]]
+        return Asked(requests, given.get("head"), given.get("since"))
+    except OSError as error:
+        raise Fault(f"cannot be read: {error.strerror}", path, code=2) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Fault("is not what `extract_ansible_tag.py --format json` prints", path, code=2) from error
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
+    add("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
+
+
+def approvals(args: argparse.Namespace) -> Approvals:
+    """What the open `[destroy NAME]` requests approve, and what was approved by hand. Raises Fault."""
+    asked = load(args.requests) if args.requests else Asked([], None, None)
+    names = (request["name"] for request in asked.requests if request["action"] == "destroy")
+    return Approvals(frozenset([*names, *args.approve_destroy]), asked.since)
