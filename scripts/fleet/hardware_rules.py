@@ -47,7 +47,7 @@ def disks_are_contiguous(vm: VM) -> Iterator[Finding]:
             if int(match[1]) * (1024 if match[2] == "T" else 1) > MAX_GIB:
                 yield vm.finding(f"disks.{slot}.size", f"{slot} has {size}, and 128T are the most")
         elif isinstance(size, int) and not isinstance(size, bool):
-            message = f"{slot} has size {size}, of which nobody knows the unit; write {size}G"
+            message = f"{slot} has size {size}, of which nobody knows the unit; write {max(size, 1)}G"
             yield vm.finding(f"disks.{slot}.size", message)
 
 
@@ -99,17 +99,15 @@ def network_fits(vm: VM) -> Iterator[Finding]:
         yield vm.finding("network.mtu", f"mtu is only for the model virtio, not {cut(model)}; remove it")
     mac = network.get("macaddr")
     if isinstance(mac, str) and re.fullmatch(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}", mac):
-        first = int(mac[:2], 16)
-        if "-" in mac:
-            yield vm.finding(
-                "network.macaddr", f"macaddr {mac}: write it with colons, {mac.replace('-', ':')}"
-            )
-        elif first & 1:
+        first, colons = int(mac[:2], 16), mac.replace("-", ":")
+        if mac != colons:
+            yield vm.finding("network.macaddr", f"macaddr {mac}: write it with colons, {colons}")
+        if first & 1:
             message = (
-                f"macaddr {mac} is a multicast address; one like {first & 0xFE:02X}{mac[2:]} is a card's"
+                f"macaddr {mac} is a multicast address; one like {first & 0xFE:02X}{colons[2:]} is a card's"
             )
             yield vm.finding("network.macaddr", message)
-        elif not any(int(part, 16) for part in mac.split(":")):
+        elif not any(int(part, 16) for part in colons.split(":")):
             yield vm.finding("network.macaddr", f"macaddr {mac} is no card's; remove it to have one made")
 
 

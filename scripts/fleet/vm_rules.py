@@ -22,7 +22,7 @@ KEY_TYPES = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 
-LABEL = re.compile(r"(?=.{1,63}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+LABEL = re.compile(r"(?=.{1,63}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 # What generate_tfvars.py adds to a description to know a machine again.
 MARK = re.compile(r"^\s*proxmox-gitops:", re.MULTILINE)
@@ -34,12 +34,10 @@ def check(vm: VM, known: Iterable[Finding] = ()) -> list[Finding]:
 
     `known`: what reading it found; what could not be read safely is not judged for what was read instead.
     """
-    findings = [finding for rule in RULES for finding in rule(vm)]
-    # A rule names what is wrong better than a pattern does.
-    places = {(finding.line, finding.col) for finding in findings if finding.level == "error"}
-    findings += [found for found in vm_schema.findings(vm) if (found.line, found.col) not in places]
-    read = {(found.line, found.col) for found in known if found.path == vm.path and found.line}
-    return [found for found in findings if (found.line, found.col) not in read]
+    unread = {(found.line, found.col) for found in known if found.path == vm.path and found.line}
+    findings = [found for rule in RULES for found in rule(vm) if (found.line, found.col) not in unread]
+    named = {(found.line, found.col) for found in findings if found.level == "error"}
+    return findings + vm_schema.findings(vm, unread, named)
 
 
 def name_is_the_files(vm: VM) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from . import paths, quick_schema
@@ -61,17 +61,31 @@ def compiled() -> quick_schema.Check:
     return quick_schema.compile_schema(schema(), schema())
 
 
-def findings(vm: VM) -> list[Finding]:
-    """What the schema finds wrong in one file, each named once and with the way out."""
+def findings(
+    vm: VM, unread: Container[tuple[int, int]] = (), named: Container[tuple[int, int]] = ()
+) -> list[Finding]:
+    """What the schema finds wrong in one file, each named once and with the way out.
+
+    `unread`: places whose values could not be read; `named`: places of which a rule said what is wrong.
+    """
     if compiled()(vm.data):
         return []
     errors = list(_validator().iter_errors(vm.data))
     # What has the wrong type breaks other rules only because of that.
-    mistyped = {tuple(error.absolute_path) for error in errors if error.validator == "type"}
-    told = (
-        error for error in errors if error.validator == "type" or tuple(error.absolute_path) not in mistyped
-    )
-    return list(dict.fromkeys(finding for error in told for finding in _tell(vm, error)))
+    mistyped = {_where(error) for error in errors if error.validator == "type"}
+
+    def is_told(error: Any) -> bool:
+        rule, where = error.validator, _where(error)
+        if rule in ("required", "additionalProperties"):
+            return True
+        place = vm.finding(where, "")[2:4]
+        if place in unread or (where in mistyped and rule != "type"):
+            return False
+        # A rule names what is wrong with a text better than a pattern does, but of these it sees a part only.
+        worse = rule == "pattern" or (rule == "type" and "string" in error.validator_value)
+        return not worse or place not in named or where in ("boot", "tags")
+
+    return list(dict.fromkeys(finding for error in filter(is_told, errors) for finding in _tell(vm, error)))
 
 
 @functools.cache
@@ -87,15 +101,18 @@ def _validator() -> Any:
     return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema())
 
 
+def _where(error: Any) -> str:
+    return ".".join(str(step) for step in error.absolute_path)
+
+
 def _tell(vm: VM, error: Any) -> Iterator[Finding]:
-    where = ".".join(str(step) for step in error.absolute_path)
+    where = _where(error)
     rule, wanted, value = error.validator, error.validator_value, error.instance
     hint = error.schema.get("errorMessage", "")
     if rule == "required":
         for name in wanted:
             if name not in value:
-                examples = error.schema["properties"][name].get("examples", [])
-                example = f" (such as {name}: {examples[0]})" if examples else ""
+                example = _example(name, error.schema["properties"][name])
                 yield vm.finding(where, f"{name}{f' of {where}' if where else ''} is missing{example}")
         return
     if rule == "additionalProperties":
@@ -108,13 +125,15 @@ def _tell(vm: VM, error: Any) -> Iterator[Finding]:
         return
     shown = f"{where} {_value(where, value)}"
     if rule == "type":
-        text = _wrong_type(where, value, [wanted] if isinstance(wanted, str) else wanted)
+        text = _wrong_type(where, value, error.schema)
     elif rule in ("minimum", "exclusiveMinimum", "maximum"):
         relation = {"minimum": "less than", "exclusiveMinimum": "not more than", "maximum": "more than"}[rule]
         text = f"{shown} is {relation} {wanted}" + (f"; {hint}" if hint else "")
-    elif rule == "enum":
+    elif rule in ("enum", "const"):
+        wanted = wanted if rule == "enum" else [wanted]
         reason = hint or f"is none of {', '.join(map(_value_of, wanted))}"
-        quoted = isinstance(value, str) and value.lower() in map(_value_of, wanted) and value not in wanted
+        bare = [_value_of(item) for item in wanted if not isinstance(item, str)]
+        quoted = isinstance(value, str) and value.lower() in bare
         text = f"{shown} {reason}{'; remove the quotes' if quoted else _close(value, wanted)}"
     elif rule == "anyOf":
         text = f"{shown} {hint}{_close(value, [item for part in wanted for item in part.get('enum', [])])}"
@@ -146,17 +165,23 @@ def unknown(name: str, where: str, known: list[str]) -> str:
     if close:
         return f"unknown field {cut(name)}{inside}; did you mean {close[0]}?"
     there = ", ".join(known) if len(known) < 10 else "those of schemas/vm.schema.json"
-    return f"unknown field {cut(name)}{inside}; known are {there}"
+    return f"unknown field {cut(name) or '(empty)'}{inside}; known are {there}"
 
 
-def _wrong_type(where: str, value: Any, wanted: list[str]) -> str:
+def _example(name: str, schema: dict[str, Any]) -> str:
+    example = next(iter(schema.get("examples", [])), {})
+    return "" if isinstance(example, dict | list) else f" (such as {name}: {example})"
+
+
+def _wrong_type(where: str, value: Any, schema: dict[str, Any]) -> str:
+    wanted = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     meant = " or ".join(_WORDS[name] for name in wanted)
     if value is None:
         return f"{where} has no value; give it one or remove the line"
     kind = next(name for name, test in quick_schema.TYPES.items() if test(value))
     has = _value(where, value)
     if kind in ("array", "object"):
-        has = _WORDS[kind]
+        has = {"array": "a list", "object": "a group of fields"}[kind]
     elif kind == "string" and has != "(…)":
         has = f'"{has}"'
     text = f"{where} must be {meant}, not {has}"
@@ -168,7 +193,9 @@ def _wrong_type(where: str, value: Any, wanted: list[str]) -> str:
         return f'{text}; if it is meant, quote it: "{_value_of(value)}"'
     if kind == "string" and wanted == ["array"]:
         return f"{text}; write one entry per line, each after `- `"
-    return text
+    if "integer" in wanted and "errorMessage" in schema:
+        return f"{text}; {schema['errorMessage']}"
+    return text + _example(where.rpartition(".")[2], schema)
 
 
 def _close(value: Any, known: list[Any]) -> str:
