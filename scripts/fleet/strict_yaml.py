@@ -3,6 +3,7 @@
 Nothing is guessed: what YAML readers take differently is a finding that says how to write it.
 """
 
+import contextlib
 import re
 from typing import Any
 
@@ -16,8 +17,7 @@ MAX_DEPTH = 16
 MAX_TEXT = 8192  # characters of one value
 SMALL = 4096  # characters that cannot nest deeply enough to harm the C parser
 MAX_FINDINGS = 50  # of one file
-TOO_MANY = "nests or repeats (by aliases) more values than a VM file can need"
-TOO_MANY_SAID = 1 << 30
+TOO_MANY = "nests or repeats (by aliases) more values than a VM file can need; keep those of one machine"
 
 Lines = dict[str, tuple[int, int]]
 
@@ -29,25 +29,27 @@ def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Fin
     is None when there is no mapping to look at.
     """
     findings: list[Finding] = []
-    tabs = _forbidden(label, text, findings)
-    if findings and not tabs:
-        return None, {}, findings
-    if tabs:
-        text = text.replace("\t", " ")  # keeps the columns, so that the rest of the file is looked at as well
+    _forbidden(label, text, findings)
+    if findings:  # the rest of the file is looked at as well, as a person sees it
+        text = _BAD_CHARACTERS.sub(lambda match: " " if match[0] == "\t" else "", text)
     try:
         if len(text) > SMALL:
             _refuse_depth(text)
         root = _Composer(text).get_single_node()
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, ValueError) as error:
         return None, {}, findings or [_syntax(label, error)]
-    if root is None or (isinstance(root, yaml.ScalarNode) and root.value in ("", "~", "null")):
+    if root is None or (isinstance(root, yaml.ScalarNode) and root.value.lower() in ("", "~", "null")):
         return None, {}, [*findings, Finding("is empty; a VM file has at least its required fields", label)]
     if not isinstance(root, yaml.MappingNode):
         what = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
         message = f"holds {what} at its top, where the fields of one machine are meant (name: …)"
         return None, {}, [*findings, Finding(message, label, *_place(root))]
     reader = _Reader(label, text, findings)
-    data = reader.mapping(root, "", 0)
+    try:
+        data = reader.mapping(root, "", 0)
+    except yaml.MarkedYAMLError as error:
+        data = None
+        findings.insert(0, _syntax(label, error))
     if len(findings) > MAX_FINDINGS:
         findings[MAX_FINDINGS:] = [Finding("and more of the like; the rest is not listed", label)]
     return data, reader.lines, findings
@@ -97,11 +99,10 @@ _TRUTH = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false",
 
 def _plain_number(text: str) -> str:
     """How to write a number so that every reader sees the same one; empty when that cannot be said."""
-    digits = text.lstrip("+").replace("_", "")
-    if digits.isdecimal() and len(digits) < 19:
-        return str(int(digits))
-    if re.fullmatch(r"0x[0-9a-f]{1,15}", digits, re.IGNORECASE):
-        return str(int(digits, 16))
+    for read in (int, lambda digits: int(digits, 0), float):
+        with contextlib.suppress(ValueError):
+            plain = str(read(text.replace("_", ""))).removesuffix(".0")
+            return plain if _INTEGER.fullmatch(plain) or _DECIMAL.fullmatch(plain) else ""
     return ""
 
 
@@ -121,10 +122,7 @@ class _Reader:
     def value(self, node: yaml.Node, where: str, depth: int) -> Any:
         self.values += 1
         if self.values > MAX_VALUES or depth > MAX_DEPTH:
-            if self.values < TOO_MANY_SAID:
-                self.problem(node, TOO_MANY, where)
-            self.values = TOO_MANY_SAID  # once, and nothing more is read
-            return None
+            raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=node.start_mark)
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, f"{where}.", depth)
         if isinstance(node, yaml.SequenceNode):
@@ -151,8 +149,12 @@ class _Reader:
                 )
                 continue
             plain = key.isidentifier() and key not in _WORDS and key.lower() not in _TRUTH
-            if not plain and not isinstance(self.scalar(key_node, ""), str):
-                self.problem(key_node, f"a field's name must be text, not {_short(key) or 'nothing'}")
+            if not plain:
+                told = len(self.findings)
+                if not isinstance(self.scalar(key_node, ""), str):
+                    self.problem(key_node, f"a field's name must be text, not {_short(key) or 'nothing'}")
+                if len(self.findings) > told:
+                    continue  # it is no field, known or unknown
             place = _place(key_node)
             if key in first:
                 line, col = first[key]
@@ -209,33 +211,38 @@ _BAD_CHARACTERS = re.compile(
 )
 
 
-def _forbidden(label: str, text: str, findings: list[Finding]) -> bool:
-    """Find tabs and characters that no reader shows; True if tabs are all there is."""
-    only_tabs, start, line = True, 0, 1
+def _forbidden(label: str, text: str, findings: list[Finding]) -> None:
+    """Find tabs and characters that no reader shows, the first of each line."""
+    start, line = 0, 1
     while (match := _BAD_CHARACTERS.search(text, start)) and len(findings) <= MAX_FINDINGS:
         line += text.count("\n", start, match.start())
         col = match.start() - text.rfind("\n", 0, match.start())
         if match[0] == "\t":
             message = "a tab, which YAML readers indent by differently; use spaces"
+        elif match[0] == "\ufeff":
+            message = "a byte order mark (BOM), which not every reader skips; save it as UTF-8 without BOM"
         else:
-            message, only_tabs = f"the invisible character U+{ord(match[0]):04X}; remove it", False
+            message = f"the invisible character U+{ord(match[0]):04X}; remove it"
         findings.append(Finding(message, label, line, col))
-        start = text.find("\n", match.end())  # one for each line
+        start = text.find("\n", match.end())
         if start < 0:
             break
-    return bool(findings) and only_tabs
 
 
 _HINTS = {
     "mapping values are not allowed": "is the indentation right, or does a value with `: ` lack quotes?",
     "could not find expected ':'": "is the colon, or the space after it, missing?",
-    "did not find expected key": "is the line indented as its neighbours are?",
+    "did not find expected key": "is the line indented like its neighbours, each quote in quotes doubled?",
+    "did not find expected ','": "is a comma or the closing bracket missing?",
     "cannot start any token": "quote a value that starts with this character",
     "but found another document": "one file describes one machine; remove the `---` and what follows",
+    "expected <document start>": "one file describes one machine; remove the `...` and what follows",
+    "found incompatible YAML document": "remove the line that starts with %YAML",
     "found undefined alias": "quote a value that starts with *",
     "while scanning an alias": "quote a value that starts with *",
     "while scanning an anchor": "quote a value that starts with &",
     "while scanning a quoted scalar": "is the closing quote missing?",
+    "while parsing a quoted scalar": "a \\ in double quotes starts an escape; use single quotes",
 }
 
 
@@ -244,10 +251,11 @@ def _syntax(label: str, error: Exception) -> Finding:
     parts = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
     text = ", ".join(parts) or getattr(error, "reason", None) or "nests deeper than a VM file can need"
     hint = next((hint for words, hint in _HINTS.items() if words in text), "")
-    if "quoted scalar" in text:
-        mark = error.context_mark  # where it starts, and not the end of the file
+    if re.search("quoted scalar|simple key|expected ','", text):
+        mark = error.context_mark  # where it starts, and not the next line or the end of the file
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    return Finding(f"is not YAML: {text}" + (f"; {hint}" if hint else ""), label, *place)
+    message = text if text == TOO_MANY else f"is not YAML: {text}"
+    return Finding(message + (f"; {hint}" if hint else ""), label, *place)
 
 
 def _place(node: yaml.Node) -> tuple[int, int]:

@@ -93,11 +93,6 @@ def load_bytes(label: str, raw: bytes) -> tuple[VM | None, list[Finding]]:
     """Read the bytes of one VM file; `label` is its path, for messages and for the machine's default name."""
     if len(raw) > MAX_BYTES:
         return None, [Finding(f"is larger than {MAX_BYTES >> 20} MiB, which no VM file is", label)]
-    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        message = (
-            "starts with a byte order mark (BOM), which not every reader skips; save it as UTF-8 without BOM"
-        )
-        return None, [Finding(message, label, 1, 1)]
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
