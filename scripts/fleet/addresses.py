@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PARTS = ("ip", "gw", "ip6", "gw6")
 
 

@@ -19,7 +19,7 @@ def check(
     the file that is asked about, whichever it is.
     """
     findings = [found for owned in (_names, _addresses, _macs, _vmids) for found in _twice(vms, owned, only)]
-    findings += _gateways(vms, only)
+    findings += [*_gateways(vms, only), *_nested(vms, only)]
     for vm in vms:
         if (only is None or vm.path in only) and names.is_k8s(vm.name) and vm.name in playbooks:
             message = (
@@ -117,6 +117,33 @@ def _gateways(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Findi
                     " machine is the router, it would cut the others off"
                 )
                 yield vm.finding("ipconfig0", message, "warning")
+
+
+def _nested(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding]:
+    """Subnets in a wider one, of which most likely one is mistyped; once for each wider one."""
+    owners: dict[addresses.Network, VM] = {}
+    for vm in sorted(vms, key=lambda vm: only is not None and vm.path not in only):
+        for interface in _ipconfig(vm)[::2]:
+            if interface:
+                owners.setdefault(interface.network, vm)
+    lengths = {(network.version, network.prefixlen) for network in owners}
+    wider: dict[addresses.Network, addresses.Network] = {}
+    for network in owners:
+        for version, length in lengths:
+            if version == network.version and length < network.prefixlen:
+                wider.setdefault(network.supernet(new_prefix=length), network)
+    for network, inner in wider.items():
+        if network not in owners:
+            continue
+        here, there, own, its = owners[network], owners[inner], network, inner
+        if only is not None and here.path not in only:
+            here, there, own, its = there, here, inner, network
+        if only is None or here.path in only:
+            message = (
+                f"the subnet {own} overlaps {its} of {there.name} ({_place(there, 'ipconfig0')}):"
+                " are both prefix lengths right?"
+            )
+            yield here.finding("ipconfig0", message, "warning")
 
 
 def _ipconfig(vm: VM) -> addresses.IPConfig:
