@@ -50,6 +50,8 @@ def _folders(files: list[Path], vms_dir: Path | None) -> dict[Path, set[str] | N
             raise Fault(f"{file} is a folder; give it as --vms-dir {file}", code=2)
         if vms_dir and file.resolve().parent != vms_dir.resolve():
             raise Fault(f"{file} is not in {vms_dir}; give files of that folder only", code=2)
+        if file.name.startswith(".") or file.suffix.lower() not in (".yaml", ".yml"):
+            raise Fault(f"{file} is not read as a VM file; give files called <name>.yaml only", code=2)
         folders.setdefault(vms_dir or file.parent, set()).add(file.name)
     return folders
 

@@ -148,6 +148,20 @@ def test_two_gateways_at_the_given_file(tmp_path, capsys):
     assert validate_vms.main([str(vms_dir / "d.yaml"), "--format", "text"]) == 0
 
 
+def test_nested_subnets_at_the_given_file(tmp_path, capsys):
+    wide = GOOD.format(name="b", host=21).replace("/24", "/16")
+    vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20), b=wide, c=GOOD.format(name="c", host=22))
+    for name, other, subnets in [
+        ("a", "b", "192.168.1.0/24 overlaps 192.168.0.0/16"),
+        ("b", "a", "192.168.0.0/16 overlaps 192.168.1.0/24"),
+        ("c", "b", "192.168.1.0/24 overlaps 192.168.0.0/16"),
+    ]:
+        assert validate_vms.main([str(vms_dir / f"{name}.yaml"), "--format", "text"]) == 0
+        err = capsys.readouterr().err
+        assert f"{name}.yaml:6:1: warning: the subnet {subnets} of {other} (" in err
+        assert len(err.splitlines()) == 1
+
+
 def test_given_yml_says_rename(tmp_path, capsys):
     vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20))
     (vms_dir / "b.yml").write_text(GOOD.format(name="b", host=21))
@@ -165,10 +179,28 @@ def test_hook_is_what_pre_commit_takes():
     for path, fits in [
         ("proxmox/vms/k8s-dev.yaml", True),
         ("proxmox/vms/k8s-dev.yml", True),
+        ("proxmox/vms/k8s-dev.YAML", True),
+        ("proxmox/vms/.k8s-dev.yaml", False),
         ("proxmox/vms/old/x.yaml", False),
         ("proxmox/playbooks/k8s.yml", False),
     ]:
         assert bool(re.search(hook["files"], path)) == fits
+
+
+def test_hook_in_another_repository(tmp_path):
+    """As pre-commit runs it: the program itself, from that repository's root, with the files that changed."""
+    shutil.copytree(CASES / "fleets" / "two-gateways", tmp_path / "proxmox")
+    done = subprocess.run(
+        [paths.ROOT / "scripts" / "validate_vms.py", "proxmox/vms/a.yaml"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith("proxmox/vms/a.yaml:6:1: the gateway of 192.168.1.0/24 is 192.168.1.1 here")
+    assert "(proxmox/vms/b.yaml:6:1)" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 # Wrong usage.
@@ -182,11 +214,14 @@ def test_hook_is_what_pre_commit_takes():
         (["vms"], "vms is a folder; give it as --vms-dir vms"),
         (["nowhere.yaml"], "nowhere.yaml: there is no such file"),
         (["--vms-dir", "vms", "file"], "file is not in vms"),
+        (["file"], "file is not read as a VM file; give files called <name>.yaml only"),
+        (["vms/.hidden.yaml"], "vms/.hidden.yaml is not read as a VM file"),
     ],
 )
 def test_wrong_usage(arguments, says, tmp_path, monkeypatch, capsys):
     folder(tmp_path, a=GOOD.format(name="a", host=20))
     (tmp_path / "file").write_text("")
+    (tmp_path / "vms" / ".hidden.yaml").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     assert validate_vms.main(arguments) == 2
