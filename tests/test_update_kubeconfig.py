@@ -257,6 +257,14 @@ def test_a_token_that_is_wrong_or_may_too_little(run, server, monkeypatch):
     assert run.merge()[0] == 0
 
 
+def test_longer_than_vault_takes(run, server):
+    before = K3S.replace("default", "other") + f"x-note: {'a' * ((1 << 20) - len(K3S) - 100)}\n"
+    server.write(KUBECONFIG=before)
+    code, _, err = run.merge()
+    assert (code, err.count("\n")) == (1, 1) and "would be longer than Vault takes" in err
+    assert server.read()[0]["KUBECONFIG"] == before
+
+
 def test_sealed(run, server):
     server.seal()
     try:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -150,6 +151,9 @@ class Store:
                 f" policy lacks create, read and update on {self._mount}/data/{self._path}",
                 code=2,
             ) from None
+        if re.search("exceeds allowed length|value being too large", said):  # a 500, but for good
+            limits = "max_json_string_value_length of its listener or max_entry_size of its storage"
+            raise Fault(f"{self.place} would be longer than Vault takes ({said}): raise {limits}") from None
         if status in (412, 429, 472, 473) or status >= 500:
             return f"Vault at {self._addr} is not ready ({status}): {said}"
         raise Fault(f"Vault refuses ({status}): {said}", code=2) from None
