@@ -310,6 +310,28 @@ def test_no_file_name_makes_a_line_of_its_own(tmp_path, monkeypatch, capsys):
     assert validate_vms.main(["vms/b\n::error::c.yaml"]) == 1
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'name: "a\n::error::x"',
+        r'ipconfig0: "ip=192.168.1.20\n::error::x/24"',
+        r'ipconfig0: "ip=192.168.1.20/24,gw=1\r\n::error::x"',
+        r'disks: {scsi0: {size: 1G}, scsi1: {size: 1G, mount: "/m\e/x"}, scsi2: {size: 1G, mount: "/m\e"}}',
+        "tags: !<x%0A::error::> y",
+        'a: &a {"\\n::error::x": 1, "\\n::error::x": 2}',
+        r'tags: ["\u2028::error::x", "##[error]x"]',
+    ],
+)
+def test_no_value_makes_a_line_of_its_own(line, tmp_path, capsys):
+    field = line.partition(":")[0]
+    good = GOOD.format(name="a", host=20).splitlines()
+    text = "\n".join([*(one for one in good if not one.startswith(f"{field}:")), line, ""])
+    vms_dir = folder(tmp_path, a=text, b=text)
+    assert validate_vms.main(["--vms-dir", str(vms_dir), "--format", "text"]) == 1
+    for told in capsys.readouterr().err.split("\n")[:-1]:
+        assert told.startswith(f"{vms_dir}/") and told.isprintable() and "##[" not in told
+
+
 def test_terraforms_input_can_be_made_of_good_files():
     for path in FILES:
         if path.name.startswith("good-"):

@@ -5,6 +5,8 @@ import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from .findings import cut
+
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -28,8 +30,7 @@ def parse(text: str) -> tuple[IPConfig, list[str]]:
     for part in text.split(","):
         key, equals, value = part.partition("=")
         if key not in _PARTS or not equals or not value or value != value.strip():
-            wrong = part if len(part) <= 60 else f"{part[:57]}…"
-            problems.append(f"{wrong!r} is none of ip=, gw=, ip6=, gw6= with a value and no spaces")
+            problems.append(f"{cut(part)!r} is none of ip=, gw=, ip6=, gw6= with a value and no spaces")
         elif key in parts:
             problems.append(f"{key} stands twice; keep one of them")
         else:
@@ -63,7 +64,7 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
             raise ValueError
         bare = ipaddress.ip_address(address)
     except ValueError:
-        problems.append(f"{key}={_cut(text)} is no IPv{version} address{_leading_zeros(address)}")
+        problems.append(f"{key}={cut(text)} is no IPv{version} address{_leading_zeros(address)}")
         return None
     if bare.version != version:
         problems.append(
@@ -80,7 +81,7 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
     ):
         wrong = "has no prefix length" if not slash else f"has no prefix length from 1 to {bits}"
         problems.append(
-            f"{key}={_cut(text)} {wrong}; write {address}/{'24' if version == 4 else '64'} or the like"
+            f"{key}={cut(text)} {wrong}; write {address}/{'24' if version == 4 else '64'} or the like"
         )
         return None
     interface = kind(text)
@@ -133,7 +134,7 @@ def _gateway(
         gateway = ipaddress.ip_address(text)
     except ValueError:
         hint = "; a gateway has no prefix length" if "/" in text else _leading_zeros(text)
-        problems.append(f"{key}={_cut(text)} is no IPv{version} address{hint}")
+        problems.append(f"{key}={cut(text)} is no IPv{version} address{hint}")
         return None
     if gateway.version != version:
         problems.append(f"{key}={text} is an IPv{gateway.version} address")
@@ -179,7 +180,3 @@ def _leading_zeros(text: str) -> str:
         if plain != text:
             return f"; did you mean {plain}? (leading zeros are octal to some)"
     return ""
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"

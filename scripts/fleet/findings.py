@@ -54,6 +54,11 @@ def printable(text: str) -> str:
     return text.replace("##[", "# #[").strip()  # the runner reads its old commands anywhere in a line
 
 
+def cut(text: str) -> str:
+    """Enough of a value for a message."""
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
 def default_format() -> str:
     return "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
 

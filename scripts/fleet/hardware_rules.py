@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from .findings import Finding
-from .vm_schema import cut
+from .findings import Finding, cut
 from .vms import VM
 
 MAX_GIB = 128 * 1024

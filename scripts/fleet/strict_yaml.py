@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml._yaml import CParser
 
-from .findings import Finding
+from .findings import Finding, cut, printable
 
 MAX_VALUES = 2_000  # a VM file has about thirty; aliases count each time that they are used
 MAX_DEPTH = 16
@@ -115,7 +115,7 @@ class _Reader:
         self.values = 0
 
     def problem(self, node: yaml.Node, message: str, where: str = "") -> None:
-        self.findings.append(Finding(message, self.label, *_place(node)))
+        self.findings.append(Finding(printable(message), self.label, *_place(node)))
         if where:
             self.lines[where] = _place(node)  # so that nobody judges what was read instead
 
@@ -152,14 +152,14 @@ class _Reader:
             if not plain:
                 told = len(self.findings)
                 if not isinstance(self.scalar(key_node, ""), str):
-                    self.problem(key_node, f"a field's name must be text, not {_short(key) or 'nothing'}")
+                    self.problem(key_node, f"a field's name must be text, not {cut(key) or 'nothing'}")
                 if len(self.findings) > told:
                     continue  # it is no field, known or unknown
             place = _place(key_node)
             if key in first:
                 line, col = first[key]
                 message = (
-                    f"field {_short(key)} stands twice (first in line {line}, column {col}); keep one of them"
+                    f"field {cut(key)} stands twice (first in line {line}, column {col}); keep one of them"
                 )
                 self.problem(key_node, message)
                 continue
@@ -186,10 +186,8 @@ class _Reader:
             return float(text)
         if _AMBIGUOUS.fullmatch(text):
             meant = _TRUTH.get(text.lower()) or _plain_number(text)
-            way_out = f'quote it: "{_short(text)}"' + (
-                f", or write {meant} if you mean that" if meant else ""
-            )
-            message = f"{_short(text)} is read differently by different YAML readers; {way_out}"
+            way_out = f'quote it: "{cut(text)}"' + (f", or write {meant} if you mean that" if meant else "")
+            message = f"{cut(text)} is read differently by different YAML readers; {way_out}"
             self.problem(node, message, where)
         return text
 
@@ -199,7 +197,7 @@ class _Reader:
         if not tag and _TAGGED.match(self.text, node.start_mark.index):
             tag = "!"
         if tag:
-            message = f"{_short(tag)}: tags are not read here; write the value alone, quoted for text"
+            message = f"{cut(tag)}: tags are not read here; write the value alone, quoted for text"
             self.problem(node, message, where)
         return bool(tag)
 
@@ -260,7 +258,3 @@ def _syntax(label: str, error: Exception) -> Finding:
 
 def _place(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from . import addresses, hardware_rules, names, vm_schema
-from .findings import Finding
+from .findings import Finding, cut
 from .vms import VM
 
 KEY_TYPES = (
@@ -46,9 +46,7 @@ def name_is_the_files(vm: VM) -> Iterator[Finding]:
         return  # the schema says so
     if name != stem:
         way_out = f"call the file {name}.yaml" + (f" or set name: {stem}" if LABEL.fullmatch(stem) else "")
-        message = (
-            f"name is {name}, but the file is called {vm_schema.cut(stem)}.yaml, and a renamed file must"
-        )
+        message = f"name is {name}, but the file is called {cut(stem)}.yaml, and a renamed file must"
         yield vm.finding("name", f"{message} not destroy a machine; {way_out}")
     if name in names.RESERVED:
         yield vm.finding("name", f"the name {name} means something else to Ansible; choose another")
@@ -99,9 +97,7 @@ def tags_are_once(vm: VM) -> Iterator[Finding]:
     for tag in found if isinstance(found, list) else []:
         if isinstance(tag, str) and tag:
             if tag.lower() in seen:
-                yield vm.finding(
-                    "tags", f"tag {vm_schema.cut(tag)} stands twice; Proxmox ignores upper and lower case"
-                )
+                yield vm.finding("tags", f"tag {cut(tag)} stands twice; Proxmox ignores upper and lower case")
             seen.add(tag.lower())
 
 
@@ -113,9 +109,7 @@ def nameservers_are_addresses(vm: VM) -> Iterator[Finding]:
             try:
                 ipaddress.ip_address(server if "%" not in server else "")
             except ValueError:
-                message = (
-                    f"nameserver {vm_schema.cut(server) or '(empty)'} is no address; give its IP address"
-                )
+                message = f"nameserver {cut(server) or '(empty)'} is no address; give its IP address"
                 yield vm.finding("nameserver", message)
 
 

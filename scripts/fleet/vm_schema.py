@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from . import paths, quick_schema
-from .findings import Fault, Finding
+from .findings import Fault, Finding, cut
 from .vms import VM
 
 _WORDS = {
@@ -212,8 +212,3 @@ def _value(where: str, value: Any) -> str:
 
 def _value_of(value: Any) -> str:
     return cut(value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False))
-
-
-def cut(text: str) -> str:
-    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:61])
-    return text if len(text) <= 60 else f"{text[:57]}…"

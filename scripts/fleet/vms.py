@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from . import names, paths, strict_yaml
-from .findings import Fault, Finding
+from .findings import Fault, Finding, printable
 
 MAX_BYTES = 1 << 20
 
@@ -26,10 +26,13 @@ class VM(NamedTuple):
     lines: strict_yaml.Lines  # "disks.scsi0.size" -> (line, column) of the field, from 1
 
     def finding(self, field: str, message: str, level: str = "error") -> Finding:
-        """A finding at a field, or at the nearest group around it that the file has."""
+        """A finding at a field, or at the nearest group around it that the file has.
+
+        The message may hold what the file says, which must not pass for a line of its own.
+        """
         while field and field not in self.lines:
             field = field.rpartition(".")[0]
-        return Finding(message, self.path, *self.lines.get(field, (1, 1)), level)
+        return Finding(printable(message), self.path, *self.lines.get(field, (1, 1)), level)
 
 
 def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Finding]]:
