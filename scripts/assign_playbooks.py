@@ -19,9 +19,11 @@ from fleet.paths import INVENTORY, QUEUE, shown
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--requests", type=Path, required=True, metavar="FILE", help="what was asked for")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
-    parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
-    parser.add_argument("--format", choices=FORMATS)
+    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
+    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="of findings (default: github on a runner, else text)"
+    )
     args = parser.parse_args(argv)
     requests = asked.load(args.requests).requests
     old = read(args.queue)

@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     option("--vms-dir", type=Path, help="VM files (default: proxmox/vms of the clone)")
     option("--inventory", type=Path, help="Ansible inventory (default: proxmox/k8s.ini of the clone)")
     option("--playbooks-dir", type=Path, help="playbooks (default: proxmox/playbooks of the clone)")
-    option("--format", choices=["text", "json"], default="text")
+    option("--format", choices=["text", "json"], default="text", help="default: %(default)s")
     return options
 
 

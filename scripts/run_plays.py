@@ -117,10 +117,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--playbook", metavar="NAME", help="run this one, on --hosts, without the queue")
     parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory, for --playbook")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
-    parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
-    parser.add_argument("--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, metavar="DIR")
-    parser.add_argument("--known-hosts", type=Path, default=readiness.KNOWN_HOSTS, metavar="FILE")
+    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
+    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
+    parser.add_argument(
+        "--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, help=f"default: {shown(PLAYBOOKS_DIR)}"
+    )
+    known = readiness.KNOWN_HOSTS
+    parser.add_argument("--known-hosts", type=Path, default=known, help=f"default: {known}")
     readiness.add_timeout(parser)
     parser.add_argument("--no-publish", action="store_true", help="change the queue's file, commit nothing")
     args = parser.parse_args(argv)

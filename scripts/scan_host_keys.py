@@ -13,19 +13,28 @@ from pathlib import Path
 from fleet import processes, queue, readiness, ssh
 from fleet.findings import FORMATS, Finding, guarded, report
 from fleet.inventory import read
-from fleet.paths import INVENTORY, QUEUE
+from fleet.paths import INVENTORY, QUEUE, shown
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory (default: the queued ones)")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
-    parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
-    parser.add_argument("--known-hosts", type=Path, default=readiness.KNOWN_HOSTS, metavar="FILE")
+    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
+    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
+    known = readiness.KNOWN_HOSTS
+    parser.add_argument("--known-hosts", type=Path, default=known, help=f"default: {known}")
     readiness.add_timeout(parser)
-    parser.add_argument("--cloud-init-timeout", type=float, default=readiness.CLOUD_INIT_TIMEOUT, metavar="S")
-    parser.add_argument("--format", choices=FORMATS)
+    parser.add_argument(
+        "--cloud-init-timeout",
+        type=float,
+        default=readiness.CLOUD_INIT_TIMEOUT,
+        metavar="S",
+        help="seconds to wait for cloud-init once SSH answers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--format", choices=FORMATS, help="of findings (default: github on a runner, else text)"
+    )
     args = parser.parse_args(argv)
     if args.hosts:
         names = args.hosts.replace(",", " ").split()

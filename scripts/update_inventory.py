@@ -33,13 +33,15 @@ def _print(result: Result, fmt: str | None) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--outputs", type=Path, metavar="FILE", help="a saved `terraform output -json`")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, metavar="FILE")
-    parser.add_argument("--queue", type=Path, default=QUEUE, metavar="FILE")
+    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
+    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
     parser.add_argument("--keep", action="append", default=[], metavar="NAME", help="NAME's line must stay")
     approve = "NAME may leave even as the last machine"
     parser.add_argument("--approve-destroy", action="append", default=[], metavar="NAME", help=approve)
     parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
-    parser.add_argument("--format", choices=FORMATS)
+    parser.add_argument(
+        "--format", choices=FORMATS, help="of findings (default: github on a runner, else text)"
+    )
     args = parser.parse_args(argv)
     terraform = outputs.load(args.outputs)
     files = (args.inventory, args.queue)

@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     option("--vault-addr", metavar="URL", help="default: VAULT_ADDR")
     option("--vault-token", metavar="TOKEN", help="better by VAULT_TOKEN: others can read a command line")
     option("--dry-run", action="store_true", help="say what would change, write nothing")
-    option("--format", choices=["text", "json"], default="text")
+    option("--format", choices=["text", "json"], default="text", help="default: %(default)s")
     return options
 
 

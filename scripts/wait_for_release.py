@@ -91,9 +91,19 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     env = os.environ.get
     parser.add_argument("--sha", default=env("GITHUB_SHA"), help="the commit (default: GITHUB_SHA)")
-    parser.add_argument("--repository", default=env("GITHUB_REPOSITORY"), metavar="OWNER/NAME")
+    parser.add_argument(
+        "--repository",
+        default=env("GITHUB_REPOSITORY"),
+        metavar="OWNER/NAME",
+        help="default: GITHUB_REPOSITORY",
+    )
     parser.add_argument("--workflow", default="release.yml", help="(default: %(default)s)")
-    parser.add_argument("--api", default=env("GITHUB_API_URL") or "https://api.github.com", metavar="URL")
+    parser.add_argument(
+        "--api",
+        default=env("GITHUB_API_URL") or "https://api.github.com",
+        metavar="URL",
+        help="default: GITHUB_API_URL, else GitHub's",
+    )
     parser.add_argument(
         "--timeout", type=float, default=300, metavar="SECONDS", help="(default: %(default)s)"
     )

@@ -59,3 +59,14 @@ def test_a_secret_that_a_workflow_uses_is_told(secret):
 )))))  # fmt: skip
 def test_a_variable_that_a_workflow_uses_is_told(variable):
     assert f"| `{variable}` |" in README
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_every_option_is_explained(script):
+    """In the README's form of its help: an option stands alone only when its text begins on the next line."""
+    section = README.partition(f"<summary><code>{script.name}</code>")[2].partition("</details>")[0]
+    lines = section.partition("\noptions:\n")[2].splitlines()
+    assert lines
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if re.match(r"  -", line) and not re.search(r"\S  +\S", line[2:]):
+            assert following.startswith(" " * 20), line

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import extract_ansible_tag
-import publish
+import publish_inventory
 from fleet import assignment, cluster_secret, repository
 from fleet.findings import Fault
 
@@ -65,7 +65,7 @@ class Fleet:
         return self.git("rev-parse", "HEAD")
 
     def asked(self, capsys):
-        """The open requests, as the step before publish.py reads them."""
+        """The open requests, as the step before publish_inventory.py reads them."""
         capsys.readouterr()
         assert extract_ansible_tag.main(["--format", "json", "--repo", str(self.checkout)]) == 0
         path = self.folder / "requests.json"
@@ -83,7 +83,7 @@ class Fleet:
         """Publish Terraform's outputs of these machines; with none and not `applied`, without outputs."""
         asked = asked or self.asked(capsys)
         outputs = ["--outputs", str(self.outputs(*names))] if names or applied else []
-        return publish.main(["inventory", "--requests", str(asked), "--repo", str(self.checkout), *outputs])
+        return publish_inventory.main(["--requests", str(asked), "--repo", str(self.checkout), *outputs])
 
     def head(self):
         return self.git("ls-remote", "origin", "refs/heads/main").split()[0]
@@ -295,9 +295,7 @@ def test_without_outputs_and_requests_nothing_is_pushed(fleet, capsys):
 def test_requests_that_are_none(fleet, capsys, tmp_path, text):
     (tmp_path / "requests.json").write_text(text)
     assert (
-        publish.main(
-            ["inventory", "--requests", str(tmp_path / "requests.json"), "--repo", str(fleet.checkout)]
-        )
+        publish_inventory.main(["--requests", str(tmp_path / "requests.json"), "--repo", str(fleet.checkout)])
         == 2
     )
     assert "is not what `extract_ansible_tag.py --format json` prints" in capsys.readouterr().err

@@ -46,7 +46,6 @@ def needs_terraform(repo: Path, opened: asked.Asked) -> str | None:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["inventory"])
     parser.add_argument("--requests", type=Path, required=True, metavar="FILE", help="open requests, as JSON")
     parser.add_argument("--outputs", type=Path, metavar="FILE", help="a saved `terraform output -json`")
     parser.add_argument("--repo", type=Path, default=ROOT, help="the checkout (default: this one)")
