@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -447,6 +448,34 @@ def test_more_commits_than_a_pipe_and_a_read_hold(repo, extract):
     code, answer, err = extract(repo.path)
     assert (code, err) == (0, "")
     assert short(answer) == [(f"k8s-n{n}", "k8s", f"k8s-n{n}", [f"k8s-n{n}"]) for n in range(count)]
+
+
+def test_the_oldest_first_though_the_clocks_were_wrong(repo, extract):
+    """A request is listed before those of its descendants, whatever the dates of the commits say."""
+    lines = []
+    parents = {"a": (repo.start, ""), "b": (":1", ""), "c": (":1", ""), "d": (":2", "merge :3\n")}
+    dates = {"a": 50, "b": 1, "c": 40, "d": 10}
+    for mark, (name, (parent, merge)) in enumerate(parents.items(), start=1):
+        text = f"{name} [ansible {'myapp' if name == 'a' else 'haproxy'}]" if name in "ab" else name
+        lines += [
+            f"commit refs/heads/main\nmark :{mark}\ncommitter me <me@example.com> {dates[name]} +0000\n"
+        ]
+        lines += [f"data {len(text)}\n{text}\nfrom {parent}\n{merge}\n"]
+    repo.git("fast-import", "--quiet", "--force", stdin="".join(lines).encode())
+    assert [r["name"] for r in extract(repo.path)[1]["requests"]] == ["myapp", "haproxy"]
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
+def test_signed_commits(repo, extract, tmp_path):
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    settings = {"gpg.format": "ssh", "user.signingKey": tmp_path / "key", "commit.gpgSign": "true",
+                "log.showSignature": "true"}  # fmt: skip
+    for name, value in settings.items():
+        repo.git("config", name, str(value))
+    head = repo.commit("x [ansible myapp]")
+    assert "SSH SIGNATURE" in repo.git("cat-file", "commit", head)
+    code, answer, err = extract(repo.path)
+    assert (code, err) == (0, "") and [r["commit"] for r in answer["requests"]] == [head]
 
 
 def test_merge_counts_what_it_brought_to_its_first_parent(repo, extract):
