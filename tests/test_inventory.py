@@ -59,6 +59,10 @@ def test_findings(text, line, said):
     assert said in found[0].message
 
 
+def test_the_groups_that_always_exist():
+    assert parse("[all:vars]\nx=1\n[ungrouped:vars]\nx=1\n[site:children]\nungrouped\n").findings == []
+
+
 def test_a_circle_is_told_once():
     found = parse("[a:children]\nc\n[b:children]\nc\n[c:children]\nc\n").findings
     assert [finding.line for finding in found] == [6]

@@ -98,6 +98,21 @@ def test_keep():
     assert result.queue_text == "", "there is no machine to play on"
 
 
+@pytest.mark.parametrize(
+    "line, queued",
+    [("10.0.0.1,k8s-a", []), ("10.0.0.1,k8s-a,k8s", []), ("10.0.0.1,k8s-a,base", ["k8s-a"])],
+)
+def test_a_new_machine_is_queued_unless_it_waits_already(line, queued):
+    result = update("[k3s]\n", f"{line}\n", outputs_of({"k8s-a": machine()}))
+    assert result.queued == queued
+    assert result.queue_text == f"{line}\n" + "10.0.0.1,k8s-a\n" * len(queued)
+
+
+def test_what_is_refused_changes_no_text():
+    texts = ("# mine\nk8s-a # terraform\n", "10.0.0.1,k8s-a\n")
+    assert update(*texts, outputs_of({}))[:2] == texts
+
+
 @pytest.mark.parametrize("approved, code", [([], 1), (["k8s-a"], 1), (["k8s-a", "k8s-b", "other"], 0)])
 def test_no_machine_at_all_needs_an_approval_for_each(approved, code, tmp_path, capsys):
     (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({})))
