@@ -289,6 +289,18 @@ def test_removing_the_current_context_chooses_no_other():
     assert "home-admin" not in text and "cloud" in text
 
 
+def test_remarks_behind_what_leaves_are_those_of_the_next():
+    others = [
+        "clusters:\n", "# in the cloud\n- name: cloud\n  cluster: {server: b}\n",
+        "users:\n", "# its user\n- name: cloud\n  user: {token: y}\n",
+        "contexts:\n", "# both\n- name: cloud\n  context: {cluster: cloud, user: cloud}\n",
+    ]  # fmt: skip
+    own = ["- name: dev\n  cluster: {server: a}\n", "- name: dev\n  user: {token: x}\n",
+           "- name: k8s-dev\n  context: {cluster: dev, user: dev}\n"]  # fmt: skip
+    text = "".join(a + b + c for a, b, c in zip(others[::2], own, others[1::2], strict=True))
+    assert removed(text)[0] == "".join(others)
+
+
 def test_removing_the_last_and_the_unknown():
     text = merged("")[0]
     after = yaml.safe_load(removed(text)[0])
@@ -395,6 +407,8 @@ def test_what_a_machines_kubeconfig_does_elsewhere_is_said():
     assert "runs a command" in notes[0] and notes[1].endswith("whoever uses it: tokenFile")
     data["users"][0]["user"] = {"auth-provider": {"name": "oidc"}}
     assert "runs a command" in merged("", new=yaml.safe_dump(data))[1].notes[0]
+    data["clusters"][0]["cluster"]["certificate-authority"] = "/etc/ca.pem"
+    assert merged("", new=yaml.safe_dump(data))[1].notes[1].endswith("whoever uses it: certificate-authority")
 
 
 def test_what_is_particular_in_a_machines_kubeconfig_is_kept():
@@ -460,6 +474,8 @@ def test_alias_bombs_are_refused_and_plain_aliases_are_not():
     text = "users:\n- &a\n  name: one\n  user: &u {token: x}\n- name: two\n  user: *u\n"
     assert merged(text)[1].data["users"][1]["user"] == {"token": "x"}
     assert yaml.safe_load(merged(text)[0])["users"][1]["user"] == {"token": "x"}
+    flow = "{users: [{name: one, user: &u {token: x}}, {name: two, user: *u}], clusters: [], contexts: []}"
+    assert "&" not in merged(flow)[0], "kubectl is the reader"
 
 
 LAYOUTS = {
