@@ -451,6 +451,14 @@ def test_strange_answers(run, server, monkeypatch, script, said):
         refused(run, server, 2, said)
 
 
+def test_a_namespace_is_asked_for(run, server, monkeypatch):
+    with vault_server.proxy(server.url) as proxy:
+        monkeypatch.setenv("VAULT_ADDR", proxy.url)
+        monkeypatch.setenv("VAULT_NAMESPACE", "team-a")
+        run.merge()
+        assert proxy.namespaces == {"team-a"}
+
+
 def test_a_mount_that_is_just_being_upgraded(run, server, monkeypatch):
     with vault_server.proxy(server.url) as proxy:
         monkeypatch.setenv("VAULT_ADDR", proxy.url)

@@ -114,6 +114,7 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.target = target.removeprefix("http://")
         self.script: list[int | tuple[int, str] | str | None] = []
         self.seen: list[str] = []
+        self.namespaces: set[str | None] = set()
         self.url = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request, client_address):
@@ -124,6 +125,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.seen.append(self.command)
+        self.server.namespaces.add(self.headers.get("X-Vault-Namespace"))
         step = self.server.script.pop(0) if self.server.script else None
         if isinstance(step, int):
             return self._answer(step, json.dumps({"errors": ["made to fail"]}).encode())
