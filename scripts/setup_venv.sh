@@ -49,7 +49,7 @@ import sys
 import tomllib
 
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-extras = [extra for extra in sys.argv[1].split(",") if extra]
+extras = ["runner", *(extra for extra in sys.argv[1].split(",") if extra)]
 print(*project["dependencies"], *(line for e in extras for line in project["optional-dependencies"][e]), sep="\n")
 PY
     "$venv/bin/python" -m pip install -q --disable-pip-version-check -r "$venv/requirements.txt"

@@ -169,38 +169,30 @@ def test_given_yml_says_rename(tmp_path, capsys):
     assert "b.yml: is not read, since VM files end in .yaml; rename it to b.yaml" in capsys.readouterr().err
 
 
-def test_hook_is_what_pre_commit_takes():
-    import re
-
-    import yaml
-
-    [hook] = yaml.safe_load((paths.ROOT / ".pre-commit-hooks.yaml").read_text())
-    assert (paths.ROOT / hook["entry"]).stat().st_mode & 0o111
-    for path, fits in [
-        ("proxmox/vms/k8s-dev.yaml", True),
-        ("proxmox/vms/k8s-dev.yml", True),
-        ("proxmox/vms/k8s-dev.YAML", True),
-        ("proxmox/vms/.k8s-dev.yaml", False),
-        ("proxmox/vms/old/x.yaml", False),
-        ("proxmox/playbooks/k8s.yml", False),
-    ]:
-        assert bool(re.search(hook["files"], path)) == fits
-
-
 def test_hook_in_another_repository(tmp_path):
-    """As pre-commit runs it: the program itself, from that repository's root, with the files that changed."""
+    """By pre-commit itself, in an environment that it makes: given files alone, against all of their folder."""
     shutil.copytree(CASES / "fleets" / "two-gateways", tmp_path / "proxmox")
+    files = ["vms/k8s-dev.yml", "vms/k8s-home.YAML", "vms/.hidden.yaml", "vms/old/x.yaml", "playbooks/k8s.yml"]
+    for name in files:
+        (tmp_path / "proxmox" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "proxmox" / name).write_text("")
+    git = ["git", "-C", tmp_path]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    command = [Path(sys.executable).with_name("pre-commit"), "try-repo", paths.ROOT, "validate-vms", "--files"]
     done = subprocess.run(
-        [paths.ROOT / "scripts" / "validate_vms.py", "proxmox/vms/a.yaml"],
+        [*command, "proxmox/vms/a.yaml", *(f"proxmox/{name}" for name in files)],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"]},
+        env={name: value for name, value in os.environ.items() if name != "GITHUB_ACTIONS"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1 and not done.stdout
-    assert done.stderr.startswith("proxmox/vms/a.yaml:6:1: the gateway of 192.168.1.0/24 is 192.168.1.1 here")
-    assert "(proxmox/vms/b.yaml:6:1)" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1, done
+    found = [line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("proxmox/")]
+    assert found == ["proxmox/vms/a.yaml", "proxmox/vms/k8s-dev.yml", "proxmox/vms/k8s-home.YAML"], done.stdout
+    assert "a.yaml:6:1: the gateway of 192.168.1.0/24 is 192.168.1.1 here" in done.stdout
+    assert "(proxmox/vms/b.yaml:6:1)" in done.stdout
 
 
 # Wrong usage.

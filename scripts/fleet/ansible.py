@@ -18,7 +18,7 @@ def command(name: str) -> str:
     places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), str(ROOT / ".venv" / "bin")]
     if found := shutil.which(name, path=os.pathsep.join(places)):
         return found
-    raise Fault(f"{name} is not installed; `pip install .` in the checkout brings it", code=2)
+    raise Fault(f"{name} is not installed; scripts/setup_venv.sh brings it", code=2)
 
 
 def host_variables(inventory: Path) -> tuple[dict[str, dict], list[Finding]]:

@@ -11,7 +11,7 @@ QUEUE = PROXMOX_DIR / "new_hosts.txt"
 PLAYBOOKS_DIR = PROXMOX_DIR / "playbooks"
 TFVARS = PROXMOX_DIR / "vms.auto.tfvars.json"
 AUTHORIZED_KEYS = PROXMOX_DIR / "authorized_keys"
-SCHEMA = ROOT / "schemas" / "vm.schema.json"
+SCHEMA = Path(__file__).with_name("vm.schema.json")  # a link to schemas/, so that it is installed too
 
 
 def shown(path: str | Path) -> str:
