@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         "--format", choices=FORMATS, help="of findings (default: github on a runner, else text)"
     )
     args = parser.parse_args(argv)
+    if args.inventory.resolve() == args.queue.resolve():
+        parser.error("--inventory and --queue are the same file")
     terraform = outputs.load(args.outputs)
     files = (args.inventory, args.queue)
     before = tuple(map(read, files))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleet.findings import Fault
 from fleet.inventory import INDIVIDUAL, Machine, parse, read
 from fleet.inventory_edit import change
 from fleet.names import group_of
@@ -213,9 +214,10 @@ def test_drop(before, after):
 
 
 def test_not_utf8(tmp_path):
-    (tmp_path / "k8s.ini").write_bytes(b"k8s-\xff")
-    with pytest.raises(Exception, match="utf-8"):
+    (tmp_path / "k8s.ini").write_bytes(b"# one\nk8s-\xff")
+    with pytest.raises(Fault, match="UTF-8") as fault:
         read(tmp_path / "k8s.ini")
+    assert fault.value.finding.line == 2
 
 
 # Properties. Lines as people write them, and as nobody would.

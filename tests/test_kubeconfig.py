@@ -312,6 +312,32 @@ def test_removing_the_last_and_the_unknown():
     assert yaml.safe_load(merged(removed(text)[0])[0]) == yaml.safe_load(text)
 
 
+@pytest.mark.parametrize(
+    "rest",
+    ["contexts: null\nkind: Config\nusers: null\n", "contexts: []\nusers: []  # none\n", "kind: Config"],
+)
+def test_lists_that_are_empty_or_missing(rest):
+    """As `kubectl config set-cluster` leaves them; what others wrote stays."""
+    others = """clusters:
+- cluster: {server: "https://home:6443"}   # by hand
+  name: home
+  extensions: [{name: e, extension: {at: 12:30:45}}]
+"""
+    after, change = merged(others + rest)
+    assert others in after and data_of(after) == change.data
+    assert others in removed(after)[0]
+
+
+def test_the_last_machine_leaves_and_remarks_stay():
+    own = (
+        "- {name: d, cluster: {}}\n",
+        "- {name: d, user: {}}\n",
+        "- {name: k8s-dev, context: {cluster: d, user: d}}\n",
+    )
+    text = "# mine\nclusters:  # all\n{}users:\n{}contexts:\n{}".format(*own)
+    assert removed(text)[0] == "# mine\nclusters: []  # all\nusers: []\ncontexts: []\n"
+
+
 def test_dangling_contexts_are_kept_and_said():
     text = "contexts:\n- name: lost\n  context: {cluster: gone, user: gone}\n- name: bare\n  context:\n"
     after, change = merged(text)
@@ -334,6 +360,8 @@ SERVERS = [
     ("https://0.0.0.0:6443", "192.168.1.20", "https://192.168.1.20:6443"),
     ("https://127.0.1.1:6443/k8s/clusters/c-1?a=b", "10.0.0.1", "https://10.0.0.1:6443/k8s/clusters/c-1?a=b"),
     ("https://127.0.0.1", "10.0.0.1", "https://10.0.0.1"),
+    ("https://[::ffff:127.0.0.1]:6443", "10.0.0.1", "https://10.0.0.1:6443"),
+    ("https://ip6-localhost:6443", "10.0.0.1", "https://10.0.0.1:6443"),
     ("https://me:pw@127.0.0.1:1/", "10.0.0.1", "https://me:pw@10.0.0.1:1/"),
     ("https://127.0.0.1:6443", "2001:DB8::20", "https://[2001:db8::20]:6443"),
     ("https://127.0.0.1:6443", "[2001:db8::20]", "https://[2001:db8::20]:6443"),
@@ -357,6 +385,9 @@ WRONG_SERVERS = [
     ("https://127.0.0.1:port", "10.0.0.1", "no URL"),
     ("ftp://127.0.0.1", "10.0.0.1", "no URL"),
     ("https://127.0.0.1:6443", None, "the machine itself"),
+    ("https://127.0.0.1:6443", "127.0.0.1", "the machine itself"),
+    ("https://127.0.0.1:6443", "localhost", "the machine itself"),
+    ("https://127.0.0.1:6443", "::", "the machine itself"),
     ("https://127.0.0.1:6443", "10.0.0.1/24", "neither an IP address nor a host name"),
     ("https://127.0.0.1:6443", "evil/?", "neither an IP address nor a host name"),
 ]

@@ -27,6 +27,7 @@ A, B = Entry("10.0.0.1", "k8s-a"), Entry("10.0.0.2", "k8s-b", "k8s")
         ("10.0.0.1,a,../../x", None, "no playbook's name"),
         ("10.0.0.1,a,x.yml", None, "no playbook's name"),
         ("\t10.0.0.1,k8s-a \t", A, ""),
+        ("\ufeff10.0.0.1,k8s-a", A, ""),
         (",", None, "expected IP,hostname"),
         ("-oProxyCommand=id,k8s-a", None, "is no address"),
         ("10.0.0.1,k8s-а", None, "no host name"),  # noqa: RUF001 the last letter is Cyrillic

@@ -89,6 +89,15 @@ def test_crlf_and_no_final_newline_stay():
     assert result.queue_text == "# q\r\n10.0.0.8,k8s-x\r\n10.0.0.1,k8s-a\r\n"
 
 
+def test_what_stays_and_what_comes_back_is_said():
+    text = "# Individual hosts\nk8s-a ansible_host=10.0.0.1 ansible_user=ops # terraform\n"
+    text += "[k3s]\nk8s-hand rack=7\n"
+    result = update(text, "", outputs_of({"k8s-a": machine(mac="", instance="")}))
+    assert result.inventory_text.endswith("k8s-hand rack=7\nk8s-a\n")
+    assert result.kept == {"k8s-hand": "written by hand"}
+    assert result.changed == {"k8s-a": "back in [k3s]"}
+
+
 def test_keep():
     inventory = "k8s-a ansible_host=10.0.0.1 # terraform\nk8s-b # terraform\n[k3s]\nk8s-a\nk8s-b\n"
     texts = (inventory, "10.0.0.1,k8s-a,k8s\n")
@@ -162,6 +171,7 @@ def test_names_that_must_not_reach_an_inventory(name, tmp_path, capsys):
     [
         ("", 2),
         ("{", 2),
+        pytest.param("[" * 100_000, 2, id="deep"),
         ("[]", 1),
         ('{"ansible_inventory": {"a": 1}}', 1),
         ('{"ansible_inventory": []}', 1),
@@ -190,6 +200,10 @@ def test_asks_terraform(tmp_path, monkeypatch, capsys):
     (tmp_path / "answer").write_text(json.dumps(outputs_of({"db": machine()})))
     assert update_inventory.main(options) == 0
     assert "queued: db" in capsys.readouterr().out
+    for said in ("", "[command]/opt/terraform-bin output -json\n{}"):  # a wrapper's own line
+        (tmp_path / "answer").write_text(said)
+        assert update_inventory.main(options) == 2
+        assert "no JSON of `terraform output`" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "/nowhere")
     assert update_inventory.main(options) == 2
     assert "terraform is not installed" in capsys.readouterr().err
@@ -300,6 +314,12 @@ def test_killed_at_any_system_call_that_writes(tmp_path):
         if number % 5 == 0:  # not each: it costs a run of Ansible
             assert update_inventory.main(arguments(fresh)) == 0
             assert {name: (fresh / name).read_text() for name in texts} == new, (call, which)
+
+
+def test_one_file_for_both(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        update_inventory.main(arguments(tmp_path, f"--queue={tmp_path}/k8s.ini"))
+    assert "the same file" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written(tmp_path, capsys):

@@ -170,16 +170,28 @@ def test_given_yml_says_rename(tmp_path, capsys):
 
 
 def test_hook_in_another_repository(tmp_path):
-    """By pre-commit itself, in an environment that it makes: given files alone, against all of their folder."""
+    """By pre-commit itself, in an environment that it makes: some files are given, all are read."""
     shutil.copytree(CASES / "fleets" / "two-gateways", tmp_path / "proxmox")
-    files = ["vms/k8s-dev.yml", "vms/k8s-home.YAML", "vms/.hidden.yaml", "vms/old/x.yaml", "playbooks/k8s.yml"]
+    files = [
+        "vms/k8s-dev.yml",
+        "vms/k8s-home.YAML",
+        "vms/.hidden.yaml",
+        "vms/old/x.yaml",
+        "playbooks/k8s.yml",
+    ]
     for name in files:
         (tmp_path / "proxmox" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "proxmox" / name).write_text("")
     git = ["git", "-C", tmp_path]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)
-    command = [Path(sys.executable).with_name("pre-commit"), "try-repo", paths.ROOT, "validate-vms", "--files"]
+    command = [
+        Path(sys.executable).with_name("pre-commit"),
+        "try-repo",
+        paths.ROOT,
+        "validate-vms",
+        "--files",
+    ]
     done = subprocess.run(
         [*command, "proxmox/vms/a.yaml", *(f"proxmox/{name}" for name in files)],
         cwd=tmp_path,
@@ -190,7 +202,9 @@ def test_hook_in_another_repository(tmp_path):
     )
     assert done.returncode == 1, done
     found = [line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("proxmox/")]
-    assert found == ["proxmox/vms/a.yaml", "proxmox/vms/k8s-dev.yml", "proxmox/vms/k8s-home.YAML"], done.stdout
+    assert found == ["proxmox/vms/a.yaml", "proxmox/vms/k8s-dev.yml", "proxmox/vms/k8s-home.YAML"], (
+        done.stdout
+    )
     assert "a.yaml:6:1: the gateway of 192.168.1.0/24 is 192.168.1.1 here" in done.stdout
     assert "(proxmox/vms/b.yaml:6:1)" in done.stdout
 

@@ -1,6 +1,7 @@
 """Writing files so that a reader sees the old text or the new one, never half of one."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -13,6 +14,8 @@ def write_atomic(path: str | Path, text: str, backup: str | Path | None = None, 
     With `backup`, the old text is first put there in the same way. Raises OSError.
     """
     path = Path(path).resolve()  # a symlink stays one, what it points to is replaced
+    if path.exists() and not path.is_file():  # a rename would take away a device or a pipe
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
     old = path.read_bytes() if path.exists() else None
     new = text.encode()
     if old == new:

@@ -103,10 +103,14 @@ class Inventory(NamedTuple):
 def read(path: Path) -> str:
     """A file's text with its line endings; "" when there is none yet. Raises Fault."""
     try:
-        return path.read_bytes().decode()
+        raw = path.read_bytes()
+        return raw.decode()
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise Fault("is no text in UTF-8; save it as such", shown(path), line, code=2) from None
+    except OSError as error:
         raise Fault(f"cannot be read: {error}", shown(path), code=2) from None
 
 

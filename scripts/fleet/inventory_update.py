@@ -8,7 +8,7 @@ from fleet import ansible, outputs, queue
 from fleet.findings import Finding
 from fleet.inventory import Host, Machine, parse, read, write
 from fleet.inventory_edit import change
-from fleet.names import EXCLUDED, playbook_of
+from fleet.names import EXCLUDED, group_of, playbook_of
 from fleet.paths import INVENTORY, QUEUE, shown
 
 NEVER_LEAVE = frozenset(Path(name).stem for name in EXCLUDED)
@@ -61,7 +61,8 @@ def update(
     kept = {name: "asked to keep" for name in gone if name in keep}
     by_hand: dict[str, Host] = {}
     for host in before.hosts:
-        if host.defines and not host.managed:
+        strange = not any(name in machines or name in managed for name in host.names)
+        if (host.defines or strange) and not host.managed:
             kept[host.pattern] = "written by hand"
             names = [name for name in host.names if name in machines and name not in managed]
             by_hand |= dict.fromkeys(names, host)
@@ -74,6 +75,10 @@ def update(
     added = sorted(put.keys() - managed.keys())
     present = sorted(put.keys() & managed.keys())
     differences = {name: _differences(managed[name], put[name]) for name in present}
+    members = before.members()
+    for name in present:
+        if (group := group_of(name)) and name not in members.get(group, ()):
+            differences[name]["group"] = f"back in [{group}]"
     removed = sorted(set(gone) - kept.keys())
     text = change(before, put, removed)
     found += _left_behind(text, removed, inventory_path)

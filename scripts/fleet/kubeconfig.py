@@ -134,6 +134,8 @@ def server_at(server: Any, address: str | None) -> str:
     if not address:
         raise Fault(f"the kubeconfig's server is {host}, the machine itself; its address is needed")
     user, at, _ = url.netloc.rpartition("@")
+    if _is_local(address.strip("[]")):
+        raise Fault(f"the address {address} is the machine itself; nobody else could use such a server")
     place = user + at + _checked_host(address) + (f":{port}" if port is not None else "")
     return url._replace(netloc=place).geturl()
 
@@ -162,7 +164,8 @@ def _is_local(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host.rstrip(".").lower() == "localhost"
+        return host.rstrip(".").lower() in ("localhost", "ip6-localhost", "ip6-loopback")
+    address = getattr(address, "ipv4_mapped", None) or address  # before Python 3.13 that is no loopback
     return address.is_loopback or address.is_unspecified
 
 

@@ -24,14 +24,14 @@ def load(path: Path | None, folder: Path = PROXMOX_DIR) -> dict:
             return json.loads(path.read_text())
         command = ["terraform", f"-chdir={folder}", "output", "-json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Fault(f"terraform output: {done.stderr.strip()}", code=2)
+        return json.loads(done.stdout)
     except FileNotFoundError as error:
         message = str(error) if path else "terraform is not installed; give a saved output with --outputs"
         raise Fault(message, code=2) from None
-    except (OSError, ValueError) as error:
-        raise Fault(f"no JSON of `terraform output`: {error}", shown(path), code=2) from None
-    if done.returncode:
-        raise Fault(f"terraform output: {done.stderr.strip()}", code=2)
-    return json.loads(done.stdout)
+    except (OSError, ValueError, RecursionError) as error:
+        raise Fault(f"no JSON of `terraform output`: {error}", shown(path or folder), code=2) from None
 
 
 def machines(outputs: dict) -> dict[str, Machine]:

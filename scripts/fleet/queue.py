@@ -68,7 +68,7 @@ def remove(text: str, done: Iterable[Entry]) -> str:
 
 
 def _entry(line: str) -> tuple[Entry | None, str]:
-    body = line.strip()
+    body = line.strip().removeprefix("\ufeff")  # as an editor may leave it at the file's start
     if not body or body[0] == "#":
         return None, ""
     fields = [field.strip() for field in body.split(",")]

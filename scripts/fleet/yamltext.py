@@ -155,6 +155,7 @@ def _spliced(document: Document, data: dict[str, Any]) -> str | None:
     if document.node is None or document.node.flow_style or set(old) - set(data):
         return None
     nodes = {key.value: value for key, value in document.node.value}
+    keys = {key.value: key for key, _ in document.node.value}
     edits: list[tuple[int, int, str]] = []
     for key, value in data.items():
         if key in old and old[key] == value:
@@ -164,6 +165,17 @@ def _spliced(document: Document, data: dict[str, Any]) -> str | None:
             edits.append((len(text), len(text), f"{line}{key}: {_scalar(value)}\n"))
         elif isinstance(value, str) and isinstance(nodes[key], yaml.ScalarNode):
             edits.append((nodes[key].start_mark.index, nodes[key].end_mark.index, _scalar(value)))
+        elif isinstance(value, list) and value and not old.get(key):
+            entries = dump(value)
+            if key not in old:
+                line = "" if text.endswith("\n") else "\n"
+                edits.append((len(text), len(text), f"{line}{key}:\n{entries}"))
+            else:
+                start, end = keys[key].end_mark.index, nodes[key].end_mark.index
+                edits.append((text.index(":", start) + 1, end, "\n" + entries.rstrip("\n")))
+        elif isinstance(value, list) and not value and (places := _places(text, nodes[key])):
+            colon = text.index(":", keys[key].end_mark.index) + 1
+            edits += [(colon, colon, " []"), *((*place, "") for place in places)]
         elif isinstance(value, list) and value and isinstance(old.get(key), list):
             changes = _list_edits(text, nodes[key], old[key], value)
             if changes is None:
