@@ -10,7 +10,7 @@ Exit: 0 done, 1 a person's work would be lost, 2 git or origin failed.
 import argparse
 import os
 
-from fleet import repository
+from fleet import git, repository
 from fleet.findings import guarded
 from fleet.paths import ROOT
 
@@ -25,8 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     head = repository.bring_to_head(options.repo)
-    print(repository.git(options.repo, "log", "-1", "--format=at %h %s"))
-    started = repository.resolve(options.repo, os.environ.get("GITHUB_SHA", ""))
+    print(git.git(options.repo, "log", "-1", "--format=at %h %s"))
+    started = git.resolve(options.repo, os.environ.get("GITHUB_SHA", ""))
     if started and started != head:
         print(f"started by {started[:9]}, the branch has moved on since")
     if options.before is not None:

@@ -11,7 +11,7 @@ import functools
 import sys
 from pathlib import Path
 
-from fleet import history
+from fleet import git_log, history
 from fleet.findings import Finding, guarded, report
 from fleet.paths import ROOT
 
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     repo = options.repo
     vms_dir = options.vms_dir or repo / "proxmox/vms"
-    vms = history.inside(repo, vms_dir) or "proxmox/vms"
+    vms = git_log.inside(repo, vms_dir) or "proxmox/vms"
     if options.messages:
         reach = history.of_messages(sys.stdin.buffer.read().decode("utf-8", "replace"))
     elif options.range is not None:

@@ -16,7 +16,7 @@ Exit: 0 published or nothing to do, 1 refused or a cluster could not leave Vault
 import argparse
 from pathlib import Path
 
-from fleet import asked, outputs, repository, summary
+from fleet import asked, git, outputs, repository, summary
 from fleet.findings import guarded, report
 from fleet.inventory_commit import InventoryCommit
 from fleet.paths import INVENTORY, QUEUE, ROOT
@@ -37,7 +37,7 @@ def needs_terraform(repo: Path, opened: asked.Asked) -> str | None:
             return f"[destroy {request['name']}] is open"
     if opened.since:
         between = ("diff", "--name-only", opened.since, opened.head, "--", *TERRAFORM)
-        changed = repository.git(repo, *between).splitlines()
+        changed = git.git(repo, *between).splitlines()
         if changed:
             return f"{changed[0]}{' and others' if len(changed) > 1 else ''} changed"
     return None
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     summary.output("published", "true")
     code = report(change.findings)
     show = ("log", "-1", "--format=%h %s")
-    said = repository.git(options.repo, *show, commit) if commit else "nothing to commit"
+    said = git.git(options.repo, *show, commit) if commit else "nothing to commit"
     print(f"published: {said}")
     summary.note(f"Inventory: {said}" + "".join(f"\n- {finding.message}" for finding in change.findings))
     return code

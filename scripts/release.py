@@ -14,7 +14,7 @@ import random
 import subprocess
 import time
 
-from fleet import repository, summary
+from fleet import git, repository, summary
 from fleet.findings import Fault, guarded
 from fleet.paths import ROOT
 
@@ -31,19 +31,19 @@ def release(repo: str, attempts: int = 6) -> str | None:
             time.sleep(random.uniform(0.2, 0.5 * 2**attempt))
         head = repository.bring_to_head(repo)
         # Also takes away the tag of an attempt that could not be pushed.
-        repository.git(repo, "fetch", "--quiet", "--prune", "origin", "+refs/tags/*:refs/tags/*")
+        git.git(repo, "fetch", "--quiet", "--prune", "origin", "+refs/tags/*:refs/tags/*")
         command = ["semantic-release", "version", "--no-vcs-release"]
         try:
             done = subprocess.run(command, cwd=repo, env=environment, check=False)
         except FileNotFoundError:
             raise Fault("semantic-release is not installed: scripts/setup_venv.sh release", code=2) from None
-        made = repository.resolve(repo, "HEAD")
+        made = git.resolve(repo, "HEAD")
         if done.returncode == 0:
             if made == head:
                 return None
-            return repository.git(repo, "describe", "--tags", "--exact-match", "HEAD", check=False)
+            return git.git(repo, "describe", "--tags", "--exact-match", "HEAD", check=False)
         branch = repository.default_branch(repo)
-        if repository.git(repo, "ls-remote", "origin", f"refs/heads/{branch}").startswith(head):
+        if git.git(repo, "ls-remote", "origin", f"refs/heads/{branch}").startswith(head):
             raise Fault("semantic-release failed, see above", code=2)
         print("somebody pushed meanwhile, again from the new head")
     raise Fault(f"others pushed during each of {attempts} attempts; run it again", code=2)

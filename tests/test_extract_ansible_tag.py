@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import extract_ansible_tag
-from fleet import history, repository, tags
+from fleet import tags
 
 FULL = "a" * 40
 
@@ -54,6 +54,13 @@ READ = {
     "between two code spans": ("`a` [ansible b] `c`", "[ansible b]"),
     "a code span of three backticks": ("``` a ``` [ansible b]", "[ansible b]"),
     "git commit --squash": ("squash! feat: add [ansible a]\n\nmore [ansible b]", "[ansible a] [ansible b]"),
+    "git merge --squash": (
+        "Squashed commit of the following:\n\n"
+        f"commit {FULL}\nAuthor: x <x@example.com>\nDate:   now\n\n    add [ansible c]\n\n"
+        f'commit {FULL}\nAuthor: x <x@example.com>\nDate:   now\n\n    Revert "try [ansible a]"\n\n'
+        f"commit {FULL}\nAuthor: x [ansible b]\nDate:   now\n\n    try [ansible a]\n",
+        "[ansible c]",
+    ),
     "fixup": ("fixup! feat: add [ansible a]", "[ansible a]"),
     "cherry-pick": (f"x [ansible a]\n\n(cherry picked from commit {FULL})", "[ansible a]"),
     "revert in other words": ("fix: revert to 2 GB of memory [ansible a]", "[ansible a]"),
@@ -709,10 +716,6 @@ def test_a_repository_without_commits(tmp_path, extract):
     assert extract(tmp_path, "--range", "HEAD\nHEAD")[0] == 2
 
 
-def test_the_ref_is_the_one_that_runs_move():
-    assert history.SERVED == repository.SERVED
-
-
 def test_a_worktree_beside_the_clone(repo, extract, tmp_path):
     repo.commit("x [ansible myapp]")
     repo.git("worktree", "add", "-q", str(tmp_path / "tree"))
@@ -721,7 +724,7 @@ def test_a_worktree_beside_the_clone(repo, extract, tmp_path):
 
 def test_no_repository(tmp_path, extract):
     code, _, err = extract(tmp_path)
-    assert code == 2 and "not a git repository" in err
+    assert code == 2 and "not a git repository" in err and "\\n" not in err
 
 
 def test_ranges(repo, extract):

@@ -11,6 +11,7 @@ import extract_ansible_tag
 import publish_inventory
 from fleet import assignment, cluster_secret, repository
 from fleet.findings import Fault
+from fleet.git import SERVED
 
 ROOT = Path(__file__).resolve().parents[1]
 VM = """name: {name}
@@ -89,7 +90,7 @@ class Fleet:
         return self.git("ls-remote", "origin", "refs/heads/main").split()[0]
 
     def served(self):
-        return self.git("ls-remote", "origin", repository.SERVED).split()[0]
+        return self.git("ls-remote", "origin", SERVED).split()[0]
 
     def queue(self):
         lines = self.git("show", f"{self.head()}:proxmox/new_hosts.txt").splitlines()

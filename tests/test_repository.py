@@ -12,6 +12,7 @@ import pytest
 import checkout_head
 from fleet import repository
 from fleet.findings import Fault
+from fleet.git import SERVED, resolve
 
 QUEUE = "proxmox/new_hosts.txt"
 
@@ -78,7 +79,7 @@ def test_a_stale_checkout_comes_to_the_head(origin, tmp_path):
     head = commit(other, "third")
     git(other, "push", "--quiet", "origin", "main", f"{head}:refs/gitops/served")
     assert repository.bring_to_head(stale) == head
-    assert repository.resolve(stale, repository.SERVED) == head
+    assert resolve(stale, SERVED) == head
 
 
 def test_a_shallow_or_detached_checkout_becomes_a_whole_one(origin, tmp_path, monkeypatch):
@@ -144,11 +145,11 @@ def test_commit_and_mark_go_in_one_push(origin, tmp_path):
     (checkout / "outputs.json").write_text("{}")
     made = repository.publish(checkout, appending(checkout, "a"), served=asked)
     assert git(origin, "rev-parse", "main") == made
-    assert git(origin, "rev-parse", repository.SERVED) == asked
+    assert git(origin, "rev-parse", SERVED) == asked
     assert git(origin, "show", "--format=%an %s", "--name-only", made).split("\n") == [
         "proxmox-gitops add a", "", QUEUE,
     ]  # fmt: skip
-    assert repository.resolve(checkout, repository.SERVED) == asked
+    assert resolve(checkout, SERVED) == asked
 
 
 def test_nothing_to_write_pushes_nothing(origin, tmp_path):
@@ -175,7 +176,7 @@ def test_the_mark_alone_moves_and_never_backwards(origin, tmp_path):
     old, new = git(checkout, "rev-parse", "HEAD^"), git(checkout, "rev-parse", "HEAD")
     for served, then in ((old, old), (new, new), (old, new), (new, new)):
         assert repository.publish(checkout, lambda: None, served=served) is None
-        assert git(origin, "rev-parse", repository.SERVED) == then
+        assert git(origin, "rev-parse", SERVED) == then
 
 
 def test_a_faster_push_is_taken_in(origin, tmp_path):
@@ -202,12 +203,12 @@ def test_a_mark_moved_by_another_run_is_taken_in(origin, tmp_path):
     old, new = git(checkout, "rev-parse", "HEAD^"), git(checkout, "rev-parse", "HEAD")
 
     def change():
-        if repository.resolve(origin, repository.SERVED) is None:
-            git(origin, "update-ref", repository.SERVED, new)
+        if resolve(origin, SERVED) is None:
+            git(origin, "update-ref", SERVED, new)
         return appending(checkout, "a")()
 
     repository.publish(checkout, change, served=old)
-    assert git(origin, "rev-parse", repository.SERVED) == new
+    assert git(origin, "rev-parse", SERVED) == new
     assert git(origin, "show", f"main:{QUEUE}") == "a"
 
 
@@ -260,7 +261,7 @@ def test_a_protected_branch_is_told_at_once(origin, tmp_path, hook, code, messag
     with pytest.raises(Fault, match=message) as caught:
         repository.publish(checkout, appending(checkout, "a"), served=git(checkout, "rev-parse", "HEAD"))
     assert caught.value.code == code
-    assert repository.resolve(origin, repository.SERVED) is None
+    assert resolve(origin, SERVED) is None
 
 
 def test_six_at_once_lose_nothing(origin, tmp_path, monkeypatch):
@@ -290,7 +291,7 @@ def test_killed_and_run_again(origin, tmp_path, moment):
     program = f"""
 import os, signal, sys
 from pathlib import Path
-from fleet import repository
+from fleet import git, repository
 Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
 def change():
     queue = Path({str(checkout / QUEUE)!r})
@@ -298,7 +299,7 @@ def change():
     queue.write_text("a\\n")
     if {moment!r} == "change" and sys.argv[1] == "1": os.kill(os.getpid(), signal.SIGKILL)
     return "add a"
-repository.publish({str(checkout)!r}, change, served=repository.resolve({str(checkout)!r}, "HEAD"))
+repository.publish({str(checkout)!r}, change, served=git.resolve({str(checkout)!r}, "HEAD"))
 """
     environment = {
         **os.environ,
@@ -312,7 +313,7 @@ repository.publish({str(checkout)!r}, change, served=repository.resolve({str(che
         hook.unlink(missing_ok=True)
     assert codes == [-9, 0]
     assert git(origin, "log", "--format=%s", "main").split("\n")[:2] == ["add a", "second"]
-    assert repository.resolve(origin, repository.SERVED)
+    assert resolve(origin, SERVED)
 
 
 # --- the mark's beginning
@@ -322,11 +323,11 @@ def test_the_mark_begins_before_the_push(origin, tmp_path, capsys):
     checkout = clone(origin, tmp_path / "checkout")
     before = git(checkout, "rev-parse", "HEAD^")
     assert checkout_head.main(["--repo", str(checkout), "--before", before]) == 0
-    assert git(origin, "rev-parse", repository.SERVED) == before
+    assert git(origin, "rev-parse", SERVED) == before
     assert "served up to" in capsys.readouterr().out
     # Once there it stays, whatever later runs say.
     assert checkout_head.main(["--repo", str(checkout), "--before", git(checkout, "rev-parse", "HEAD")]) == 0
-    assert git(origin, "rev-parse", repository.SERVED) == before
+    assert git(origin, "rev-parse", SERVED) == before
 
 
 @pytest.mark.parametrize("before", ["", "0" * 40, "f" * 40, "$(touch /tmp/x)", "--all"])
@@ -338,7 +339,7 @@ def test_an_unknown_begin_is_the_parent_of_the_commit_that_started_the_run(
     commit(checkout, "chore(release): 1.0.0")
     git(checkout, "push", "--quiet", "origin", "main")
     assert checkout_head.main(["--repo", str(checkout), f"--before={before}"]) == 0
-    assert git(origin, "log", "-1", "--format=%s", repository.SERVED) == "second"
+    assert git(origin, "log", "-1", "--format=%s", SERVED) == "second"
 
 
 def test_a_repository_of_one_commit_has_no_mark_yet(tmp_path):

@@ -6,10 +6,10 @@ from pathlib import Path
 from fleet import (
     assignment,
     cluster_secret,
+    git,
     inventory,
     inventory_update,
     queue,
-    repository,
     tfvars,
     vms,
 )
@@ -33,7 +33,7 @@ class InventoryCommit:
         self.findings = []
         if self.terraform is not None:
             self._update()
-        served = repository.resolve(self.repo, repository.SERVED)
+        served = git.resolve(self.repo, git.SERVED)
         open_requests = [one for one in self.requests if not self._is_served(one, served)]
         self._assign([one for one in open_requests if one["action"] == "ansible"])
         tags = dict.fromkeys(
@@ -88,7 +88,7 @@ class InventoryCommit:
     def _is_served(self, request: dict, served: str | None) -> bool:
         """Whether another run served it since it was read."""
         commit = request.get("commit")
-        return bool(served and commit and repository.is_ancestor(self.repo, commit, served))
+        return bool(served and commit and git.is_ancestor(self.repo, commit, served))
 
 
 def remove_cluster(name: str) -> Finding | None:

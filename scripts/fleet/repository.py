@@ -7,17 +7,15 @@ The remote is `origin`. `refs/gitops/served` there marks the last commit whose r
 import os
 import random
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleet.findings import Fault
+from fleet.git import SERVED, git, is_ancestor, last_lines, resolve, tried
 from fleet.paths import INVENTORY, QUEUE, ROOT
 
-SERVED = "refs/gitops/served"
-AUTHOR = ("proxmox-gitops", "proxmox-gitops@users.noreply.github.com")
 PUBLISHED = tuple(
     str(path.relative_to(ROOT)) for path in (INVENTORY, QUEUE)
 )  # what a commit of the automation may contain
@@ -29,25 +27,6 @@ _FORBIDDEN = re.compile(
 )
 _WORKFLOWS = re.compile(r"refusing to allow .* to create or update workflow[^)\n]*", re.I)
 _LOST_RACE = re.compile(r"\[rejected\]|fetch first|non-fast-forward|stale info|cannot lock ref", re.I)
-
-
-def git(repo: str | Path, *args: str, check: bool = True, stdin: str | None = None) -> str:
-    """Standard output of one git command, without its last line end. Raises Fault with git's own words."""
-    done = _run(repo, args, stdin)
-    if check and done.returncode:
-        raise Fault(f"git {args[0]}: {_last_lines(done.stderr) or 'failed'}", code=2)
-    return done.stdout.rstrip("\n")
-
-
-def resolve(repo: str | Path, revision: str) -> str | None:
-    """The full id of the commit that `revision` names, or None when this checkout does not have it."""
-    done = _run(repo, ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"))
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def is_ancestor(repo: str | Path, older: str, newer: str) -> bool:
-    """Whether `older` is reachable from `newer` (a commit is its own ancestor)."""
-    return _run(repo, ("merge-base", "--is-ancestor", older, newer)).returncode == 0
 
 
 def default_branch(repo: str | Path) -> str:
@@ -152,7 +131,7 @@ def _commit(repo: str | Path, subject: str | None, paths: Sequence[str | Path]) 
     root = Path(git(repo, "rev-parse", "--show-toplevel"))
     names = [str(path) for path in paths if (root / path).exists() or git(root, "ls-files", "--", str(path))]
     git(root, "add", "--all", "--", *names)
-    if _run(root, ("diff", "--cached", "--quiet")).returncode == 0:
+    if tried(root, "diff", "--cached", "--quiet")[0] == 0:
         return None
     git(root, "commit", "--quiet", "--no-verify", "--file=-", "--", *names, stdin=subject + "\n")
     return resolve(root, "HEAD")
@@ -160,20 +139,19 @@ def _commit(repo: str | Path, subject: str | None, paths: Sequence[str | Path]) 
 
 def _push(repo: str | Path, *args: str) -> str:
     """Push atomically: "" when done, git's words when another attempt may succeed, a Fault when none will."""
-    done = _run(repo, ("push", "--porcelain", "--atomic", args[0], "origin", *args[1:]))
-    if done.returncode == 0:
+    status, said = tried(repo, "push", "--porcelain", "--atomic", args[0], "origin", *args[1:])
+    if status == 0:
         return ""
-    said = done.stderr + done.stdout
     if _PROTECTED.search(said):
         raise Fault(
             "the branch is protected against this push; give the repository a deploy key with write access, "
-            f"let it bypass the rule and store it as secret DEPLOY_KEY; git said: {_last_lines(said)}"
+            f"let it bypass the rule and store it as secret DEPLOY_KEY; git said: {last_lines(said)}"
         )
     if _FORBIDDEN.search(said) and not _LOST_RACE.search(said):
-        message = f"not allowed to push, the job needs `contents: write`; git said: {_last_lines(said)}"
+        message = f"not allowed to push, the job needs `contents: write`; git said: {last_lines(said)}"
         raise Fault(message, code=2)
     refused = _WORKFLOWS.search(said)
-    return refused[0] if refused else _last_lines(said)
+    return refused[0] if refused else last_lines(said)
 
 
 def _refuse_losing_work(repo: str | Path, head: str) -> None:
@@ -182,23 +160,3 @@ def _refuse_losing_work(repo: str | Path, head: str) -> None:
         raise Fault(f"uncommitted changes would be lost: {names}; commit or stash them first")
     if not is_ancestor(repo, "HEAD", head):
         raise Fault(f"commits that origin does not have would be lost, see git log {head}..HEAD; push them")
-
-
-def _run(repo: str | Path, args: Sequence[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    name, email = AUTHOR
-    defaults = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email}
-    defaults |= {"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email}
-    # Never ask for a password, and speak the language that the patterns above know.
-    env = defaults | os.environ | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    command = ["git", "-C", str(repo), "-c", "commit.gpgSign=false", *args]
-    try:
-        return subprocess.run(command, env=env, input=stdin, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise Fault("git is not installed", code=2) from None
-
-
-def _last_lines(text: str, count: int = 4) -> str:
-    lines = [
-        line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("hint:", "Done"))
-    ]
-    return "; ".join(lines[-count:])
