@@ -82,6 +82,15 @@ def test_a_stale_checkout_comes_to_the_head(origin, tmp_path):
     assert resolve(stale, SERVED) == head
 
 
+def test_a_workflow_need_not_ask_for_the_branch(origin, tmp_path, monkeypatch):
+    checkout = clone(origin, tmp_path / "checkout")
+    assert repository.default_branch(checkout) == "main"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_REF_NAME", "main")
+    git(checkout, "remote", "set-url", "origin", str(tmp_path / "away"))
+    assert repository.default_branch(checkout) == "main"
+
+
 def test_a_shallow_or_detached_checkout_becomes_a_whole_one(origin, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     shallow = clone(origin, tmp_path / "shallow", "--depth=1")

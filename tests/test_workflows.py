@@ -59,6 +59,15 @@ def test_a_workflow_grants_nothing_and_each_job_what_it_needs(name):
         assert set(data["permissions"].values()) <= set(RANK), job
 
 
+def test_a_job_that_pushes_runs_on_the_default_branch_alone():
+    """The scripts take the branch of the run for it."""
+    for name, job, data in JOBS:
+        alone = "github.ref_name == github.event.repository.default_branch" in data.get("if", "")
+        pushed = triggers.events(WORKFLOWS[name]) == {"push": {"branches": ["main"]}}
+        called = "apply" in data.get("needs", ())  # after a job of that kind
+        assert data["permissions"].get("contents") != "write" or alone or pushed or called, f"{name}:{job}"
+
+
 @pytest.mark.parametrize(("name", "job", "data"), CALLS)
 def test_a_caller_grants_what_the_called_jobs_ask_for(name, job, data):
     for asked in callee(data)["jobs"].values():

@@ -30,7 +30,9 @@ _LOST_RACE = re.compile(r"\[rejected\]|fetch first|non-fast-forward|stale info|c
 
 
 def default_branch(repo: str | Path) -> str:
-    """The branch that origin's HEAD points to."""
+    """The branch that origin's HEAD points to; the workflows' jobs run on that one only, and need not ask."""
+    if os.environ.get("GITHUB_ACTIONS") == "true" and (branch := os.environ.get("GITHUB_REF_NAME")):
+        return branch
     answer = git(repo, "ls-remote", "--symref", "origin", "HEAD")
     found = re.match(r"ref: refs/heads/(\S+)\tHEAD", answer)
     if not found:
