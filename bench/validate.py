@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from bench import ROOT, Command, Row, grown, label, medians, script
-from lab import cache_dir, setup, user
+from lab import cache, cache_dir, user
 
 NOTE = """
 `validate_vms.py --vms-dir` on a folder of valid VM files, against `check-jsonschema --schemafile` with the
@@ -23,7 +23,7 @@ def peer() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["optional-dependencies"]["bench"]
     key = hashlib.sha256(f"{sys.version} {wanted}".encode()).hexdigest()[:16]
-    with setup.made(cache_dir() / f"bench-{key}", "the bench's environment") as folder:
+    with cache.made(cache_dir() / f"bench-{key}", "the bench's environment") as folder:
         if folder:
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             pip = [str(folder / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from lab import cache_dir
+from lab.cache import made, patience, run
 
 SIZE = 3 << 30
 DESCRIPTION = """\
@@ -50,25 +51,21 @@ def image() -> Path:
 
 def prepare() -> Path:
     """Build the image unless it is there."""
-    from lab import setup
-
     target = image()
     if target.exists():
         return target
-    with setup.made(target.parent, "the machines' root file system") as folder:
+    with made(target.parent, "the machines' root file system") as folder:
         if folder:
-            with setup.patience("making the machines' root file system with mmdebstrap", "1 to 3 min"):
+            with patience("making the machines' root file system with mmdebstrap", "1 to 3 min"):
                 _build(folder)
     return target
 
 
 def _build(folder: Path) -> None:
-    from lab import setup
-
     root = folder / "root"
     # Fetched after everything else is there, so that only what is missing is fetched.
     fetch = f"apt-get install --yes --no-install-recommends --download-only {' '.join(OFFERED)}"
-    setup.run(
+    run(
         [
             "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
@@ -81,10 +78,10 @@ def _build(folder: Path) -> None:
     _archive(root)
     shutil.copytree(HERE / "files", root, dirs_exist_ok=True)
     shutil.copy(HERE / "finish.sh", root / "finish.sh")
-    setup.run(["chroot", str(root), "sh", "/finish.sh"], "rootfs-finish")
+    run(["chroot", str(root), "sh", "/finish.sh"], "rootfs-finish")
     (root / "finish.sh").unlink()
     # lazy_itable_init=0 with an empty file costs nothing and leaves the kernel nothing to do later.
-    setup.run(
+    run(
         ["mkfs.ext4", "-q", "-F", "-m", "0", "-L", "root", "-O", "^has_journal", "-E",
          "lazy_itable_init=0,nodiscard", "-d", str(root), str(folder / "root.ext4"), str(SIZE >> 10) + "k"],
         "rootfs-image",

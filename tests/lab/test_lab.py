@@ -14,7 +14,7 @@ import pytest
 import requests
 
 import lab
-from lab import cgroup, daemons, network, process, setup, vault
+from lab import cache, cgroup, daemons, network, process, setup, vault
 
 SMALL = ("postgres", "vault")  # of the real daemons, the quick ones
 
@@ -267,7 +267,7 @@ def test_secrets_stay_in_their_files(small):
 
 
 def make_entry(target: Path, made) -> None:
-    with setup.made(target, "a test") as folder:
+    with cache.made(target, "a test") as folder:
         if folder:
             (folder / "file").write_text("whole")
             time.sleep(0.2)
@@ -287,6 +287,6 @@ def test_two_checkouts_build_once(tmp_path):
 
 
 def test_a_build_that_fails_leaves_nothing_and_says_why(tmp_path, small):
-    with pytest.raises(lab.LabError, match="no space"), setup.made(tmp_path / "thing-1.0", "a test"):
-        setup.run(["sh", "-c", "echo no space; exit 1"], "test")
+    with pytest.raises(lab.LabError, match="no space"), cache.made(tmp_path / "thing-1.0", "a test"):
+        cache.run(["sh", "-c", "echo no space; exit 1"], "test")
     assert not list(tmp_path.glob("*thing-1.0*new*")) and not (tmp_path / "thing-1.0").exists()
