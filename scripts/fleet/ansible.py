@@ -32,7 +32,7 @@ def host_variables(inventory: Path) -> tuple[dict[str, dict], list[Finding]]:
 
 def check_inventory(text: str, addresses: Mapping[str, str], path: str = "") -> list[Finding]:
     """Whether Ansible reads an inventory's text, and sees each of these hosts at its address."""
-    with tempfile.TemporaryDirectory(prefix="inventory-") as folder:
+    with tempfile.TemporaryDirectory(prefix="inventory-", dir=os.environ.get("RUNNER_TEMP")) as folder:
         file, config = Path(folder) / "k8s.ini", Path(folder) / "ansible.cfg"
         file.write_text(text, newline="")
         config.touch()  # empty, and no group_vars besides: nothing but the text decides

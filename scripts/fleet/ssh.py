@@ -49,7 +49,7 @@ def run(
     target: Target, remote: str, keys: Keys, key_file: str, timeout: float
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on a machine that must show one of `keys`. Raises subprocess.TimeoutExpired."""
-    with tempfile.NamedTemporaryFile("w", prefix="known_hosts-") as known:
+    with tempfile.NamedTemporaryFile("w", prefix="known_hosts-", dir=os.environ.get("RUNNER_TEMP")) as known:
         known.writelines(f"{target.place} {kind} {key}\n" for kind, key in keys.items())
         known.flush()
         options = {
