@@ -11,7 +11,7 @@ import argparse
 import os
 
 from fleet import git, repository
-from fleet.findings import guarded
+from fleet.findings import guarded, printable
 from fleet.paths import ROOT
 
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     head = repository.bring_to_head(options.repo)
-    print(git.git(options.repo, "log", "-1", "--format=at %h %s"))
+    print(printable(git.git(options.repo, "log", "-1", "--format=at %h %s")))
     started = git.resolve(options.repo, os.environ.get("GITHUB_SHA", ""))
     if started and started != head:
         print(f"started by {started[:9]}, the branch has moved on since")

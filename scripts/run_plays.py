@@ -138,7 +138,8 @@ def main(argv: list[str] | None = None) -> int:
             problems = [refused(host, args.playbook) for host in hosts]
             wrong = list(inventory.findings)
             wrong += [Finding(text) for text in dict.fromkeys(filter(None, problems))]
-            if report(wrong) or not hosts:
+            wrong += [] if hosts else [Finding("--hosts names no machine")]
+            if report(wrong):
                 return 2
             run.play(args.playbook, hosts)
         else:

@@ -8,6 +8,7 @@ Exit: 0 go on, 2 wrong usage or the API could not be asked until the time was ov
 """
 
 import argparse
+import http.client
 import json
 import os
 import time
@@ -45,7 +46,7 @@ def find_run(api: str, repository: str, workflow: str, sha: str, token: str) -> 
             hint = f"{repository} with {workflow} must exist, and the job needs `actions: read`"
             raise Fault(f"{api} answers {error.code} {error.reason}: {hint}", code=2) from None
         raise Unreachable(f"{error.code} {error.reason}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise Unreachable(str(getattr(error, "reason", error)) or repr(error)) from None
     return max(runs, key=lambda run: run["id"], default=None)
 

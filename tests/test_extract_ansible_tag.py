@@ -26,6 +26,11 @@ def findings(message):
     return [(item.level, item.message) for item in tags.read(message)[1]]
 
 
+SQUASH = (
+    "Squashed commit of the following:\n\n"
+    f"commit {'b' * 40}\nAuthor: [ansible x] <x@example.com>\nDate:   now\n\n    {{second}}\n\n"
+    f"commit {FULL}\nAuthor: x <x@example.com>\nDate:   now\n\n    {{first}}\n{{after}}"
+)
 READ = {
     "subject": ("feat: add k8s-dev [ansible k8s-dev]", "[ansible k8s-dev]"),
     "body": ("feat: add\n\nWith it: [ansible k8s-dev].\n", "[ansible k8s-dev]"),
@@ -54,12 +59,31 @@ READ = {
     "between two code spans": ("`a` [ansible b] `c`", "[ansible b]"),
     "a code span of three backticks": ("``` a ``` [ansible b]", "[ansible b]"),
     "git commit --squash": ("squash! feat: add [ansible a]\n\nmore [ansible b]", "[ansible a] [ansible b]"),
-    "git merge --squash": (
-        "Squashed commit of the following:\n\n"
-        f"commit {FULL}\nAuthor: x <x@example.com>\nDate:   now\n\n    add [ansible c]\n\n"
-        f'commit {FULL}\nAuthor: x <x@example.com>\nDate:   now\n\n    Revert "try [ansible a]"\n\n'
-        f"commit {FULL}\nAuthor: x [ansible b]\nDate:   now\n\n    try [ansible a]\n",
-        "[ansible c]",
+    "git merge --squash": (SQUASH.format(second="x", first="add [ansible a]", after=""), "[ansible a]"),
+    "… with more below": (SQUASH.format(second="x", first="x", after="\n[ansible a]\n"), "[ansible a]"),
+    "… the oldest first": (
+        SQUASH.format(second="[ansible a]", first="[ansible b]", after=""),
+        "[ansible b] [ansible a]",
+    ),
+    "… a revert in it takes back the body too": (
+        SQUASH.format(
+            second=f'Revert "remove db"\n\n    This reverts commit {FULL}.',
+            first="remove db\n\n    [destroy db]",
+            after="[ansible a]",
+        ),
+        "[ansible a]",
+    ),
+    "… by its subject": (
+        SQUASH.format(second='Revert "try it"', first="try it\n\n    [ansible a]", after="[ansible b]"),
+        "[ansible b]",
+    ),
+    "… a fence ends with its commit": (
+        SQUASH.format(
+            second="explain\n\n    ```\n    [destroy db]\n    ```",
+            first="fix\n\n    ```\n    open",
+            after="[ansible a]",
+        ),
+        "[ansible a]",
     ),
     "fixup": ("fixup! feat: add [ansible a]", "[ansible a]"),
     "cherry-pick": (f"x [ansible a]\n\n(cherry picked from commit {FULL})", "[ansible a]"),

@@ -12,7 +12,7 @@ from fleet.findings import Fault
 from fleet.proxmox import Machine, Refused
 from fleet.vms import load_text
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKey fleet"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f fleet"
 
 
 def text(name: str, address: str = "192.168.1.20", **fields) -> str:
@@ -79,6 +79,8 @@ TEMPLATE_CONFIG = {9000: {"scsi0": "local-lvm:base-9000-disk-0,size=3584M"}}
         ({"a": 120}, {}, {}, (), {"a": 120}, ""),
         ({"a": 120}, {"a": 120}, {120: "a on node01"}, (), {"a": 120}, ""),
         ({"a": None, "b": 500}, {}, {}, (), {"a": 501, "b": 500}, ""),
+        # Offline, by the input that was written before.
+        ({"a": 500, "b": None}, {"b": 500}, {}, (), {"a": 500, "b": 501}, ""),
         # Taken by a machine that the token may not see.
         ({"a": None}, {}, {}, (500, 501), {"a": 502}, ""),
         ({"a": 9000}, {}, {9000: "ubuntu24-template on node01"}, (), {}, "belongs to ubuntu24-template"),
@@ -123,6 +125,16 @@ def test_orphans(name, configs, vmid, found, problem):
     assert {name: machine.vmid for name, machine in imports.items()} == ({"k8s-dev": found} if found else {})
     assert problem in "".join(finding.message for finding in findings)
     assert bool(problem) == bool(findings)
+
+
+def test_containers_are_no_machines():
+    """Of a nameless one, or one of the same name, there is no machine's configuration to ask for."""
+    found = [
+        Machine(id, name, "node01", False, "running", "", True) for id, name in ((105, ""), (106, "k8s-dev"))
+    ]
+    cluster = Cluster([*found, Machine(107, "ubuntu24-template", "node01", True, "stopped", "", True)], {})
+    assert checks.orphans(cluster, found, {"k8s-dev": vm("k8s-dev")}) == ({}, [])
+    assert checks.template_of(vm("k8s-dev"), cluster.machines())[0] is None
 
 
 def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
@@ -358,6 +370,28 @@ def test_nobody_could_log_in(repository, capsys):
     (home / "authorized_keys").unlink()
     assert run(home) == 1
     assert "nobody could log in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"# Jos\xe9\n", "is no text in UTF-8"),
+        (b"# me\n-----BEGIN OPENSSH PRIVATE KEY-----\n", "authorized_keys:2: this is a private key"),
+        (b"me@example.org\n", "authorized_keys:1: this is no public key"),
+    ],
+)
+def test_a_fleets_keys_that_are_none(repository, capsys, text, said):
+    home, _ = repository
+    (home / "authorized_keys").write_bytes(text)
+    assert run(home) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_before_the_fleets_keys(repository):
+    home, _ = repository
+    (home / "authorized_keys").write_bytes(b"\xef\xbb\xbf" + (home / "authorized_keys").read_bytes())
+    assert run(home) == 0
+    assert written(home)["vms"]["a"]["ssh_keys"][0].startswith("ssh-")
 
 
 def test_disks_that_the_file_does_not_name_are_those_of_the_template(repository):

@@ -59,4 +59,13 @@ def test_no_database(tmp_path, monkeypatch):
     with pytest.raises(Fault, match=told) as caught, lock.held(tmp_path, 0):
         pass
     assert "hidden-word" not in str(caught.value)
+    assert "refused" in str(caught.value), "the reason, and not the last of libpq's questions"
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("word", ["hid%tden", "hid@den", "hid/den"])
+def test_a_password_that_breaks_the_connection_string_is_not_quoted(tmp_path, monkeypatch, word):
+    monkeypatch.setenv("PG_CONN_STR", f"postgres://u:{word}@127.0.0.1:9/d")
+    with pytest.raises(Fault, match="write % as %25") as caught, lock.held(tmp_path, 0):
+        pass
+    assert not [part for part in ("hid", "den") if part in str(caught.value)]

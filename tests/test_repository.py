@@ -123,6 +123,19 @@ def test_a_persons_work_is_never_thrown_away(origin, tmp_path, work):
     assert checkout_head.main(["--repo", str(checkout)]) == 1
 
 
+def test_a_change_that_fails_half_way_can_be_made_again(origin, tmp_path):
+    checkout = clone(origin, tmp_path / "checkout")
+
+    def change():
+        (checkout / QUEUE).write_text("half\n")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        repository.publish(checkout, change)
+    assert repository.publish(checkout, appending(checkout, "whole"))
+    assert git(origin, "show", f"main:{QUEUE}") == "whole"
+
+
 def test_untracked_files_stay(origin, tmp_path):
     checkout = clone(origin, tmp_path / "checkout")
     (checkout / "outputs.json").write_text("{}")

@@ -62,13 +62,13 @@ def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change
     return changes.read(json.loads(shown))
 
 
-def guarded(job: Job, found: list[changes.Change]) -> None:
+def must_pass(job: Job, found: list[changes.Change]) -> None:
     """Say what a plan does, and raise Fault when the guard refuses it."""
     text = "\n".join(changes.lines(found))
     print(text, flush=True)
     summary.note(f"Terraform's plan:\n\n```\n{text}\n```")
     if report(judge(found, job.known, job.approved.destroy, job.max_changes)):
-        raise Fault("the plan guard refused the plan; nothing was applied")
+        raise Fault("the plan guard refused the plan, which was not applied")
 
 
 def read_anew(job: Job, values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
@@ -93,15 +93,15 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     if not plan_only and (anew := read_anew(job, values, found)):
         values = anew
         found = planned(job, values, plan)
-    guarded(job, found)
+    must_pass(job, found)
     if plan_only:
         return True
     if held := held_back(values, found):
         say("the growth of disks comes after the other changes")
-        guarded(job, planned(job, held, plan))
+        must_pass(job, planned(job, held, plan))
         if not apply(job, plan):
             return False
-        guarded(job, planned(job, values, plan))
+        must_pass(job, planned(job, values, plan))
     return apply(job, plan)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from .findings import printable
 from .state import TYPE
 
 # The provider writes these to Proxmox at once, and they take effect at the machine's next start.
@@ -161,7 +162,7 @@ def short(change: Change, key: str) -> str:
             if (old or {}).get("size") != (new or {}).get("size")
         )
     plain = all(isinstance(value, str | int | bool) and "\n" not in str(value) for value in (old, new))
-    return f"{old} → {new}" if plain else ""
+    return printable(f"{old} → {new}") if plain else ""
 
 
 def told(found: Collection[Change]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def orphans(
         strangers: list[Machine] = []
         for machine in cluster:
             # A machine that is seconds old has no name yet in the cluster's list.
-            if machine.template or machine.name not in (name, "", f"VM {machine.vmid}"):
+            if machine.template or machine.container or machine.name not in (name, "", f"VM {machine.vmid}"):
                 continue
             config = client.config(machine.node, machine.vmid)
             marked = mark(name) in str(config.get("description", "")).splitlines()
@@ -101,7 +101,7 @@ def _when_idle(client: Client, machine: Machine, name: str, wait: float, sleep) 
 def template_of(vm: VM, cluster: Iterable[Machine]) -> tuple[Machine | None, str]:
     """The template that Terraform takes too: on the target node first, then the newest; and a remark."""
     name, node = vm.data["clone"], vm.data["target_node"]
-    fitting = [machine for machine in cluster if machine.template and machine.name == name]
+    fitting = [one for one in cluster if one.template and not one.container and one.name == name]
     if not fitting:
         return None, ""
     taken = max(fitting, key=lambda machine: (machine.node == node, machine.vmid))

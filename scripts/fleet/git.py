@@ -8,8 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from fleet import tags
-from fleet.findings import Fault
+from fleet.findings import Fault, printable
 
 SERVED = "refs/gitops/served"  # the last commit whose requests were served
 AUTHOR = ("proxmox-gitops", "proxmox-gitops@users.noreply.github.com")
@@ -39,7 +38,7 @@ def finish(process: subprocess.Popen[bytes], name: str, stdin: bytes = b"", chec
     out, err = process.communicate(stdin)
     if process.returncode and check:
         said = last_lines(err.decode(errors="replace"))
-        raise Fault(f"git {name}: {tags.printable(said) or 'failed'}", code=2)
+        raise Fault(f"git {name}: {printable(said) or 'failed'}", code=2)
     return out
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet import tags
-from fleet.findings import Fault, Finding
+from fleet.findings import Fault, Finding, printable
 from fleet.git import finish, git, start
 
 EARLY, BATCH = 1000, 50  # ids that surely fit into a pipe, and how many are written at once
@@ -23,7 +23,7 @@ class Commit(NamedTuple):
 
     @property
     def subject(self) -> str:
-        return tags.printable(self.title)
+        return printable(self.title)
 
     @property
     def title(self) -> str:

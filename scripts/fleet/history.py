@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet import tags
-from fleet.findings import Fault, Finding
+from fleet.findings import Fault, Finding, printable
 from fleet.git import SERVED, git, resolve, resolve_all
 from fleet.git_log import Commit, Log, read_log
 
@@ -29,7 +29,7 @@ def given_range(repo: Path, vms: str, text: str) -> Range:
     """A range as a person writes it: `A..B`, `A..` (to HEAD) or one commit."""
     older, dots, newer = text.partition("..")
     if newer.startswith("."):
-        raise Fault(f"'{tags.printable(text)}': write the range with two dots, A..B", code=2)
+        raise Fault(f"'{printable(text)}': write the range with two dots, A..B", code=2)
     head = _commit_id(repo, newer or "HEAD") if dots else _commit_id(repo, older)
     since = _commit_id(repo, older or "HEAD") if dots else resolve(repo, f"{head}^")
     log = read_log(repo, vms, since, head)
@@ -51,7 +51,7 @@ def open_range(repo: Path, vms: str, before: str | None = None) -> Range:
     elif before and before.strip("0"):
         if found := resolve(repo, before):
             return _from(repo, vms, found, head, "the head before the push")
-        shown = tags.printable(before)[:64]
+        shown = printable(before)[:64]
         said = f"the head before the push, {shown}, is not in this clone (a force push?)"
     else:
         said = f"{SERVED} is not here yet" + (" and the branch is new" if before else "")
@@ -146,7 +146,7 @@ def _fork_point(repo: Path, head: str) -> str | None:
 def _commit_id(repo: Path, revision: str) -> str:
     if found := resolve(repo, revision):
         return found
-    raise Fault(f"'{tags.printable(revision)}' is no commit of this clone", code=2)
+    raise Fault(f"'{printable(revision)}' is no commit of this clone", code=2)
 
 
 def _brought_in(repo: Path, commit: Commit) -> set[str]:

@@ -35,12 +35,19 @@ def held(directory: Path, timeout: float) -> Iterator[None]:
 def _postgres(connection: str, timeout: float) -> Iterator[None]:
     import psycopg
 
+    unusable = "PG_CONN_STR is no connection string: in a password write % as %25, @ as %40, / as %2F"
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(connection)
+        if any("@" in str(parts.get(part)) for part in ("host", "dbname")):
+            raise Fault(unusable, code=2)
+    except psycopg.ProgrammingError:  # its words quote the password
+        raise Fault(unusable, code=2) from None
     try:
         session = psycopg.connect(
             connection, autocommit=True, application_name=holder()[:63], connect_timeout=10
         )
     except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise Fault(f"no connection with the database that PG_CONN_STR names: {reason}", code=2) from error
     with session:
 

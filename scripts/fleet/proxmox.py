@@ -25,6 +25,7 @@ class Machine(NamedTuple):
     template: bool
     status: str
     lock: str  # "clone" while it is being made, empty when nothing holds it
+    container: bool = False
 
 
 class Refused(Fault):
@@ -96,6 +97,7 @@ class Client:
                 template=bool(int(entry.get("template") or 0)),
                 status=entry.get("status") or "unknown",
                 lock=entry.get("lock") or "",
+                container=entry.get("type") == "lxc",
             )
             for entry in self.get("cluster/resources", type="vm")
         ]

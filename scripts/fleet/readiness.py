@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from fleet import ansible, known_hosts, processes, ssh
 from fleet.files import write_atomic
-from fleet.findings import Finding
+from fleet.findings import Finding, printable
 from fleet.inventory import parse, read
 from fleet.paths import shown
 
@@ -171,7 +171,7 @@ def _cloud_init(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
     if status == "done" and (done.returncode == 2 or "degraded" in extended):
         return True, "ready (cloud-init: degraded, see `cloud-init status --long` there)"
     if status in ("done", "disabled") or status.startswith("degraded"):
-        return True, "ready" if status == "done" else f"ready (cloud-init: {status})"
+        return True, "ready" if status == "done" else printable(f"ready (cloud-init: {status})")
     detail = " ".join((done.stdout + done.stderr).split())[-300:]
     return False, f"cloud-init ended with status {status}: {detail}"
 

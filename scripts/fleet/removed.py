@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from . import lost_files, paths, tfvars, vms
+from . import addresses, lost_files, paths, vms
 from .findings import Finding
 
 
@@ -58,6 +58,6 @@ def clashes(present: dict[str, vms.VM], kept: dict[str, vms.VM]) -> list[Finding
 
 
 def _addresses(vm: vms.VM) -> list[str]:
-    parts = tfvars.ipconfig(vm.data.get("ipconfig0") or "ip=")
-    fixed = [parts[key].split("/")[0] for key in ("ip", "ip6") if "/" in parts.get(key, "")]
+    found = addresses.parse(vm.data.get("ipconfig0") or "")[0]
+    fixed = [str(interface.ip) for interface in (found.ip, found.ip6) if interface]
     return [*fixed, *filter(None, [str((vm.data.get("network") or {}).get("macaddr") or "").upper()])]

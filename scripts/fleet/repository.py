@@ -82,20 +82,18 @@ def publish(
             time.sleep(pause)
         base = bring_to_head(repo, branch)
         lease = resolve(repo, SERVED) or ""
-        commit = _commit(repo, change(), paths)
-        refspecs = [f"HEAD:refs/heads/{branch}"] if commit else []
-        if served and not (lease and is_ancestor(repo, served, lease)):
-            refspecs.append(f"{served}:{SERVED}")
-        if not refspecs:
-            return None
         said = "interrupted"
         try:
-            said = _push(repo, f"--force-with-lease={SERVED}:{lease}", *refspecs)
+            commit = _commit(repo, change(), paths)
+            refspecs = [f"HEAD:refs/heads/{branch}"] if commit else []
+            if served and not (lease and is_ancestor(repo, served, lease)):
+                refspecs.append(f"{served}:{SERVED}")
+            said = refspecs and _push(repo, f"--force-with-lease={SERVED}:{lease}", *refspecs)
         finally:
             if said:  # a commit that could not be pushed is nobody's work to keep
                 git(repo, "reset", "--quiet", "--hard", base)
         if not said:
-            if refspecs[-1].endswith(f":{SERVED}"):
+            if refspecs and refspecs[-1].endswith(f":{SERVED}"):
                 git(repo, "update-ref", SERVED, served or "")
             return commit
         if _WORKFLOWS.search(said):

@@ -1,26 +1,14 @@
 """The rules for one VM file that a schema cannot say. Each takes what is there and trusts no type."""
 
-import base64
-import binascii
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
-from . import addresses, hardware_rules, names, vm_schema
+from . import addresses, hardware_rules, names, public_keys, vm_schema
 from .findings import Finding, cut
 from .vms import VM
-
-KEY_TYPES = (
-    "ssh-ed25519",
-    "ssh-rsa",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-)
 
 LABEL = re.compile(r"(?=.{1,63}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
@@ -116,38 +104,8 @@ def nameservers_are_addresses(vm: VM) -> Iterator[Finding]:
 def keys_are_public(vm: VM) -> Iterator[Finding]:
     keys = vm.data.get("sshkeys")
     for index, key in enumerate(keys if isinstance(keys, list) else []):
-        if not isinstance(key, str):
-            continue
-        where = f"sshkeys.{index}"
-        if "PRIVATE KEY" in key:
-            yield vm.finding(
-                where, "this is a private key: it is known to whoever reads Git; make a new pair at once"
-            )
-            continue
-        kind, _, rest = key.strip().partition(" ")
-        if kind not in KEY_TYPES:
-            message = f"entry {index + 1} of sshkeys is no public key; copy the line of a .pub file"
-            yield vm.finding(where, message)
-        elif not _is_key(kind, rest.split(" ")[0]):
-            yield vm.finding(
-                where, f"entry {index + 1} of sshkeys is cut off or mistyped; copy the line again"
-            )
-
-
-def _is_key(kind: str, text: str) -> bool:
-    """Whether the text decodes to length-prefixed fields, the first of which names the key's type."""
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    fields = []
-    while raw:
-        length = int.from_bytes(raw[:4], "big")
-        if len(raw) < 4 + length:
-            return False
-        fields.append(raw[4 : 4 + length])
-        raw = raw[4 + length :]
-    return len(fields) >= 2 and fields[0] == kind.encode()
+        if isinstance(key, str) and (problem := public_keys.problem_of(key)):
+            yield vm.finding(f"sshkeys.{index}", f"entry {index + 1} of sshkeys {problem}")
 
 
 def description_marks_nothing(vm: VM) -> Iterator[Finding]:

@@ -35,8 +35,9 @@ def choose(
             continue
         ids[name] = vmid
         owners[vmid] = f"{name} ({vm.path})"
+    given = set(ids.values())
     for name in vms:
-        if name not in ids and name in known and vms[name].data.get("vmid") is None:
+        if name in known and vms[name].data.get("vmid") is None and known[name] not in given:
             ids[name] = known[name]
             owners.setdefault(known[name], name)
     candidate = FIRST
