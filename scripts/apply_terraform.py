@@ -9,13 +9,12 @@ Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out 
 without approval since the requests' `since`.
 """
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
 
 import generate_tfvars
-from fleet import asked, inventory, lock, lost_files, paths, proxmox, removed, summary, terraform
+from fleet import asked, cli, inventory, lock, lost_files, paths, proxmox, removed, summary, terraform
 from fleet.applying import Job, carry_out, current, say, untaint, without_failed
 from fleet.files import write_atomic
 from fleet.findings import Finding, guarded, report
@@ -58,9 +57,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     option = parser.add_argument
     option("--dir", type=Path, default=paths.PROXMOX_DIR, help="folder of the Terraform configuration")
     option("--vms-dir", type=Path, help="folder of VM files (default: vms in it)")

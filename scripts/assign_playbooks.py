@@ -5,11 +5,10 @@ Writes: new_hosts.txt, when it changes. From then on the queue is the record of 
 Exit codes: 0 done or nothing to do, 1 broken inventory and nothing written, 2 wrong usage.
 """
 
-import argparse
 import json
 from pathlib import Path
 
-from fleet import asked, assignment
+from fleet import asked, assignment, cli
 from fleet.findings import FORMATS, guarded, report
 from fleet.inventory import read, write
 from fleet.paths import INVENTORY, QUEUE, shown
@@ -17,7 +16,7 @@ from fleet.paths import INVENTORY, QUEUE, shown
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = cli.parser(__doc__)
     parser.add_argument("--requests", type=Path, required=True, metavar="FILE", help="what was asked for")
     parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
     parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")

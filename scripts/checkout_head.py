@@ -7,17 +7,16 @@ none yet: the mark from which on requests in commit messages are open. Prints wh
 Exit: 0 done, 1 a person's work would be lost, 2 git or origin failed.
 """
 
-import argparse
 import os
 
-from fleet import git, repository
+from fleet import cli, git, repository
 from fleet.findings import guarded, printable
 from fleet.paths import ROOT
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = cli.parser(__doc__)
     parser.add_argument("--repo", default=ROOT, help="the checkout (default: this one)")
     parser.add_argument(
         "--before", metavar="SHA", help="head before the push that started this run; may be empty or unknown"

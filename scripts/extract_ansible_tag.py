@@ -7,11 +7,10 @@ Exit codes: 0 read, 1 a tag that was refused or names nothing, 2 wrong usage or 
 """
 
 import argparse
-import functools
 import sys
 from pathlib import Path
 
-from fleet import git_log, history
+from fleet import cli, git_log, history
 from fleet.findings import Finding, guarded, report
 from fleet.paths import ROOT
 
@@ -25,9 +24,7 @@ EXAMPLES = """examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    # A width of its own: asking the terminal imports more than all the rest.
-    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=98)
-    options = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
+    options = cli.parser(__doc__, EXAMPLES)
     option = options.add_argument
     option("messages", nargs="?", choices=["-"], help="read commit messages from standard input")
     option("--range", help="commits A..B, A.. or one commit, instead of what is not served yet")

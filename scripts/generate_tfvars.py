@@ -7,14 +7,13 @@ removed as it was last committed until a commit says `[destroy NAME]`. Says what
 Exit codes: 0 written (or unchanged), 1 findings and nothing written, 2 wrong usage or a service out of reach.
 """
 
-import argparse
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import validate_vms
-from fleet import asked, checks, paths, proxmox, removed, state, terraform, tfvars, vmids, vms
+from fleet import asked, checks, cli, paths, proxmox, removed, state, terraform, tfvars, vmids, vms
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
 
@@ -94,9 +93,7 @@ def _disks(vm, have, orphan, client) -> dict[str, dict[str, Any]]:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     option = parser.add_argument
     option("--vms-dir", type=Path, default=paths.VMS_DIR, help="folder of VM files")
     option("--authorized-keys", type=Path, default=paths.AUTHORIZED_KEYS, help="the fleet's public keys")

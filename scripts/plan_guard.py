@@ -7,21 +7,18 @@ the plan does, which machines need a restart for it, and whose SSH host keys wil
 Exit codes: 0 the plan may be applied, 1 refused, 2 wrong usage.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
-from fleet import asked, changes, inventory, paths
+from fleet import asked, changes, cli, inventory, paths
 from fleet.findings import FORMATS, Fault, guarded, report
 from fleet.guard import judge, limit
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     option = parser.add_argument
     option("plan", nargs="?", help="what `terraform show -json` printed (default: standard input)")
     asked.add_options(parser)

@@ -13,10 +13,9 @@ that later jobs may go on.
 Exit: 0 published or nothing to do, 1 refused or a cluster could not leave Vault, 2 git or origin failed.
 """
 
-import argparse
 from pathlib import Path
 
-from fleet import asked, git, outputs, repository, summary
+from fleet import asked, cli, git, outputs, repository, summary
 from fleet.findings import guarded, report
 from fleet.inventory_commit import InventoryCommit
 from fleet.paths import INVENTORY, QUEUE, ROOT
@@ -45,7 +44,7 @@ def needs_terraform(repo: Path, opened: asked.Asked) -> str | None:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = cli.parser(__doc__)
     parser.add_argument("--requests", type=Path, required=True, metavar="FILE", help="open requests, as JSON")
     parser.add_argument("--outputs", type=Path, metavar="FILE", help="a saved `terraform output -json`")
     parser.add_argument("--repo", type=Path, default=ROOT, help="the checkout (default: this one)")

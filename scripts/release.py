@@ -3,18 +3,17 @@
 
 Reads the commits since the last tag; writes pyproject.toml, CHANGELOG.md, a commit and a tag, and pushes them
 (`[tool.semantic_release]` in pyproject.toml says how). When somebody pushes meanwhile it starts again from
-the new head. Local tags that origin does not have are removed. Commits that ask for no release make none.
+the new head. Local tags that origin does not have are removed. Where no commit asks for a release there is none.
 
 Exit: 0 done or nothing to release, 1 refused, 2 git, origin or semantic-release failed.
 """
 
-import argparse
 import os
 import random
 import subprocess
 import time
 
-from fleet import git, repository, summary
+from fleet import cli, git, repository, summary
 from fleet.findings import Fault, guarded
 from fleet.paths import ROOT
 
@@ -51,7 +50,7 @@ def release(repo: str, attempts: int = 6) -> str | None:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = cli.parser(__doc__)
     parser.add_argument("--repo", default=str(ROOT), help="the checkout (default: this one)")
     tag = release(parser.parse_args(argv).repo)
     print(f"released {tag}" if tag else "nothing to release")

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet import playbooks, processes, queue, readiness, repository, ssh, summary
+from fleet import cli, playbooks, processes, queue, readiness, repository, ssh, summary
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.inventory import parse, read, write
 from fleet.paths import INVENTORY, PLAYBOOKS_DIR, QUEUE, ROOT, shown
@@ -114,7 +114,7 @@ def show(rows: list[Row]) -> None:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = cli.parser(__doc__)
     parser.add_argument("--playbook", metavar="NAME", help="run this one, on --hosts, without the queue")
     parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory, for --playbook")
     parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")

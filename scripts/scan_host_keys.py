@@ -6,11 +6,10 @@ Reads: k8s.ini, new_hosts.txt (without --hosts), known_hosts. Writes: known_host
 Exit codes: 0 all are ready, 1 some are not, 2 wrong usage.
 """
 
-import argparse
 import json
 from pathlib import Path
 
-from fleet import processes, queue, readiness, ssh
+from fleet import cli, processes, queue, readiness, ssh
 from fleet.findings import FORMATS, Finding, guarded, report
 from fleet.inventory import read
 from fleet.paths import INVENTORY, QUEUE, shown
@@ -18,7 +17,7 @@ from fleet.paths import INVENTORY, QUEUE, shown
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = cli.parser(__doc__)
     parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory (default: the queued ones)")
     parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
     parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")

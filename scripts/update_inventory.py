@@ -6,12 +6,11 @@ that is new, or was made anew, is queued; one that Terraform no longer has leave
 Exit codes: 0 done or nothing to do, 1 refused and nothing written, 2 wrong usage or Terraform out of reach.
 """
 
-import argparse
 import difflib
 import json
 from pathlib import Path
 
-from fleet import outputs
+from fleet import cli, outputs
 from fleet.findings import FORMATS, guarded, report
 from fleet.inventory import read
 from fleet.inventory_update import Result, update_files
@@ -31,7 +30,7 @@ def _print(result: Result, fmt: str | None) -> None:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = cli.parser(__doc__)
     parser.add_argument("--outputs", type=Path, metavar="FILE", help="a saved `terraform output -json`")
     parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
     parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")

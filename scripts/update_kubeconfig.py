@@ -8,12 +8,11 @@ Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or 
 """
 
 import argparse
-import functools
 import sys
 from pathlib import Path
 from typing import Any
 
-from fleet import cluster_secret, inventory, kubeconfig, yamltext
+from fleet import cli, cluster_secret, inventory, kubeconfig, yamltext
 from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
 from fleet.vault import Store
@@ -53,9 +52,7 @@ def read_kubeconfig(source: str) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-    # A width of its own: asking the terminal imports more than is needed.
-    layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=98)
-    options = argparse.ArgumentParser(description=__doc__, epilog=EXAMPLES, formatter_class=layout)
+    options = cli.parser(__doc__, EXAMPLES)
     option = options.add_argument
     option("--kubeconfig", metavar="FILE", help="the machine's kubeconfig; - for standard input")
     option("--inventory-name", metavar="NAME", help="the machine's name in the inventory, and the context's")

@@ -6,11 +6,10 @@ Reads proxmox/vms/*.yaml, schemas/vm.schema.json and the names of the playbooks;
 Exit codes: 0 all is well (warnings may be told), 1 findings, 2 wrong usage.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from fleet import fleet_rules, paths, vm_rules, vms
+from fleet import cli, fleet_rules, paths, vm_rules, vms
 from fleet.findings import FORMATS, Fault, Finding, guarded, report
 
 
@@ -58,9 +57,7 @@ def _folders(files: list[Path], vms_dir: Path | None) -> dict[Path, set[str] | N
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.parser(__doc__)
     option = parser.add_argument
     option("files", type=Path, nargs="*", metavar="FILE", help="VM files to report on (default: all)")
     option("--vms-dir", type=Path, help="folder of VM files (default: that of the files, else proxmox/vms)")

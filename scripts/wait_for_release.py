@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Wait until the release run of a commit has ended, so that its changelog commit comes before Terraform's.
+"""Wait until the release run of a commit has ended: its changelog commit comes before Terraform's.
 
 Asks GitHub's REST API for the runs of release.yml with that head. Whatever its end, Terraform may go on: a
 failed release, one that does not end in time or that never began is a warning. Standard library only.
@@ -7,7 +7,6 @@ failed release, one that does not end in time or that never began is a warning. 
 Exit: 0 go on, 2 wrong usage or the API could not be asked until the time was over.
 """
 
-import argparse
 import http.client
 import json
 import os
@@ -16,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from fleet import summary
+from fleet import cli, summary
 from fleet.findings import Fault, Finding, guarded, report
 
 GOOD = ("success", "skipped", "neutral")
@@ -89,7 +88,7 @@ def wait(ask, seconds: float, grace: float, interval: float) -> Finding | None:
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = cli.parser(__doc__)
     env = os.environ.get
     parser.add_argument("--sha", default=env("GITHUB_SHA"), help="the commit (default: GITHUB_SHA)")
     parser.add_argument(
@@ -106,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         help="default: GITHUB_API_URL, else GitHub's",
     )
     parser.add_argument(
-        "--timeout", type=float, default=300, metavar="SECONDS", help="(default: %(default)s)"
+        "--timeout", type=float, default=300, metavar="SECONDS", help="at most 300 (default: %(default)s)"
     )
     parser.add_argument(
         "--grace",

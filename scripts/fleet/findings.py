@@ -92,6 +92,10 @@ def guarded(main: Callable[..., int]) -> Callable[..., int]:
         except Fault as fault:
             report([fault.finding])
             return fault.code
+        except ModuleNotFoundError as error:
+            way_out = f"run scripts/setup_venv.sh, then .venv/bin/python {sys.argv[0]}"
+            report([Finding(f"the Python package {error.name} is missing: {way_out}")])
+            return 2
         except BrokenPipeError:  # whoever read standard output, such as `head`, has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 141

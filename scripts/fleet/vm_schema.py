@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 from . import paths, quick_schema
-from .findings import Fault, Finding, cut
+from .findings import Finding, cut
 from .vms import VM
 
 _WORDS = {
@@ -90,10 +90,8 @@ def findings(
 
 @functools.cache
 def _validator() -> Any:
-    try:
-        import jsonschema
-    except ImportError as error:
-        raise Fault("jsonschema is missing, which says what is wrong; install it", code=2) from error
+    import jsonschema
+
     # 4.0 is an integer to JSON Schema, and no number of cores to Terraform.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: type(value) is int
