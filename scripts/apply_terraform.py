@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         directory=args.dir,
         vms_dir=args.vms_dir or args.dir / paths.VMS_DIR.name,
         approved=asked.approvals(args),
-        known=inventory.parse(hosts.read_text(errors="replace")).managed() if hosts.exists() else {},
+        known=inventory.parse(inventory.read(hosts)).managed(),
         max_changes=args.max_changes,
     )
     if args.plan_only:

@@ -36,11 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         raise Fault(f"cannot be read: {error.strerror}", args.plan, code=2) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
-    known = (
-        inventory.parse(args.inventory.read_text(errors="replace")).managed()
-        if args.inventory.exists()
-        else {}
-    )
+    known = inventory.parse(inventory.read(args.inventory)).managed()
     approved = asked.approvals(args).destroy
     findings = judge(found, known, approved, args.max_changes)
     if args.format == "json":

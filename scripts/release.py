@@ -3,7 +3,7 @@
 
 Reads the commits since the last tag; writes pyproject.toml, CHANGELOG.md, a commit and a tag, and pushes them
 (`[tool.semantic_release]` in pyproject.toml says how). When somebody pushes meanwhile it starts again from
-the new head. Local tags that origin does not have are removed. Where no commit asks for a release there is none.
+the new head. Local tags that origin does not have are removed. No commit that asks for one, no release.
 
 Exit: 0 done or nothing to release, 1 refused, 2 git, origin or semantic-release failed.
 """

@@ -9,7 +9,7 @@ Exit codes: 0 all is well (warnings may be told), 1 findings, 2 wrong usage.
 import sys
 from pathlib import Path
 
-from fleet import cli, fleet_rules, paths, vm_rules, vms
+from fleet import cli, fleet_rules, names, paths, vm_rules, vms
 from fleet.findings import FORMATS, Fault, Finding, guarded, report
 
 
@@ -28,7 +28,7 @@ def check_folder(
         by_file.setdefault(finding.path, []).append(finding)
     for vm in asked:
         findings += vm_rules.check(vm, by_file.get(vm.path, ()))
-    playbooks = fleet_rules.playbook_names(playbooks_dir or vms_dir.parent / "playbooks")
+    playbooks = names.playbook_names(playbooks_dir or vms_dir.parent / "playbooks")
     findings += fleet_rules.check(found.values(), playbooks, reported)
     if reported is not None:
         findings = [finding for finding in findings if finding.path in reported]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import validate_vms
-from fleet import fleet_rules, names, paths, tfvars, vm_rules, vms
+from fleet import names, paths, tfvars, vm_rules, vms
 from fleet.findings import Fault, Finding
 
 CASES = Path(__file__).parent / "cases" / "vms"
@@ -471,8 +471,8 @@ def test_lines_of_lists_and_groups():
 def test_playbooks_are_found_by_their_names(tmp_path):
     (tmp_path / "k8s.yml").write_text("")
     (tmp_path / "notes.txt").write_text("")
-    assert fleet_rules.playbook_names(tmp_path) == {"k8s"}
-    assert fleet_rules.playbook_names(tmp_path / "nowhere") == set()
+    assert names.playbook_names(tmp_path) == {"k8s"}
+    assert names.playbook_names(tmp_path / "nowhere") == set()
 
 
 def test_lost_folder_is_a_fault(tmp_path):

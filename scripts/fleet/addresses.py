@@ -5,7 +5,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .findings import cut
+from fleet.findings import cut
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -7,11 +7,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import changes, paths, state, summary, terraform
-from .asked import Approvals
-from .files import write_atomic
-from .findings import Fault, report
-from .guard import judge
+from fleet import changes, paths, state, summary, terraform
+from fleet.asked import Approvals
+from fleet.files import write_atomic
+from fleet.findings import Fault, report
+from fleet.guard import judge
 
 PARALLELISM = "-parallelism=4"  # more clones at once only wait for the lock of their template
 LOCK = f"-lock-timeout={terraform.LOCK_TIMEOUT}"

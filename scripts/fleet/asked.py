@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .findings import Fault
+from fleet.findings import Fault
 
 
 class Asked(NamedTuple):

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from .findings import printable
-from .state import TYPE
+from fleet.findings import printable
+from fleet.state import TYPE
 
 # The provider writes these to Proxmox at once, and they take effect at the machine's next start.
 RESTARTS = (

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .findings import Fault, Finding
-from .proxmox import Client, Machine
-from .tfvars import STORAGE, gibibytes, ipconfig, mark
-from .vms import VM
+from fleet.findings import Fault, Finding
+from fleet.proxmox import Client, Machine
+from fleet.tfvars import STORAGE, gibibytes, ipconfig, mark
+from fleet.vms import VM
 
 _BUSY = ("clone", "create", "migrate", "disk")
 

@@ -1,11 +1,10 @@
 """The rules across VM files: what no two machines may share, and which names a playbook hides."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from pathlib import Path
 
-from . import addresses, names
-from .findings import Finding
-from .vms import VM
+from fleet import addresses, names
+from fleet.findings import Finding
+from fleet.vms import VM
 
 Owned = Iterator[tuple[Hashable, str, str]]  # (value, field, how a message names it)
 
@@ -28,11 +27,6 @@ def check(
             )
             findings.append(vm.finding("name", message))
     return findings
-
-
-def playbook_names(folder: Path) -> set[str]:
-    """Names of the playbooks of a folder, without .yml; none when it does not exist."""
-    return {path.stem for path in folder.glob("*.yml")}
 
 
 def _twice(

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Collection
 
-from .changes import Change, short
-from .findings import Fault, Finding
+from fleet.changes import Change, short
+from fleet.findings import Fault, Finding
 
 MAX_CHANGES = 20
 

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from .findings import Finding, cut
-from .vms import VM
+from fleet.findings import Finding, cut
+from fleet.vms import VM
 
 MAX_GIB = 128 * 1024
 MAX_CPUS = 2304  # cores of all sockets that the provider and QEMU take

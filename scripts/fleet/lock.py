@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .findings import Fault
+from fleet.findings import Fault
 
 KEY = 0x70726F786D6F78  # "proxmox"; advisory locks of PostgreSQL are numbers
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from .findings import Fault
+from fleet import git
+from fleet.findings import Fault
 
 
 class Removed(NamedTuple):
@@ -38,12 +39,7 @@ def is_since(directory: Path, commit: str | None, since: str | None) -> bool:
     """Whether a commit came after `since`; what is not committed, and all when `since` is unknown, did."""
     if commit is None or since is None:
         return True
-    from git import GitCommandError
-
-    try:
-        return not _repository(directory).is_ancestor(commit, since)
-    except (GitCommandError, ValueError):
-        return True
+    return not git.is_ancestor(directory, commit, since)
 
 
 def _repository(directory: Path):

@@ -1,6 +1,7 @@
 """The one table that says what a machine's name decides, and the names that are special."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -48,3 +49,8 @@ def playbook_of(name: str) -> str | None:
 
 def is_k8s(name: str) -> bool:
     return name.startswith("k8s-")
+
+
+def playbook_names(folder: Path) -> set[str]:
+    """Names of the playbooks of a folder, without .yml; none when it does not exist."""
+    return {path.stem for path in folder.glob("*.yml")}

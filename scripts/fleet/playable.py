@@ -6,7 +6,7 @@ from pathlib import Path
 from fleet import queue
 from fleet.findings import Finding
 from fleet.inventory import Inventory
-from fleet.names import RESERVED
+from fleet.names import RESERVED, playbook_names
 from fleet.queue import Entry
 
 
@@ -38,7 +38,7 @@ def playable(
 
 def refusing(inventory: Inventory, playbooks_dir: Path) -> Callable[[str, str], str]:
     """A function of host and playbook that says why the one is not run on the other; "" when it can be."""
-    existing = sorted(file.stem for file in playbooks_dir.glob("*.yml"))
+    existing = sorted(playbook_names(playbooks_dir))
     members, known = inventory.members(), inventory.variables()
 
     def refused(host: str, playbook: str) -> str:

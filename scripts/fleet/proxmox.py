@@ -10,7 +10,7 @@ import time
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .findings import Fault
+from fleet.findings import Fault
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 TOKEN = re.compile(r"[^@!=\s]+@[^@!=\s]+![^@!=\s]+=[A-Za-z0-9-]+")

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from . import addresses, lost_files, paths, vms
-from .findings import Finding
+from fleet import addresses, lost_files, paths, vms
+from fleet.findings import Finding
 
 
 class Kept(NamedTuple):

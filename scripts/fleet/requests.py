@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fleet import history
 from fleet.findings import Fault, Finding
-from fleet.names import EXCLUDED, is_k8s, playbook_of
+from fleet.names import EXCLUDED, is_k8s, playbook_names, playbook_of
 from fleet.tags import Tag
 
 WAY_OUT = (
@@ -38,8 +38,8 @@ def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Kno
     if inventory_path.is_file():
         from fleet import inventory
 
-        machines |= set(inventory.parse(inventory_path.read_text(errors="replace")).variables())
-    return Known({path.stem for path in playbooks_dir.glob("*.yml") if path.is_file()}, machines)
+        machines |= set(inventory.parse(inventory.read(inventory_path)).variables())
+    return Known(playbook_names(playbooks_dir), machines)
 
 
 def collect(

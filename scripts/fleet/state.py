@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .findings import Fault
+from fleet.findings import Fault
 
 TYPE = "proxmox_virtual_environment_vm"
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from yaml._yaml import CParser
 
-from .findings import Finding, cut, printable
+from fleet.findings import Finding, cut, printable
 
 MAX_VALUES = 2_000  # a VM file has about thirty; aliases count each time that they are used
 MAX_DEPTH = 16

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from .findings import Fault
+from fleet.findings import Fault
 
 LOCK_TIMEOUT = "300s"  # for the backend's own lock
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import public_keys
-from .findings import Fault
-from .vms import VM
+from fleet import public_keys
+from fleet.findings import Fault
+from fleet.vms import VM
 
 MARK = "proxmox-gitops"  # tag of every machine, and with its name the last line of its description
 STORAGE = "local-lvm"  # of a disk whose file names none

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import Any
 
-from . import addresses, hardware_rules, names, public_keys, vm_schema
-from .findings import Finding, cut
-from .vms import VM
+from fleet import addresses, hardware_rules, names, public_keys, vm_schema
+from fleet.findings import Finding, cut
+from fleet.vms import VM
 
 LABEL = re.compile(r"(?=.{1,63}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 

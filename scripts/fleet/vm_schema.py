@@ -7,9 +7,9 @@ import re
 from collections.abc import Container, Iterator
 from typing import Any
 
-from . import paths, quick_schema
-from .findings import Finding, cut
-from .vms import VM
+from fleet import paths, quick_schema
+from fleet.findings import Finding, cut
+from fleet.vms import VM
 
 _WORDS = {
     "string": "text",

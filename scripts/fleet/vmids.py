@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from .findings import Finding
-from .vms import VM
+from fleet.findings import Finding
+from fleet.vms import VM
 
 # 100 to 499 are given by hand, 9000 to 9999 are templates.
 FIRST, LAST = 500, 8999

@@ -10,8 +10,8 @@ import stat
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from . import names, paths, strict_yaml
-from .findings import Fault, Finding, printable
+from fleet import names, paths, strict_yaml
+from fleet.findings import Fault, Finding, printable
 
 MAX_BYTES = 1 << 20
 
