@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Give the queued machines the playbooks that commits asked for.
 
 Reads: the requests of `extract_ansible_tag.py --format json`, k8s.ini, new_hosts.txt.

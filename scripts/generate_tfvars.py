@@ -13,7 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import validate_vms
-from fleet import asked, checks, cli, paths, proxmox, removed, state, terraform, tfvars, vmids, vms
+from fleet import (
+    asked,
+    checks,
+    cli,
+    paths,
+    proxmox,
+    public_keys,
+    removed,
+    state,
+    terraform,
+    tfvars,
+    vmids,
+    vms,
+)
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
 
@@ -28,6 +41,7 @@ def build(
 ) -> tuple[dict[str, Any], dict[str, removed.Kept], list[Finding]]:
     """Terraform's input, the machines kept without a file, and what is wrong. `client` None: offline."""
     found, wrong = validate_vms.check_folder(vms_dir)
+    wrong += public_keys.read(keys_file)[1]
     findings = [finding for finding in wrong if finding.level == "error"]
     if findings:
         return {}, {}, findings
@@ -54,7 +68,7 @@ def build(
     findings += wrong
     if any(finding.level == "error" for finding in findings):
         return {}, kept, findings
-    keys = tfvars.authorized_keys(keys_file)
+    keys, _ = public_keys.read(keys_file)
     machines = {}
     for name, vm in sorted(wanted.items()):
         if not vm.data.get("disks"):

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Run the playbooks that the queue asks for, on the machines that wait for them and on no other.
 
 Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook in the queue's order it waits

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Wait until machines can be provisioned, and learn their SSH host keys.
 
 For each machine, all at once: wait for SSH, read the host keys, compare them with known_hosts, log in and

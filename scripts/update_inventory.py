@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Bring the Ansible inventory and the queue of new machines up to date with Terraform's outputs.
 
 Reads: `terraform output -json` (saved, with --outputs; else asked for in proxmox/), k8s.ini, new_hosts.txt.

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Check VM files, each by itself and all against each other, and tell everything that is wrong in one run.
 
-Reads proxmox/vms/*.yaml, schemas/vm.schema.json and the names of the playbooks; writes nothing. Given files
-(as pre-commit does) are reported on alone, but checked against the other files of their folder.
+Reads proxmox/vms/*.yaml, proxmox/authorized_keys, schemas/vm.schema.json and the names of the playbooks;
+writes nothing. Given files (as pre-commit does) are reported on alone, but checked against the others.
 Exit codes: 0 all is well (warnings may be told), 1 findings, 2 wrong usage.
 """
 
 import sys
 from pathlib import Path
 
-from fleet import cli, fleet_rules, names, paths, vm_rules, vms
+from fleet import cli, fleet_rules, names, paths, public_keys, vm_rules, vms
 from fleet.findings import FORMATS, Fault, Finding, guarded, report
 
 
@@ -68,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     for folder, only in _folders(args.files, args.vms_dir).items():
         found, wrong = check_folder(folder, args.playbooks_dir, only)
         findings += wrong
+        if only is None:
+            findings += public_keys.read(folder.parent / paths.AUTHORIZED_KEYS.name)[1]
         count += len(found) if only is None else len(only)
     # As JSON the findings are the answer.
     status = report(findings, args.format, sys.stdout if args.format == "json" else None)

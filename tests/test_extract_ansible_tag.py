@@ -368,6 +368,16 @@ def test_unresolved(repo, extract, tag, said):
     assert [name for name, *_ in short(answer)] == ["myapp"]  # the others are read all the same
 
 
+def test_a_machine_that_no_tag_can_name(repo, extract):
+    repo.vm("app0", "haproxy-one")
+    repo.commit("add [ansible app0] [ansible haproxy-one]")
+    said = extract(repo.path)[2]
+    assert (
+        "[ansible app0] names a machine, which a tag can do for k8s-… alone; playbooks: haproxy, k8s" in said
+    )
+    assert "myapp; did you mean [ansible haproxy]?" in said
+
+
 def test_playbook_of_k8s_machines_is_missing(repo, extract):
     (repo.path / "proxmox/playbooks/k8s.yml").unlink()
     repo.commit("x [ansible k8s-old]")

@@ -63,8 +63,8 @@ def test_a_symlink_stays_one(tmp_path):
 
 def test_a_failed_write_leaves_the_old_text_and_no_litter(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("old")
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "disk full")))
+    with pytest.raises(OSError, match=f"disk full: '{tmp_path}/a'"):
         write_atomic(tmp_path / "a", "new")
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a", "old")]
 

@@ -51,6 +51,7 @@ settings.load_profile("fleet")
         ("web[1:60000]\ndb[1:60000]", 2, "more than 100000 hosts"),
         ("k3s:\n", 1, "is this a YAML file?"),
         ("\ufeff[k3s]\n", 1, "byte order mark"),
+        ("[k3s]\n<<<<<<< HEAD\nk8s-a\n", 2, "a merge conflict is not resolved here"),
         ("'' x=1", 1, "names no host"),
     ],
 )

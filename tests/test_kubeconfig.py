@@ -414,6 +414,11 @@ USELESS = [
         changed(**{"current-context": "x", "contexts": yaml.safe_load(K3S)["contexts"] * 2}),
         "several contexts",
     ),
+    (K3S.replace("S0VZ", "REDACTED"), "client-key-data is hidden; `kubectl config view` needs --raw"),
+    (K3S.replace("Q0E=", "DATA+OMITTED"), "certificate-authority-data is hidden"),
+    (K3S.replace("S0VZ", "QUJD*"), "client-key-data is no base64"),
+    (K3S.replace("S0VZ", "[7]"), "client-key-data is no base64"),
+    (K3S.replace("    client-key-data: S0VZ\n", ""), "a client certificate, but not its other half"),
 ]
 
 
@@ -425,10 +430,22 @@ def test_a_machines_kubeconfig_that_is_of_no_use(new, said):
 
 def test_only_the_current_context_of_several_is_taken():
     data = yaml.safe_load(FLEET)
-    change = merged("", new=yaml.safe_dump(data | {"current-context": "cloud"}))[1]
+    entry(data, "clusters", "cloud")["cluster"]["certificate-authority-data"] = "Q0E="
+    fleet = yaml.safe_dump(data | {"current-context": "cloud"})
+    change = merged("", "k8s-new", fleet)[1]
     assert change.data["users"][0]["user"]["exec"]["args"] == ["eks", "get-token"]
     extension = change.data["clusters"][0]["cluster"]["extensions"][0]["extension"]
     assert extension["version"] == "1.0" and len(change.data["users"]) == 1
+    own = merged("", "k8s-home", fleet)[1].data["clusters"][0]["cluster"]["server"]
+    assert own == entry(data, "clusters", "home")["cluster"]["server"], "its own goes first"
+
+
+def test_the_file_of_another_machine_is_told():
+    text = merged("", "k8s-a", K3S)[0]
+    assert merged(text, "k8s-b", K3S)[1].notes == [
+        "context k8s-a has the same certificate authority: is this that machine's file?"
+    ]
+    assert merged(text, "k8s-b", K3S.replace("Q0E=", "Q0Ey"))[1].notes == []
 
 
 def test_what_a_machines_kubeconfig_does_elsewhere_is_said():

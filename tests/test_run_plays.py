@@ -98,7 +98,7 @@ def test_drains_what_succeeded_and_keeps_the_rest(fleet, capfd, tmp_path, monkey
     streams = capfd.readouterr()
     for said in (
         "k8s-b, k8s.yml: failed",
-        "k8s-d waits",
+        "k8s-d waits: no commit asked for a playbook yet",
         "k8s-x is queued, but not in the inventory",
         "there is no playbook 'none'; there are: base, haproxy, k8s",
         "got 'nonsense'",

@@ -89,6 +89,19 @@ def test_crlf_and_no_final_newline_stay():
     assert result.queue_text == "# q\r\n10.0.0.8,k8s-x\r\n10.0.0.1,k8s-a\r\n"
 
 
+@pytest.mark.parametrize(
+    ("left", "approved", "refused"), [(3, 0, False), (2, 0, True), (2, 1, False), (1, 0, True)]
+)
+def test_most_machines_leave_only_when_that_is_approved(left, approved, refused):
+    """A state of another workspace, or a part of one, must not empty the inventory."""
+    every = {f"db-{number}": machine(f"10.0.0.{number + 1}") for number in range(5)}
+    text = update("", "", outputs_of(every)).inventory_text
+    some = dict(list(every.items())[:left])
+    result = update(text, "", outputs_of(some), approved=list(every)[::-1][:approved])
+    assert ("looks like a lost state" in "".join(one.message for one in result.findings)) == refused
+    assert (result.inventory_text == text) == refused and len(result.removed) == (0 if refused else 5 - left)
+
+
 def test_what_stays_and_what_comes_back_is_said():
     text = "# Individual hosts\nk8s-a ansible_host=10.0.0.1 ansible_user=ops # terraform\n"
     text += "[k3s]\nk8s-hand rack=7\n"

@@ -23,7 +23,7 @@ from fleet import cluster_secret, kubeconfig, vault
 from fleet.findings import Fault
 
 SCRIPT = Path(update_kubeconfig.__file__)
-SECRETS = ("S0VZLW9mLWs4cy1kZXY", "Q0VSVC1vZi1rOHMtZGV2", "TOKEN-OF-ANOTHER")
+SECRETS = ("S0VZLW9mLWs4cy1kZXY=", "Q0VSVC1vZi1rOHMtZGV2", "TOKEN-OF-ANOTHER")
 K3S = f"""\
 apiVersion: v1
 clusters:
@@ -322,6 +322,13 @@ WRONG_PLACES = [
 def test_wrong_settings(run, server, monkeypatch, name, value, said):
     monkeypatch.setenv(name, value)
     refused(run, server, 2, said)
+
+
+def test_https_where_none_is_spoken(run, server, monkeypatch):
+    monkeypatch.setenv("VAULT_ADDR", server.url.replace("http:", "https:"))
+    refused(run, server, 2, "it does not speak TLS; is it http://?")
+    monkeypatch.setenv("VAULT_CACERT", "/no/such/file")
+    refused(run, server, 2, "VAULT_CACERT: ")
 
 
 def test_a_certificate_that_is_not_trusted(run, server, monkeypatch, tmp_path):

@@ -209,6 +209,16 @@ def test_hook_in_another_repository(tmp_path):
     assert "(proxmox/vms/b.yaml:6:1)" in done.stdout
 
 
+def test_the_fleets_keys(tmp_path, capsys):
+    vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20))
+    (vms_dir.parent / "authorized_keys").write_text(
+        "# mine\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n"
+    )
+    assert validate_vms.main(["--vms-dir", str(vms_dir), "--format", "text"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "authorized_keys:2: this is a private key: it is known to whoever reads Git" in line
+
+
 # Wrong usage.
 
 

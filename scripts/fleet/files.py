@@ -44,7 +44,9 @@ def _replace(path: Path, data: bytes, mode: int, owner: tuple[int, int]) -> None
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # of a full disk too
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise

@@ -143,6 +143,8 @@ def parse(text: str, path: str = "") -> Inventory:
         body = line.strip()
         if not body:
             fresh = False
+        elif body.startswith(("<<<<<<<", ">>>>>>>")):
+            wrong(index, "a merge conflict is not resolved here; keep one side")
         elif body[0] in "#;":
             if state == "hosts" and _MARKER.fullmatch(body):
                 inside = group not in ("all", "ungrouped")

@@ -48,10 +48,12 @@ def update(
     found = list(before.findings)
     managed = before.managed()
     gone = [name for name in managed if name not in machines and name not in NEVER_LEAVE]
-    if not machines and set(gone) - set(approved):
+    unapproved = set(gone) - set(approved)
+    if unapproved and (not machines or len(unapproved) > max(1, len(managed) / 2)):
         message = (
-            f"Terraform's outputs have no machine, the inventory has {len(gone)}: this looks like a lost"
-            " state; if they are truly gone, say so by --approve-destroy, or take their lines out by hand"
+            f"Terraform's outputs have {len(machines) or 'no'} machine{'s' * (len(machines) > 1)}, and"
+            f" {len(gone)} of the inventory would leave: this looks like a lost state; if they are truly"
+            " gone, say so by --approve-destroy, or take their lines out by hand"
         )
         found.append(Finding(message, inventory_path, managed[gone[0]].line + 1))
     if found:

@@ -3,6 +3,7 @@
 All functions here work on parsed data and keep every entry of others as the very same object.
 """
 
+import base64
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,7 @@ from fleet.names import is_k8s
 
 PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+HIDDEN = ("DATA+OMITTED", "REDACTED")  # what kubectl shows of them
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 CLUSTER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._@:/-]{0,251}[A-Za-z0-9])?")
 
@@ -65,7 +67,8 @@ def merge(
     `address` takes the place of a server's host that is only right on the machine itself. The cluster and the
     user are called `given`, else as they were, else by a drawn name. Raises Fault.
     """
-    context, cluster, user = _chosen(new)
+    context, cluster, user = _chosen(new, machine)
+    _refuse_useless(cluster["cluster"], user["user"])
     server = server_at(cluster["cluster"]["server"], address)
     data = {"apiVersion": "v1", "kind": "Config"} | old | {part: list(old.get(part) or []) for part in PARTS}
     own, others = _contexts(data, machine)
@@ -81,6 +84,7 @@ def merge(
         data[part] = _put(data[part], leaving, entries[part])
     if _current(data) is None:
         data["current-context"] = machine
+    notes += _same_as(others, data, entries["clusters"])
     return Change(
         _tidy(data, old), name, notes + _beyond(machine, cluster["cluster"], user["user"]) + dangling(data)
     )
@@ -160,6 +164,21 @@ def _beyond(machine: str, cluster: dict[str, Any], user: dict[str, Any]) -> list
     return notes
 
 
+def _same_as(others: list[dict], data: dict[str, Any], own: dict[str, Any]) -> list[str]:
+    """Machines with the same certificate authority, which K3s makes anew for each, in words."""
+
+    def authority(entry: dict[str, Any]) -> Any:
+        return (entry.get("cluster") or {}).get("certificate-authority-data")
+
+    if not authority(own):
+        return []
+    alike = {entry["name"] for entry in data["clusters"] if authority(entry) == authority(own)}
+    alike -= {own["name"]}
+    same = [context["name"] for context in others if _body(context).get("cluster") in alike]
+    said = "has the same certificate authority: is this that machine's file?"
+    return [f"context {name} {said}" for name in filter(is_k8s, same)]
+
+
 def _is_local(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
@@ -179,10 +198,33 @@ def _checked_host(address: str) -> str:
     return f"[{found}]" if found.version == 6 else str(found)
 
 
-def _chosen(new: dict[str, Any]) -> list[dict[str, Any]]:
-    """The one context of a machine's kubeconfig, its cluster and its user."""
+def _refuse_useless(cluster: dict[str, Any], user: dict[str, Any]) -> None:
+    """Raise Fault for credentials of no use; a field that is no base64 breaks kubectl for all clusters."""
+    for key, value in (cluster | user).items():
+        if not key.endswith("-data"):
+            continue
+        if value in HIDDEN:
+            raise Fault(f"the kubeconfig's {key} is hidden; `kubectl config view` needs --raw --minify")
+        try:
+            base64.b64decode("".join(value.split()), validate=True)
+        except (ValueError, AttributeError):
+            raise Fault(f"the kubeconfig's {key} is no base64: is it cut off?") from None
+    halves = [
+        part for part in ("certificate", "key") if {f"client-{part}", f"client-{part}-data"} & user.keys()
+    ]
+    if len(halves) == 1:
+        raise Fault(
+            f"the kubeconfig's user has a client {halves[0]}, but not its other half: nobody could log in"
+        )
+
+
+def _chosen(new: dict[str, Any], machine: str) -> list[dict[str, Any]]:
+    """The context of the machine, else the current one, else the only one; its cluster and its user."""
     contexts = new.get("contexts") or []
-    current = [context for context in contexts if context["name"] == new.get("current-context")] or contexts
+    names = [machine, new.get("current-context")]
+    current = next(
+        (found for name in names if (found := [c for c in contexts if c["name"] == name])), contexts
+    )
     if not current:
         raise Fault("the kubeconfig has no context")
     if len(current) > 1:

@@ -1,6 +1,6 @@
 """Which entries of the queue can be played now, and what is to say of the others."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleet import queue
@@ -11,21 +11,25 @@ from fleet.queue import Entry
 
 
 def playable(
-    entries: Iterable[tuple[int, Entry]], inventory: Inventory, playbooks_dir: Path, path: str = ""
+    entries: Sequence[tuple[int, Entry]], inventory: Inventory, playbooks_dir: Path, path: str = ""
 ) -> tuple[list[Entry], list[Finding]]:
     """The entries that can be played now, and what is to say of the others."""
     good: list[Entry] = []
     found: list[Finding] = []
     known, refused = inventory.variables(), refusing(inventory, playbooks_dir)
+    waiting = [entry.host for _, entry in entries if entry.playbook is None]
+    if waiting:
+        said = (
+            f"{', '.join(waiting)} {'wait' if waiting[1:] else 'waits'}: no commit asked for a playbook yet"
+        )
+        found.append(Finding(said, path, level="notice"))
     for number, entry in entries:
-        level, problem = "notice", ""
+        level, problem = "error", ""
         if entry.playbook is None:
-            problem = f"{entry.host} waits: no commit asked for its playbook yet"
-        elif entry.host not in known:
+            continue
+        if entry.host not in known:
             level, problem = "warning", f"{entry.host} is queued, but not in the inventory; the line stays"
-        elif problem := refused(entry.host, entry.playbook):
-            level = "error"
-        else:
+        elif not (problem := refused(entry.host, entry.playbook)):
             good.append(entry)
             address = known[entry.host].get("ansible_host", entry.host)
             if address != entry.address:

@@ -1,7 +1,11 @@
-"""What a line of a .pub file looks like, and what is wrong with one that does not."""
+"""SSH public keys, as lines of a .pub file, and what is wrong with others."""
 
 import base64
 import binascii
+from pathlib import Path
+
+from fleet.findings import Finding
+from fleet.paths import shown
 
 KINDS = (
     "ssh-ed25519",
@@ -22,6 +26,25 @@ def problem_of(key: str) -> str:
     if kind not in KINDS:
         return "is no public key; copy the line of a .pub file"
     return "" if _is_key(kind, rest.split(" ")[0]) else "is cut off or mistyped; copy the line again"
+
+
+def read(path: Path) -> tuple[list[str], list[Finding]]:
+    """The keys of a file with one on each line, and what is wrong with the others; none without a file."""
+    if not path.exists():
+        return [], []
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        return [], [Finding("is no text in UTF-8; save it as such", shown(path))]
+    keys, findings = [], []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line and not line.startswith("#"):
+            if problem := problem_of(line):
+                findings.append(Finding(f"this {problem}", shown(path), number))
+                if "private" in problem:
+                    break  # each of its lines is one
+            keys.append(line)
+    return keys, findings
 
 
 def _is_key(kind: str, text: str) -> bool:

@@ -107,10 +107,12 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
         raise Fault(said + _guess(tag.name, machines))
     suggestion = playbook_of(tag.name)
     hint = f"; did you mean [ansible {suggestion}]?" if suggestion in known.playbooks else ""
-    raise Fault(
-        f"names no playbook and no k8s machine; playbooks: {_some(sorted(known.playbooks))}"
-        + (hint or _guess(tag.name, [*known.playbooks, *filter(is_k8s, known.machines)]))
-    )
+    if tag.name in known.machines:
+        said = "names a machine, which a tag can do for k8s-… alone"
+    else:
+        said = "names no playbook and no k8s machine"
+        hint = hint or _guess(tag.name, [*known.playbooks, *filter(is_k8s, known.machines)])
+    raise Fault(f"{said}; playbooks: {_some(sorted(known.playbooks))}{hint}")
 
 
 def destroyable(tag: Tag, known: Known, was_there) -> None:

@@ -12,6 +12,7 @@ from yaml._yaml import CParser
 
 from fleet.findings import Finding, cut, printable
 
+_CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.M)
 MAX_VALUES = 2_000  # a VM file has about thirty; aliases count each time that they are used
 MAX_DEPTH = 16
 MAX_TEXT = 8192  # characters of one value
@@ -28,6 +29,9 @@ def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Fin
     Fields are named with dots ("disks.scsi0.size", "sshkeys.0"), places are (line, column) from 1. The data
     is None when there is no mapping to look at.
     """
+    if conflict := _CONFLICT.search(text):
+        line = text.count("\n", 0, conflict.start()) + 1
+        return None, {}, [Finding("a merge conflict is not resolved here; keep one side", label, line, 1)]
     findings: list[Finding] = []
     _forbidden(label, text, findings)
     if findings:  # the rest of the file is looked at as well, as a person sees it

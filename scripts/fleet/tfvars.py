@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fleet import public_keys
 from fleet.findings import Fault
 from fleet.vms import VM
 
@@ -133,23 +132,6 @@ def dns(nameserver: Any, searchdomain: str | None) -> dict[str, Any] | None:
     )
     found = without_none({"servers": servers or None, "domain": searchdomain})
     return found or None
-
-
-def authorized_keys(path: Path) -> list[str]:
-    """The public keys of a file with one on each line; none when it does not exist. Raises Fault."""
-    if not path.exists():
-        return []
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise Fault("is no text in UTF-8; save it as such", path) from None
-    keys = []
-    for number, line in enumerate(map(str.strip, lines), 1):
-        if line and not line.startswith("#"):
-            if problem := public_keys.problem_of(line):
-                raise Fault(f"this {problem}", path, number)
-            keys.append(line)
-    return keys
 
 
 def source_hash(vms_dir: Path, keys_file: Path) -> str:

@@ -127,10 +127,14 @@ class Store:
             except exceptions.VaultError as error:
                 said = self._judged(error)
             except requests.exceptions.SSLError as error:
-                said = f"{self._addr}: its certificate is not trusted, {_reason(error)}; set VAULT_CACERT"
-                raise Fault(said, code=2) from None
+                said = f"its certificate is not trusted, {_reason(error)}; set VAULT_CACERT"
+                if "WRONG_VERSION_NUMBER" in said:
+                    said = "it does not speak TLS; is it http://?"
+                raise Fault(f"{self._addr}: {said}", code=2) from None
             except requests.RequestException as error:
                 said = f"{self._addr} cannot be reached: {_reason(error)}"
+            except OSError as error:  # requests, when there is no such file
+                raise Fault(f"VAULT_CACERT: {_reason(error)}", code=2) from None
             except (TypeError, ValueError, AttributeError):  # hvac, when an error is no JSON of Vault's
                 said = f"{self._stranger()}"
             if pause is None:
@@ -169,7 +173,8 @@ class Store:
             kind = answer["data"]["type"]
             version = (answer["data"].get("options") or {}).get("version", "1") if kind == "kv" else ""
         except (InvalidPath, InvalidRequest, TypeError, KeyError, AttributeError):
-            raise Fault(f"Vault does not say what is mounted at {self._mount}/", code=2) from None
+            said = f"{self._addr} does not say what is mounted at {self._mount}/"
+            raise Fault(f"{said}; is VAULT_ADDR right, and without a path?", code=2) from None
         if (kind, version) != ("kv", "2"):
             said = f"{self._mount}/ is {kind} {version}".rstrip() + ", not kv 2: no write there is safe"
             upgrade = f"; upgrade it with `vault kv enable-versioning {self._mount}`" if kind == "kv" else ""

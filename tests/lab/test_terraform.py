@@ -19,7 +19,7 @@ from lab import ROOT, daemons, environment, network, setup
 from lab.proxmox import faults, guests, machines
 from lab.proxmox import state as cluster
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKeyKey fleet"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f fleet"
 
 
 @pytest.fixture(scope="module")
