@@ -117,7 +117,8 @@ def main(argv: list[str] | None = None) -> int:
     option("--offline", action="store_true", help="do not ask Proxmox; says what is not checked")
     args = parser.parse_args(argv)
     try:
-        text = args.state.read_text() if args.state else terraform.pull_state(args.output.parent)
+        folder = args.output.parent
+        text = args.state.read_text() if args.state else terraform.pull_state(folder, quiet=args.offline)
     except Fault:
         if not args.offline:
             raise

@@ -13,8 +13,12 @@ from fleet.findings import Fault
 LOCK_TIMEOUT = "300s"  # for the backend's own lock
 
 
-def run(directory: Path, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run terraform in `directory`; its output is shown or kept (`capture`). Raises Fault without terraform.
+def run(
+    directory: Path, *arguments: str, capture: bool = False, quiet: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run terraform in `directory`; output is shown or kept (`capture`), errors are shown unless `quiet`.
+
+    Raises Fault without terraform.
 
     SIGINT and SIGTERM are handed on once, and waited for: a second one makes Terraform stop at once and
     forget what it was making. The signal ends this process, as KeyboardInterrupt, when Terraform has ended.
@@ -26,7 +30,12 @@ def run(directory: Path, *arguments: str, capture: bool = False) -> subprocess.C
     try:
         # In a group of its own: a terminal's Ctrl-C would reach it besides the one that is handed on.
         child = subprocess.Popen(
-            command, stdout=subprocess.PIPE if capture else None, text=True, env=environment, process_group=0
+            command,
+            stdout=subprocess.PIPE if capture else None,
+            stderr=subprocess.DEVNULL if quiet else None,
+            text=True,
+            env=environment,
+            process_group=0,
         )
     except FileNotFoundError as error:
         raise Fault("terraform is not installed, or not in PATH", code=2) from error
@@ -37,19 +46,19 @@ def run(directory: Path, *arguments: str, capture: bool = False) -> subprocess.C
     return subprocess.CompletedProcess(command, child.returncode, output)
 
 
-def checked(directory: Path, *arguments: str, capture: bool = False) -> str:
+def checked(directory: Path, *arguments: str, capture: bool = False, quiet: bool = False) -> str:
     """`run`, with a Fault (exit 2) when Terraform fails; it has said why on standard error."""
-    done = run(directory, *arguments, capture=capture)
+    done = run(directory, *arguments, capture=capture, quiet=quiet)
     if done.returncode:
         raise Fault(f"terraform {arguments[0]} failed (exit {done.returncode}); its message is above", code=2)
     return done.stdout
 
 
-def pull_state(directory: Path) -> str | None:
+def pull_state(directory: Path, quiet: bool = False) -> str | None:
     """The state as JSON text (empty: there is none yet), or None where `terraform init` has not been run."""
     if not (directory / ".terraform").is_dir():
         return None
-    return checked(directory, "state", "pull", capture=True)
+    return checked(directory, "state", "pull", capture=True, quiet=quiet)
 
 
 @contextlib.contextmanager
