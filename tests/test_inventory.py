@@ -81,10 +81,10 @@ def test_all_problems_at_once():
         ("web[1:5:2].lan", ("web1.lan", "web3.lan", "web5.lan"), {}, ""),
         ("x[0:1]-[a:b]", ("x0-a", "x0-b", "x1-a", "x1-b"), {}, ""),
         ("web[1:1]", ("web1",), {}, ""),
-        ("web[1:2]:22", ("web1", "web2"), {}, ""),
+        ("web[1:2]:22", ("web1", "web2"), {"ansible_port": "22"}, ""),
         ("; k8s-a", None, None, None),
         ("[0:1]x[a:b]", None, None, None),  # Ansible takes this for a section
-        ("web:2222 a=1", ("web",), {"a": "1"}, ""),
+        ("web:2222 a=1", ("web",), {"ansible_port": "2222", "a": "1"}, ""),
         ("[fe80::1]:22", None, None, None),  # Ansible takes this for a range
         ("k8s-a a='x # y' b=\"q\"  # note", ("k8s-a",), {"a": "x # y", "b": "q"}, "# note"),
         ("k8s-a\ta=b=c#x", ("k8s-a",), {"a": "b=c"}, "#x"),

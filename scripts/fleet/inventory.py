@@ -23,7 +23,7 @@ TOKEN = re.compile(r"""[ \t]*(?:[^\s"'#\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*')+""")
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _MARKER = re.compile(r"#\s*individual hosts\b.*", re.I)
-_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):\d+")
+_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):(\d+)")
 _RANGE = re.compile(r"([^\[\]]*)\[(?:(\d*):(\d+)|([a-zA-Z]):([a-zA-Z]))(?::(\d+))?\](.*)")
 
 
@@ -221,7 +221,9 @@ def _host(body: str, index: int, group: str, room: int) -> Host:
     if pattern == "---" or pattern.endswith(":"):
         raise ValueError("no name of a host; is this a YAML file?")
     names = tuple(_expanded(pattern, room)) if "[" in pattern else (pattern,)
-    return Host(index, group, words[0], names, dict(word.split("=", 1) for word in words[1:]), comment)
+    variables = {"ansible_port": port[2]} if port else {}
+    variables |= dict(word.split("=", 1) for word in words[1:])
+    return Host(index, group, words[0], names, variables, comment)
 
 
 def _expanded(pattern: str, room: int) -> list[str]:
