@@ -10,20 +10,17 @@ import json
 from pathlib import Path
 
 from fleet import asked, assignment, cli
-from fleet.findings import FORMATS, guarded, report
+from fleet.findings import guarded, report
 from fleet.inventory import read, write
-from fleet.paths import INVENTORY, QUEUE, shown
+from fleet.paths import shown
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--requests", type=Path, required=True, metavar="FILE", help="what was asked for")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
-    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
-    parser.add_argument(
-        "--format", choices=FORMATS, help="of findings (default: github on a runner, else text)"
-    )
+    cli.add_inventory_and_queue(parser)
+    cli.add_format(parser)
     args = parser.parse_args(argv)
     requests = asked.load(args.requests).requests
     old = read(args.queue)

@@ -41,7 +41,8 @@ def build(
 ) -> tuple[dict[str, Any], dict[str, removed.Kept], list[Finding]]:
     """Terraform's input, the machines kept without a file, and what is wrong. `client` None: offline."""
     found, wrong = validate_vms.check_folder(vms_dir)
-    wrong += public_keys.read(keys_file)[1]
+    keys, unusable = public_keys.read(keys_file)
+    wrong += unusable
     findings = [finding for finding in wrong if finding.level == "error"]
     if findings:
         return {}, {}, findings
@@ -68,7 +69,6 @@ def build(
     findings += wrong
     if any(finding.level == "error" for finding in findings):
         return {}, kept, findings
-    keys, _ = public_keys.read(keys_file)
     machines = {}
     for name, vm in sorted(wanted.items()):
         if not vm.data.get("disks"):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from fleet import cli, playbooks, processes, queue, readiness, repository, ssh, summary
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.inventory import parse, read, write
-from fleet.paths import INVENTORY, PLAYBOOKS_DIR, QUEUE, ROOT, shown
+from fleet.paths import PLAYBOOKS_DIR, ROOT, shown
 from fleet.playable import playable, refusing
 from fleet.queue import Entry
 
@@ -118,8 +118,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--playbook", metavar="NAME", help="run this one, on --hosts, without the queue")
     parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory, for --playbook")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
-    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
+    cli.add_inventory_and_queue(parser)
     parser.add_argument(
         "--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, help=f"default: {shown(PLAYBOOKS_DIR)}"
     )

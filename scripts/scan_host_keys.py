@@ -11,17 +11,15 @@ import json
 from pathlib import Path
 
 from fleet import cli, processes, queue, readiness, ssh
-from fleet.findings import FORMATS, Finding, guarded, report
+from fleet.findings import Finding, guarded, report
 from fleet.inventory import read
-from fleet.paths import INVENTORY, QUEUE, shown
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory (default: the queued ones)")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
-    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
+    cli.add_inventory_and_queue(parser)
     known = readiness.KNOWN_HOSTS
     parser.add_argument("--known-hosts", type=Path, default=known, help=f"default: {known}")
     readiness.add_timeout(parser)
@@ -32,9 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="S",
         help="seconds to wait for cloud-init once SSH answers (default: %(default)s)",
     )
-    parser.add_argument(
-        "--format", choices=FORMATS, help="of findings (default: github on a runner, else text)"
-    )
+    cli.add_format(parser)
     args = parser.parse_args(argv)
     if args.hosts:
         names = args.hosts.replace(",", " ").split()

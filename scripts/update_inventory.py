@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 
 from fleet import cli, outputs
-from fleet.findings import FORMATS, guarded, report
+from fleet.findings import guarded, report
 from fleet.inventory import read
 from fleet.inventory_update import Result, update_files
-from fleet.paths import INVENTORY, QUEUE, shown
+from fleet.paths import shown
 
 
 def _print(result: Result, fmt: str | None) -> None:
@@ -33,15 +33,12 @@ def _print(result: Result, fmt: str | None) -> None:
 def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--outputs", type=Path, metavar="FILE", help="a saved `terraform output -json`")
-    parser.add_argument("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
-    parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
+    cli.add_inventory_and_queue(parser)
     parser.add_argument("--keep", action="append", default=[], metavar="NAME", help="NAME's line must stay")
     approve = "NAME may leave even as the last machine"
     parser.add_argument("--approve-destroy", action="append", default=[], metavar="NAME", help=approve)
     parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
-    parser.add_argument(
-        "--format", choices=FORMATS, help="of findings (default: github on a runner, else text)"
-    )
+    cli.add_format(parser)
     args = parser.parse_args(argv)
     if args.inventory.resolve() == args.queue.resolve():
         parser.error("--inventory and --queue are the same file")

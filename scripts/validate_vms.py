@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from fleet import cli, fleet_rules, names, paths, public_keys, vm_rules, vms
-from fleet.findings import FORMATS, Fault, Finding, guarded, report
+from fleet.findings import Fault, Finding, guarded, report
 
 
 def check_folder(
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     option("files", type=Path, nargs="*", metavar="FILE", help="VM files to report on (default: all)")
     option("--vms-dir", type=Path, help="folder of VM files (default: that of the files, else proxmox/vms)")
     option("--playbooks-dir", type=Path, help="folder of playbooks (default: playbooks beside vms)")
-    option("--format", choices=FORMATS, help="of findings (default: github on a runner, else text)")
+    cli.add_format(parser)
     args = parser.parse_args(argv)
     findings, count = [], 0
     for folder, only in _folders(args.files, args.vms_dir).items():
