@@ -78,6 +78,7 @@ def _environment(inventory: Path, known_hosts: Path, results: Path, key_file: st
     paths = [str(CALLBACKS), environment.get("ANSIBLE_CALLBACK_PLUGINS", "")]
     environment["ANSIBLE_CALLBACK_PLUGINS"] = os.pathsep.join(filter(None, paths))
     environment["FLEET_RESULTS"] = str(results)
+    environment["ANSIBLE_INJECT_FACT_VARS"] = "False"  # whatever a configuration says: see ansible.cfg
     # Named although it is often the default: OpenSSH takes the home of passwd, and not HOME.
     options = "-o StrictHostKeyChecking=yes -o " + shlex.quote(f'UserKnownHostsFile="{known_hosts}"')
     before = environment.get("ANSIBLE_SSH_COMMON_ARGS", "")
