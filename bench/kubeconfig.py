@@ -25,7 +25,7 @@ LIMIT = 1 << 20  # Vault takes no longer text, unless told to
 # The secret is a file and Vault's client is not loaded; all else is the script.
 FILE = """
 import os, pathlib
-from fleet import vault
+from fleet.clusters import vault
 class Store:
     place = "the file"
     def __init__(self, *_): pass

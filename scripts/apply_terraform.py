@@ -14,11 +14,19 @@ import tempfile
 from pathlib import Path
 
 import generate_tfvars
-from fleet import asked, cli, inventory, lock, lost_files, paths, proxmox, removed, summary, terraform
-from fleet.applying import Job, carry_out, current, say, untaint, without_failed
+from fleet import cli, paths
+from fleet.ansible import inventory
 from fleet.files import write_atomic
 from fleet.findings import Finding, guarded, report
-from fleet.guard import limit
+from fleet.forge import step
+from fleet.git import deleted
+from fleet.proxmox import client as proxmox
+from fleet.steps.apply import Job, carry_out, current, say, untaint, without_failed
+from fleet.tags import requests_file
+from fleet.terraform import command as terraform
+from fleet.terraform import kept as removed
+from fleet.terraform import lock
+from fleet.terraform.guard import limit
 
 
 def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
@@ -33,7 +41,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
     partly = False
     for entry in kept.values():
         # Said as an error by the run that brought it, as a warning by those after it.
-        fresh = lost_files.is_since(job.vms_dir, entry.commit, job.approved.since)
+        fresh = deleted.is_since(job.vms_dir, entry.commit, job.approved.since)
         partly |= fresh
         findings.append(removed.unapproved(entry, "error" if fresh and values else "warning"))
     if report(findings) and not values:
@@ -50,7 +58,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         report([Finding(f"not done: {names}; the reason is above, the next run takes it up where it stands")])
     if outputs:
         write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
-        summary.output("applied", "true")
+        step.output("applied", "true")
     say("done, but for what is said above" if partly else "done")
     return 3 if partly else 0
 
@@ -62,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     option("--dir", type=Path, default=paths.PROXMOX_DIR, help="folder of the Terraform configuration")
     option("--vms-dir", type=Path, help="folder of VM files (default: vms in it)")
     option("--inventory", type=Path, help="machines that were there before (default: k8s.ini in it)")
-    asked.add_options(parser)
+    requests_file.add_options(parser)
     option("--outputs", type=Path, help="where to write `terraform output -json`")
     option("--plan-only", action="store_true", help="plan and guard, change nothing")
     option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
@@ -76,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     job = Job(
         directory=args.dir,
         vms_dir=args.vms_dir or args.dir / paths.VMS_DIR.name,
-        approved=asked.approvals(args),
+        approved=requests_file.approvals(args),
         known=inventory.parse(inventory.read(hosts)).managed(),
         max_changes=args.max_changes,
     )

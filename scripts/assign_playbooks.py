@@ -9,10 +9,12 @@ Exit codes: 0 done or nothing to do, 1 broken inventory and nothing written, 2 w
 import json
 from pathlib import Path
 
-from fleet import asked, assignment, cli
+from fleet import cli
+from fleet.ansible import assign
+from fleet.ansible.inventory import read, write
 from fleet.findings import guarded, report
-from fleet.inventory import read, write
 from fleet.paths import shown
+from fleet.tags import requests_file
 
 
 @guarded
@@ -22,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     cli.add_inventory_and_queue(parser)
     cli.add_format(parser)
     args = parser.parse_args(argv)
-    requests = asked.load(args.requests).requests
+    requests = requests_file.load(args.requests).requests
     old = read(args.queue)
-    result = assignment.assign(read(args.inventory), old, requests, shown(args.inventory), shown(args.queue))
+    result = assign.assign(read(args.inventory), old, requests, shown(args.inventory), shown(args.queue))
     write(args.queue, result.queue_text)
     if args.format == "json":
         answer = {key: [entry._asdict() for entry in getattr(result, key)] for key in ("assigned", "waiting")}

@@ -10,9 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from fleet import cli, git_log, history
+from fleet import cli
 from fleet.findings import Finding, guarded, report
 from fleet.paths import ROOT
+from fleet.tags import commits as git_log
+from fleet.tags import ranges
 
 EXAMPLES = """examples:
   extract_ansible_tag.py                              what is open in this clone
@@ -44,14 +46,14 @@ def main(argv: list[str] | None = None) -> int:
     vms_dir = options.vms_dir or repo / "proxmox/vms"
     vms = git_log.inside(repo, vms_dir) or "proxmox/vms"
     if options.messages:
-        reach = history.of_messages(sys.stdin.buffer.read().decode("utf-8", "replace"))
+        reach = ranges.of_messages(sys.stdin.buffer.read().decode("utf-8", "replace"))
     elif options.range is not None:
-        reach = history.given_range(repo, vms, options.range)
+        reach = ranges.given_range(repo, vms, options.range)
     else:
-        reach = history.open_range(repo, vms, options.before)
+        reach = ranges.open_range(repo, vms, options.before)
     found, findings = [], reach.findings
     if any(commit.tags or commit.findings for commit in reach.log.commits):
-        from fleet import requests  # most runs end before this
+        from fleet.tags import requests  # most runs end before this
 
         inventory = options.inventory or repo / "proxmox/k8s.ini"
         playbooks = options.playbooks_dir or repo / "proxmox/playbooks"
@@ -62,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     return report(findings)
 
 
-def as_text(reach: history.Range, found: list) -> str:
+def as_text(reach: ranges.Range, found: list) -> str:
     lines = []
     for request in found:
         waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
@@ -76,7 +78,7 @@ def as_text(reach: history.Range, found: list) -> str:
     return "\n".join(lines) or f"no requests{f' since {reach.since[:10]}' if reach.since else ''}"
 
 
-def as_json(reach: history.Range, found: list, findings: list[Finding]) -> str:
+def as_json(reach: ranges.Range, found: list, findings: list[Finding]) -> str:
     import json
 
     answer = {"head": reach.head, "since": reach.since, "notes": [finding.text() for finding in findings]}

@@ -13,22 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import validate_vms
-from fleet import (
-    asked,
-    checks,
-    cli,
-    paths,
-    proxmox,
-    public_keys,
-    removed,
-    state,
-    terraform,
-    tfvars,
-    vmids,
-    vms,
-)
+from fleet import cli, paths
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
+from fleet.proxmox import client as proxmox
+from fleet.proxmox import ids as vmids
+from fleet.proxmox import preflight
+from fleet.tags import requests_file
+from fleet.terraform import command as terraform
+from fleet.terraform import kept as removed
+from fleet.terraform import state, tfvars
+from fleet.vms import files as vms
+from fleet.vms import public_keys
 
 
 def build(
@@ -59,9 +55,9 @@ def build(
     if client:
         cluster = client.machines()
         taken |= {machine.vmid: f"{machine.name or 'a machine'} on {machine.node}" for machine in cluster}
-        imports, wrong = checks.orphans(client, cluster, new)
+        imports, wrong = preflight.orphans(client, cluster, new)
         new = {name: vm for name, vm in new.items() if name not in imports}
-        findings += wrong + checks.needs(client, cluster, new)
+        findings += wrong + preflight.needs(client, cluster, new)
         known |= {name: machine.vmid for name, machine in imports.items()}
     else:
         known = _before(target, wanted) | known
@@ -97,12 +93,12 @@ def _disks(vm, have, orphan, client) -> dict[str, dict[str, Any]]:
     """The disks of a machine whose file names none: what it has, or what its template has."""
     if have:
         return have.disks
-    source = orphan or (checks.template_of(vm, client.machines())[0] if client else None)
+    source = orphan or (preflight.template_of(vm, client.machines())[0] if client else None)
     if source is None:
         raise Fault(
             "names no disks, so that its template's are needed, which an offline run cannot ask for", vm.path
         )
-    return checks.disks_of(client.config(source.node, source.vmid))
+    return preflight.disks_of(client.config(source.node, source.vmid))
 
 
 @guarded
@@ -113,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     option("--authorized-keys", type=Path, default=paths.AUTHORIZED_KEYS, help="the fleet's public keys")
     option("--output", type=Path, default=paths.TFVARS, help="where to write")
     option("--state", type=Path, help="what `terraform state pull` printed (default: it is called)")
-    asked.add_options(parser)
+    requests_file.add_options(parser)
     option("--offline", action="store_true", help="do not ask Proxmox; says what is not checked")
     args = parser.parse_args(argv)
     try:
@@ -124,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         text = None
     have = state.parse(text or "", paths.shown(args.state) if args.state else "state")
-    approved = asked.approvals(args).destroy
+    approved = requests_file.approvals(args).destroy
     client = None if args.offline else proxmox.connect()
     result, kept, findings = build(args.vms_dir, args.authorized_keys, args.output, have, approved, client)
     findings += [removed.unapproved(entry) for entry in kept.values()]
@@ -135,9 +131,11 @@ def main(argv: list[str] | None = None) -> int:
     what = f"{count} machine{'s' * (count != 1)}, {'written' if changed else 'unchanged'}"
     print(f"{paths.shown(args.output)}: {what}")
     if text is None:
-        checks.say("not read: Terraform's state; VMIDs are those of the files, of the earlier input, or new")
+        preflight.say(
+            "not read: Terraform's state; VMIDs are those of the files, of the earlier input, or new"
+        )
     if args.offline:
-        checks.say("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
+        preflight.say("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
     return 0
 
 

@@ -11,9 +11,12 @@ import json
 import sys
 from pathlib import Path
 
-from fleet import asked, changes, cli, inventory, paths
+from fleet import cli, paths
+from fleet.ansible import inventory
 from fleet.findings import FORMATS, Fault, guarded, report
-from fleet.guard import judge, limit
+from fleet.tags import requests_file
+from fleet.terraform import plan as changes
+from fleet.terraform.guard import judge, limit
 
 
 @guarded
@@ -21,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     option = parser.add_argument
     option("plan", nargs="?", help="what `terraform show -json` printed (default: standard input)")
-    asked.add_options(parser)
+    requests_file.add_options(parser)
     option("--inventory", type=Path, default=paths.INVENTORY, help="the machines that were there before")
     option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
     option("--format", choices=FORMATS, help="text, github or json")
@@ -37,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
     known = inventory.parse(inventory.read(args.inventory)).managed()
-    approved = asked.approvals(args).destroy
+    approved = requests_file.approvals(args).destroy
     findings = judge(found, known, approved, args.max_changes)
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]

@@ -15,10 +15,15 @@ Exit: 0 published or nothing to do, 1 refused or a cluster could not leave Vault
 
 from pathlib import Path
 
-from fleet import asked, cli, git, outputs, repository, summary
+from fleet import cli
 from fleet.findings import guarded, report
-from fleet.inventory_commit import InventoryCommit
+from fleet.forge import step as summary
+from fleet.git import command as git
+from fleet.git import publish
 from fleet.paths import INVENTORY, QUEUE, ROOT
+from fleet.steps.publish import InventoryCommit
+from fleet.tags import requests_file
+from fleet.terraform import outputs
 
 # What only Terraform may serve: any change here but that of the automation's own files and the playbooks.
 TERRAFORM = (
@@ -29,7 +34,7 @@ TERRAFORM = (
 )
 
 
-def needs_terraform(repo: Path, opened: asked.Asked) -> str | None:
+def needs_terraform(repo: Path, opened: requests_file.Asked) -> str | None:
     """Why only terraform-apply may serve the open commits, or None."""
     for request in opened.requests:
         if request["action"] == "destroy":
@@ -49,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--outputs", type=Path, metavar="FILE", help="a saved `terraform output -json`")
     parser.add_argument("--repo", type=Path, default=ROOT, help="the checkout (default: this one)")
     options = parser.parse_args(argv)
-    opened = asked.load(options.requests)
+    opened = requests_file.load(options.requests)
     if options.outputs is None:
         if reason := needs_terraform(options.repo, opened):
             print(f"left to terraform-apply: {reason}")
@@ -60,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
     terraform = outputs.load(options.outputs) if options.outputs else None
     change = InventoryCommit(options.repo, terraform, opened.requests)
-    commit = repository.publish(options.repo, change, served=opened.head)
+    commit = publish.publish(options.repo, change, served=opened.head)
     summary.output("published", "true")
     code = report(change.findings)
     show = ("log", "-1", "--format=%h %s")

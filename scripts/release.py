@@ -13,8 +13,11 @@ import random
 import subprocess
 import time
 
-from fleet import cli, git, repository, summary
+from fleet import cli
 from fleet.findings import Fault, guarded
+from fleet.forge import step
+from fleet.git import command as git
+from fleet.git import publish
 from fleet.paths import ROOT
 
 
@@ -28,7 +31,7 @@ def release(repo: str, attempts: int = 6) -> str | None:
     for attempt in range(attempts):
         if attempt:
             time.sleep(random.uniform(0.2, 0.5 * 2**attempt))
-        head = repository.bring_to_head(repo)
+        head = publish.bring_to_head(repo)
         # Also takes away the tag of an attempt that could not be pushed.
         git.git(repo, "fetch", "--quiet", "--prune", "origin", "+refs/tags/*:refs/tags/*")
         command = ["semantic-release", "version", "--no-vcs-release"]
@@ -41,7 +44,7 @@ def release(repo: str, attempts: int = 6) -> str | None:
             if made == head:
                 return None
             return git.git(repo, "describe", "--tags", "--exact-match", "HEAD", check=False)
-        branch = repository.default_branch(repo)
+        branch = publish.default_branch(repo)
         if git.git(repo, "ls-remote", "origin", f"refs/heads/{branch}").startswith(head):
             raise Fault("semantic-release failed, see above", code=2)
         print("somebody pushed meanwhile, again from the new head")
@@ -54,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--repo", default=str(ROOT), help="the checkout (default: this one)")
     tag = release(parser.parse_args(argv).repo)
     print(f"released {tag}" if tag else "nothing to release")
-    summary.note(f"Released **{tag}**" if tag else "Nothing to release")
+    step.note(f"Released **{tag}**" if tag else "Nothing to release")
     return 0
 
 

@@ -14,12 +14,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet import cli, playbooks, processes, queue, readiness, repository, ssh, summary
+from fleet import cli, processes
+from fleet.ansible import play, queue
+from fleet.ansible.inventory import parse, read, write
+from fleet.ansible.playable import playable, refusing
+from fleet.ansible.queue import Entry
 from fleet.findings import Fault, Finding, guarded, report
-from fleet.inventory import parse, read, write
+from fleet.forge import step
+from fleet.git import publish
+from fleet.hosts import readiness, ssh
 from fleet.paths import PLAYBOOKS_DIR, ROOT, shown
-from fleet.playable import playable, refusing
-from fleet.queue import Entry
 
 
 class Row(NamedTuple):
@@ -59,7 +63,7 @@ class Run:
         file = args.playbooks_dir / f"{name}.yml"
         members = parse(read(args.inventory)).members()
         others = {member for host in ready for member in members.get(host, ())} - set(ready)
-        done = playbooks.run(file, ready, args.inventory, known_hosts, self.key_file, sorted(others))
+        done = play.run(file, ready, args.inventory, known_hosts, self.key_file, sorted(others))
         self.stopped = done.stopped
         for host, result in done.hosts.items():
             self.rows.append(Row(host, name, result, time.monotonic() - start, done.changed.get(host, 0)))
@@ -96,7 +100,7 @@ class Run:
             change()
             return
         try:
-            repository.publish(ROOT, change)
+            publish.publish(ROOT, change)
         except Fault as fault:
             names = ", ".join(entry.host for entry in done)
             message = f"{names}: played, but still queued, the next run plays again: {fault}"
@@ -110,7 +114,7 @@ def show(rows: list[Row]) -> None:
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     for line in (head, *lines):
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    summary.note("\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)) + "\n")
+    step.note("\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)) + "\n")
 
 
 @guarded

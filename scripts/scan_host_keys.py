@@ -10,9 +10,11 @@ Exit codes: 0 all are ready, 1 some are not, 2 wrong usage.
 import json
 from pathlib import Path
 
-from fleet import cli, processes, queue, readiness, ssh
+from fleet import cli, processes
+from fleet.ansible import queue
+from fleet.ansible.inventory import read
 from fleet.findings import Finding, guarded, report
-from fleet.inventory import read
+from fleet.hosts import readiness, ssh
 
 
 @guarded

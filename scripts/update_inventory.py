@@ -11,11 +11,12 @@ import difflib
 import json
 from pathlib import Path
 
-from fleet import cli, outputs
+from fleet import cli
+from fleet.ansible.inventory import read
+from fleet.ansible.update import Result, update_files
 from fleet.findings import guarded, report
-from fleet.inventory import read
-from fleet.inventory_update import Result, update_files
 from fleet.paths import shown
+from fleet.terraform import outputs
 
 
 def _print(result: Result, fmt: str | None) -> None:

@@ -12,10 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fleet import cli, cluster_secret, inventory, kubeconfig, yamltext
+from fleet import cli
+from fleet.ansible import inventory
+from fleet.clusters import kubeconfig, yaml_edit
+from fleet.clusters import secret as cluster_secret
+from fleet.clusters.vault import Store
 from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
-from fleet.vault import Store
 
 EXAMPLES = """examples:
   update_kubeconfig.py --kubeconfig k3s.yaml --inventory-name k8s-dev
@@ -44,7 +47,7 @@ def read_kubeconfig(source: str) -> dict[str, Any]:
         raise Fault(error.strerror or "cannot be read", what, code=2) from None
     except UnicodeDecodeError:
         raise Fault(f"{what} is no text in UTF-8") from None
-    data = yamltext.parse(text, what).data
+    data = yaml_edit.parse(text, what).data
     if not data:
         raise Fault(f"{what} is empty: no kubeconfig came from the machine")
     kubeconfig.check(data, what)

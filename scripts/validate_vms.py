@@ -9,8 +9,10 @@ Exit codes: 0 all is well (warnings may be told), 1 findings, 2 wrong usage.
 import sys
 from pathlib import Path
 
-from fleet import cli, fleet_rules, names, paths, public_keys, vm_rules, vms
+from fleet import cli, names, paths
 from fleet.findings import Fault, Finding, guarded, report
+from fleet.vms import between, public_keys, rules
+from fleet.vms import files as vms
 
 
 def check_folder(
@@ -27,9 +29,9 @@ def check_folder(
     for finding in findings:
         by_file.setdefault(finding.path, []).append(finding)
     for vm in asked:
-        findings += vm_rules.check(vm, by_file.get(vm.path, ()))
+        findings += rules.check(vm, by_file.get(vm.path, ()))
     playbooks = names.playbook_names(playbooks_dir or vms_dir.parent / "playbooks")
-    findings += fleet_rules.check(found.values(), playbooks, reported)
+    findings += between.check(found.values(), playbooks, reported)
     if reported is not None:
         findings = [finding for finding in findings if finding.path in reported]
     return found, sorted(

@@ -15,8 +15,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from fleet import cli, summary
+from fleet import cli
 from fleet.findings import Fault, Finding, guarded, report
+from fleet.forge import step
 
 GOOD = ("success", "skipped", "neutral")
 
@@ -132,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
 
     warning = wait(ask, min(options.timeout, 300), options.grace, options.interval)
     if warning:
-        summary.note(f"Release: {warning.message}")
+        step.note(f"Release: {warning.message}")
         report([warning])
     return 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet import ansible
+from fleet.ansible import command as ansible
 
 LINES = [
     "k8s-a ansible_host=10.0.0.1 ansible_user=ops  # terraform mac=BC:24:11:00:00:01 instance=a1",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import assign_playbooks
-from fleet.assignment import assign
+from fleet.ansible.assign import assign
 
 INVENTORY = """
 k8s-a ansible_host=10.0.0.1

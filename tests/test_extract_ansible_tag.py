@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import extract_ansible_tag
-from fleet import tags
+from fleet.tags import message as tags
 
 FULL = "a" * 40
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 import generate_tfvars
-from fleet import checks, state, tfvars, vmids
 from fleet.findings import Fault
-from fleet.proxmox import Machine, Refused
-from fleet.vms import load_text
+from fleet.proxmox import ids as vmids
+from fleet.proxmox import preflight
+from fleet.proxmox.client import Machine, Refused
+from fleet.terraform import state, tfvars
+from fleet.vms.files import load_text
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f fleet"
 
@@ -121,7 +123,7 @@ MARKED = {"name": "k8s-dev", "description": "tests\n\nproxmox-gitops: k8s-dev"}
 def test_orphans(name, configs, vmid, found, problem):
     cluster = Cluster([Machine(510, name, "node01", False, "stopped", "")], configs)
     wanted = {"k8s-dev": vm("k8s-dev", **({"vmid": vmid} if vmid else {}))}
-    imports, findings = checks.orphans(cluster, cluster.machines(), wanted)
+    imports, findings = preflight.orphans(cluster, cluster.machines(), wanted)
     assert {name: machine.vmid for name, machine in imports.items()} == ({"k8s-dev": found} if found else {})
     assert problem in "".join(finding.message for finding in findings)
     assert bool(problem) == bool(findings)
@@ -133,8 +135,8 @@ def test_containers_are_no_machines():
         Machine(id, name, "node01", False, "running", "", True) for id, name in ((105, ""), (106, "k8s-dev"))
     ]
     cluster = Cluster([*found, Machine(107, "ubuntu24-template", "node01", True, "stopped", "", True)], {})
-    assert checks.orphans(cluster, found, {"k8s-dev": vm("k8s-dev")}) == ({}, [])
-    assert checks.template_of(vm("k8s-dev"), cluster.machines())[0] is None
+    assert preflight.orphans(cluster, found, {"k8s-dev": vm("k8s-dev")}) == ({}, [])
+    assert preflight.template_of(vm("k8s-dev"), cluster.machines())[0] is None
 
 
 def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
@@ -143,7 +145,7 @@ def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
         {510: [MARKED, *[MARKED | {"lock": "clone"}] * 2, MARKED]},
     )
     slept = []
-    imports, findings = checks.orphans(
+    imports, findings = preflight.orphans(
         cluster, cluster.machines(), {"k8s-dev": vm("k8s-dev")}, sleep=slept.append
     )
     assert (list(imports), findings, len(slept)) == (["k8s-dev"], [], 2)
@@ -156,13 +158,13 @@ def test_a_clone_that_was_cut_off_is_told():
     )
     cluster.working = False
     with pytest.raises(Fault, match=r"locked \(clone\) and no task runs there.*`qm unlock 510`"):
-        checks.orphans(cluster, cluster.machines(), {"k8s-dev": vm("k8s-dev")})
+        preflight.orphans(cluster, cluster.machines(), {"k8s-dev": vm("k8s-dev")})
 
 
 def test_two_orphans_of_one_name():
     machines = [Machine(vmid, "k8s-dev", "node01", False, "stopped", "") for vmid in (510, 511)]
     cluster = Cluster(machines, {510: MARKED, 511: MARKED})
-    imports, findings = checks.orphans(cluster, machines, {"k8s-dev": vm("k8s-dev")})
+    imports, findings = preflight.orphans(cluster, machines, {"k8s-dev": vm("k8s-dev")})
     assert not imports
     assert "twice, as VMID 510 on node01 and VMID 511 on node01" in findings[0].message
 
@@ -186,7 +188,7 @@ def test_two_orphans_of_one_name():
 def test_what_a_new_machine_needs(fields, machines, problem):
     machine = vm("k8s-dev")
     machine = machine._replace(data=machine.data | fields)
-    found = checks.needs(Cluster(machines, TEMPLATE_CONFIG), machines, {"k8s-dev": machine})
+    found = preflight.needs(Cluster(machines, TEMPLATE_CONFIG), machines, {"k8s-dev": machine})
     assert problem in "".join(finding.message for finding in found)
     assert bool(problem) == bool(found)
 
@@ -199,7 +201,7 @@ def test_of_two_templates_the_newest_on_the_target_node_is_taken():
         ([elsewhere], 9010),
         ([TEMPLATE, elsewhere], 9000),
     ):
-        assert checks.template_of(vm("a"), machines)[0].vmid == vmid
+        assert preflight.template_of(vm("a"), machines)[0].vmid == vmid
 
 
 @pytest.mark.parametrize(

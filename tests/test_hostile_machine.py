@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet import playbooks
+from fleet.ansible import play as playbooks
 from fleet.paths import PLAYBOOKS_DIR, ROOT
 from tests.test_api_ready import kubeconfig, pair, server  # noqa: F401  (fixtures)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleet.ansible.edit import change
+from fleet.ansible.inventory import INDIVIDUAL, Machine, parse, read
 from fleet.findings import Fault
-from fleet.inventory import INDIVIDUAL, Machine, parse, read
-from fleet.inventory_edit import change
 from fleet.names import group_of
 
 settings.register_profile("fleet", deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet import kubeconfig, yamltext
+from fleet.clusters import kubeconfig, yaml_edit
 from fleet.findings import Fault
 
 K3S = """\
@@ -80,22 +80,22 @@ extensions:
 
 
 def data_of(text):
-    data = yamltext.parse(text, "it").data
+    data = yaml_edit.parse(text, "it").data
     kubeconfig.check(data, "it")
     return data
 
 
 def merged(text, machine="k8s-dev", new=K3S, address="192.168.1.20", given=None):
-    document = yamltext.parse(text, "the secret")
+    document = yaml_edit.parse(text, "the secret")
     kubeconfig.check(document.data, "the secret")
     change = kubeconfig.merge(document.data, data_of(new), machine, address, given)
-    return yamltext.render(document, change.data), change
+    return yaml_edit.render(document, change.data), change
 
 
 def removed(text, machine="k8s-dev"):
-    document = yamltext.parse(text, "the secret")
+    document = yaml_edit.parse(text, "the secret")
     change = kubeconfig.remove(document.data, machine)
-    return yamltext.render(document, change.data), change
+    return yaml_edit.render(document, change.data), change
 
 
 def entry(data, part, name):
@@ -600,13 +600,13 @@ STYLES = st.fixed_dictionaries(
 
 def texts_of_others(text, machine):
     """The text of every entry that the machine has no part in."""
-    document = yamltext.parse(text, "it")
+    document = yaml_edit.parse(text, "it")
     own = {c["context"][inner] for c in document.data["contexts"] if c["name"] == machine
            for inner in ("cluster", "user")} | {machine}  # fmt: skip
     found = []
     for key, node in document.node.value:
         if key.value in kubeconfig.PARTS:
-            places = yamltext._places(text, node) or []
+            places = yaml_edit._places(text, node) or []
             found += [text[a:b] for (a, b), e in zip(places, document.data[key.value], strict=False)
                       if e["name"] not in own]  # fmt: skip
     return found

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from fleet import lock
 from fleet.findings import Fault
+from fleet.terraform import lock
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 HOLD = """
 import sys, time
 from pathlib import Path
-from fleet import lock
+from fleet.terraform import lock
 with lock.held(Path(sys.argv[1]), 1):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleet.findings import Fault
-from fleet.lost_files import is_since, last_committed
+from fleet.git.deleted import is_since, last_committed
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import plan_guard
-from fleet import changes
-from fleet.guard import judge
-from fleet.state import TYPE
+from fleet.terraform import plan as changes
+from fleet.terraform.guard import judge
+from fleet.terraform.state import TYPE
 
 MACHINE = json.loads((Path(__file__).parent / "cases/plans/machine.json").read_text())
 

@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from fleet import proxmox
 from fleet.findings import Fault
 from fleet.paths import PLAYBOOKS_DIR
+from fleet.proxmox import client as proxmox
 
 DAY = datetime.timedelta(days=1)
 

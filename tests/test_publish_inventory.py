@@ -9,9 +9,11 @@ import pytest
 
 import extract_ansible_tag
 import publish_inventory
-from fleet import assignment, cluster_secret, repository
+from fleet.ansible import assign as assignment
+from fleet.clusters import secret
 from fleet.findings import Fault
-from fleet.git import SERVED
+from fleet.git import publish
+from fleet.git.command import SERVED
 
 ROOT = Path(__file__).resolve().parents[1]
 VM = """name: {name}
@@ -43,7 +45,7 @@ class Fleet:
             self.write(f"proxmox/playbooks/{playbook}.yml", "[]\n")
         self.commit("first")
         self.git("push", "--quiet", "origin", "HEAD:refs/gitops/served")
-        repository.bring_to_head(self.checkout)
+        publish.bring_to_head(self.checkout)
 
     def git(self, *args):
         done = subprocess.run(["git", *args], cwd=self.checkout, capture_output=True, text=True, check=True)
@@ -101,7 +103,7 @@ class Fleet:
 def fleet(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("GITHUB_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(repository.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(publish.time, "sleep", lambda _seconds: None)
     return Fleet(tmp_path)
 
 
@@ -200,9 +202,9 @@ def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monk
         calls.append(name)
         if away:
             raise Fault("Vault is sealed", code=2)
-        return cluster_secret.Result(True, 2, name, "cozy-haven", [])
+        return secret.Result(True, 2, name, "cozy-haven", [])
 
-    monkeypatch.setattr(cluster_secret, "remove", remove)
+    monkeypatch.setattr(secret, "remove", remove)
     monkeypatch.setenv("GITHUB_OUTPUT", str(fleet.folder / "output"))
     assert fleet.publish(capsys, "web-dev") == int(away)
     assert (fleet.folder / "output").read_text() == "published=true\n"  # Ansible goes on in either case

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.queue import Entry, edit, parse, remove
+from fleet.ansible.queue import Entry, edit, parse, remove
 
 A, B = Entry("10.0.0.1", "k8s-a"), Entry("10.0.0.2", "k8s-b", "k8s")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import release
-from fleet import git
 from fleet.findings import Fault
+from fleet.git import command as git
 from fleet.paths import ROOT
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import checkout_head
-from fleet import repository
 from fleet.findings import Fault
-from fleet.git import SERVED, resolve
+from fleet.git import publish
+from fleet.git.command import SERVED, resolve
 
 QUEUE = "proxmox/new_hosts.txt"
 
@@ -39,7 +39,7 @@ def environment(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("GITHUB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.setattr(repository.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(publish.time, "sleep", lambda _seconds: None)
 
 
 @pytest.fixture
@@ -78,24 +78,24 @@ def test_a_stale_checkout_comes_to_the_head(origin, tmp_path):
     stale, other = clone(origin, tmp_path / "stale"), clone(origin, tmp_path / "other")
     head = commit(other, "third")
     git(other, "push", "--quiet", "origin", "main", f"{head}:refs/gitops/served")
-    assert repository.bring_to_head(stale) == head
+    assert publish.bring_to_head(stale) == head
     assert resolve(stale, SERVED) == head
 
 
 def test_a_workflow_need_not_ask_for_the_branch(origin, tmp_path, monkeypatch):
     checkout = clone(origin, tmp_path / "checkout")
-    assert repository.default_branch(checkout) == "main"
+    assert publish.default_branch(checkout) == "main"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_REF_NAME", "main")
     git(checkout, "remote", "set-url", "origin", str(tmp_path / "away"))
-    assert repository.default_branch(checkout) == "main"
+    assert publish.default_branch(checkout) == "main"
 
 
 def test_a_shallow_or_detached_checkout_becomes_a_whole_one(origin, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     shallow = clone(origin, tmp_path / "shallow", "--depth=1")
     git(shallow, "checkout", "--quiet", "--detach")
-    repository.bring_to_head(shallow)
+    publish.bring_to_head(shallow)
     assert git(shallow, "log", "--format=%s").split() == ["second", "first"]
     assert git(shallow, "symbolic-ref", "--short", "HEAD") == "main"
 
@@ -107,7 +107,7 @@ def test_a_forced_push_is_followed_in_a_workflow(origin, tmp_path, monkeypatch):
     head = commit(other, "instead")
     git(other, "push", "--quiet", "--force", "origin", "main")
     (stale / QUEUE).write_text("half written by a killed run\n")
-    assert repository.bring_to_head(stale) == head
+    assert publish.bring_to_head(stale) == head
     assert git(stale, "status", "--porcelain") == ""
 
 
@@ -119,7 +119,7 @@ def test_a_persons_work_is_never_thrown_away(origin, tmp_path, work):
     else:
         commit(checkout, "mine")
     with pytest.raises(Fault, match="would be lost"):
-        repository.bring_to_head(checkout)
+        publish.bring_to_head(checkout)
     assert checkout_head.main(["--repo", str(checkout)]) == 1
 
 
@@ -131,15 +131,15 @@ def test_a_change_that_fails_half_way_can_be_made_again(origin, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        repository.publish(checkout, change)
-    assert repository.publish(checkout, appending(checkout, "whole"))
+        publish.publish(checkout, change)
+    assert publish.publish(checkout, appending(checkout, "whole"))
     assert git(origin, "show", f"main:{QUEUE}") == "whole"
 
 
 def test_untracked_files_stay(origin, tmp_path):
     checkout = clone(origin, tmp_path / "checkout")
     (checkout / "outputs.json").write_text("{}")
-    repository.bring_to_head(checkout)
+    publish.bring_to_head(checkout)
     assert (checkout / "outputs.json").exists()
 
 
@@ -148,7 +148,7 @@ def test_a_copied_checkout_is_not_written_anew(origin, tmp_path, monkeypatch):
     checkout = tmp_path / "copied"
     shutil.copytree(clone(origin, tmp_path / "first"), checkout)
     before = (checkout / QUEUE).stat().st_mtime_ns
-    repository.bring_to_head(checkout)
+    publish.bring_to_head(checkout)
     assert (checkout / QUEUE).stat().st_mtime_ns == before
 
 
@@ -165,7 +165,7 @@ def test_commit_and_mark_go_in_one_push(origin, tmp_path):
     checkout = clone(origin, tmp_path / "checkout")
     asked = git(checkout, "rev-parse", "HEAD")
     (checkout / "outputs.json").write_text("{}")
-    made = repository.publish(checkout, appending(checkout, "a"), served=asked)
+    made = publish.publish(checkout, appending(checkout, "a"), served=asked)
     assert git(origin, "rev-parse", "main") == made
     assert git(origin, "rev-parse", SERVED) == asked
     assert git(origin, "show", "--format=%an %s", "--name-only", made).split("\n") == [
@@ -177,8 +177,8 @@ def test_commit_and_mark_go_in_one_push(origin, tmp_path):
 def test_nothing_to_write_pushes_nothing(origin, tmp_path):
     checkout = clone(origin, tmp_path / "checkout")
     before = git(origin, "for-each-ref")
-    assert repository.publish(checkout, lambda: None) is None
-    assert repository.publish(checkout, lambda: "says so, but writes nothing") is None
+    assert publish.publish(checkout, lambda: None) is None
+    assert publish.publish(checkout, lambda: "says so, but writes nothing") is None
     assert git(origin, "for-each-ref") == before
 
 
@@ -189,7 +189,7 @@ def test_only_the_automations_files_are_committed(origin, tmp_path):
         (checkout / "README.md").write_text("not mine to publish\n")
         return appending(checkout, "a")()
 
-    made = repository.publish(checkout, change)
+    made = publish.publish(checkout, change)
     assert git(origin, "show", "--format=", "--name-only", made) == QUEUE
 
 
@@ -197,7 +197,7 @@ def test_the_mark_alone_moves_and_never_backwards(origin, tmp_path):
     checkout = clone(origin, tmp_path / "checkout")
     old, new = git(checkout, "rev-parse", "HEAD^"), git(checkout, "rev-parse", "HEAD")
     for served, then in ((old, old), (new, new), (old, new), (new, new)):
-        assert repository.publish(checkout, lambda: None, served=served) is None
+        assert publish.publish(checkout, lambda: None, served=served) is None
         assert git(origin, "rev-parse", SERVED) == then
 
 
@@ -213,7 +213,7 @@ def test_a_faster_push_is_taken_in(origin, tmp_path):
             git(other, "push", "--quiet", "origin", "main")
         return appending(checkout, "a")()
 
-    repository.publish(checkout, change, served=git(checkout, "rev-parse", "HEAD"))
+    publish.publish(checkout, change, served=git(checkout, "rev-parse", "HEAD"))
     assert len(calls) == 3
     log = git(origin, "log", "--format=%s", "main").split("\n")
     assert log == ["add a", "other 2", "other 1", "second", "first"]
@@ -229,7 +229,7 @@ def test_a_mark_moved_by_another_run_is_taken_in(origin, tmp_path):
             git(origin, "update-ref", SERVED, new)
         return appending(checkout, "a")()
 
-    repository.publish(checkout, change, served=old)
+    publish.publish(checkout, change, served=old)
     assert git(origin, "rev-parse", SERVED) == new
     assert git(origin, "show", f"main:{QUEUE}") == "a"
 
@@ -247,10 +247,10 @@ def test_it_gives_up_in_the_end_and_can_be_run_again(origin, tmp_path, monkeypat
         return appending(checkout, "a")()
 
     with pytest.raises(Fault, match="not pushed after 3 attempts") as caught:
-        repository.publish(checkout, change, attempts=3)
+        publish.publish(checkout, change, attempts=3)
     assert caught.value.code == 2
     busy = False
-    repository.publish(checkout, change)
+    publish.publish(checkout, change)
     assert git(origin, "show", f"main:{QUEUE}") == "a"
 
 
@@ -281,7 +281,7 @@ def test_a_protected_branch_is_told_at_once(origin, tmp_path, hook, code, messag
     place.write_text(f"#!/bin/sh\n{hook}\n")
     place.chmod(0o755)
     with pytest.raises(Fault, match=message) as caught:
-        repository.publish(checkout, appending(checkout, "a"), served=git(checkout, "rev-parse", "HEAD"))
+        publish.publish(checkout, appending(checkout, "a"), served=git(checkout, "rev-parse", "HEAD"))
     assert caught.value.code == code
     assert resolve(origin, SERVED) is None
 
@@ -292,7 +292,7 @@ def test_six_at_once_lose_nothing(origin, tmp_path, monkeypatch):
 
     def one(number):
         checkout = checkouts[number]
-        repository.publish(checkout, appending(checkout, f"host{number}"), attempts=60)
+        publish.publish(checkout, appending(checkout, f"host{number}"), attempts=60)
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(len(checkouts))]
     for thread in threads:
@@ -313,7 +313,7 @@ def test_killed_and_run_again(origin, tmp_path, moment):
     program = f"""
 import os, signal, sys
 from pathlib import Path
-from fleet import git, repository
+from fleet.git import command as git, publish
 Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
 def change():
     queue = Path({str(checkout / QUEUE)!r})
@@ -321,12 +321,12 @@ def change():
     queue.write_text("a\\n")
     if {moment!r} == "change" and sys.argv[1] == "1": os.kill(os.getpid(), signal.SIGKILL)
     return "add a"
-repository.publish({str(checkout)!r}, change, served=git.resolve({str(checkout)!r}, "HEAD"))
+publish.publish({str(checkout)!r}, change, served=git.resolve({str(checkout)!r}, "HEAD"))
 """
     environment = {
         **os.environ,
         "GITHUB_ACTIONS": "true",
-        "PYTHONPATH": str(Path(repository.__file__).parents[1]),
+        "PYTHONPATH": str(Path(publish.__file__).parents[2]),
     }
     codes = []
     for attempt in ("1", "2"):
@@ -370,5 +370,5 @@ def test_a_repository_of_one_commit_has_no_mark_yet(tmp_path):
     checkout = clone(bare, tmp_path / "checkout")
     commit(checkout, "only")
     git(checkout, "push", "--quiet", "origin", "main")
-    repository.bring_to_head(checkout)
-    assert repository.ensure_served(checkout, "0" * 40) is None
+    publish.bring_to_head(checkout)
+    assert publish.ensure_served(checkout, "0" * 40) is None

@@ -12,8 +12,8 @@ import pytest
 from sshd import servers
 
 import run_plays
-from fleet import playable, playbooks, queue
-from fleet.inventory import parse
+from fleet.ansible import play, playable, queue
+from fleet.ansible.inventory import parse
 
 SCRIPT = Path(run_plays.__file__)
 PLAYBOOK = """
@@ -267,7 +267,7 @@ def wait_for(condition, seconds: float = 30) -> None:
 
 
 def test_more_hosts_than_an_argument_holds(fleet, monkeypatch):
-    monkeypatch.setattr(playbooks, "_ARGUMENT", 10)
+    monkeypatch.setattr(play, "_ARGUMENT", 10)
     fleet.write(
         [f"k8s-machine{number} {LOCAL}" for number in (1, 2, 3)], ["a,k8s-machine1,k8s", "b,k8s-machine2,k8s"]
     )
@@ -277,7 +277,7 @@ def test_more_hosts_than_an_argument_holds(fleet, monkeypatch):
 
 def test_the_callback_without_a_file_writes_nothing(fleet):
     fleet.write([f"k8s-a {LOCAL}"], [])
-    environment = os.environ | {"ANSIBLE_CALLBACK_PLUGINS": str(playbooks.CALLBACKS)}
+    environment = os.environ | {"ANSIBLE_CALLBACK_PLUGINS": str(play.CALLBACKS)}
     environment.pop("FLEET_RESULTS", None)
     command = [
         Path(sys.executable).parent / "ansible-playbook",

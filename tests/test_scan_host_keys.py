@@ -16,7 +16,7 @@ import pytest
 from sshd import Server, servers
 
 import scan_host_keys
-from fleet import known_hosts, ssh
+from fleet.hosts import known_hosts, ssh
 
 
 @pytest.fixture(scope="module")

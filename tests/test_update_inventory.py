@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import update_inventory
-from fleet import ansible
-from fleet.inventory_update import update
+from fleet.ansible import command as ansible
+from fleet.ansible.update import update
 from fleet.paths import ROOT
 
 CASES = Path(__file__).parent / "cases" / "inventory"

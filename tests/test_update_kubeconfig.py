@@ -19,7 +19,8 @@ import vault_server
 import yaml
 
 import update_kubeconfig
-from fleet import cluster_secret, kubeconfig, vault
+from fleet.clusters import kubeconfig, vault
+from fleet.clusters import secret as cluster_secret
 from fleet.findings import Fault
 
 SCRIPT = Path(update_kubeconfig.__file__)

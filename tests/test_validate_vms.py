@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 
 import validate_vms
-from fleet import names, paths, tfvars, vm_rules, vms
+from fleet import names, paths
 from fleet.findings import Fault, Finding
+from fleet.terraform import tfvars
+from fleet.vms import files as vms
+from fleet.vms import rules
 
 CASES = Path(__file__).parent / "cases" / "vms"
 FILES = sorted((CASES / "files").glob("*.yaml"))
@@ -48,7 +51,7 @@ def text_of(findings: list[Finding]) -> str:
 
 def check_file(path: Path) -> list[Finding]:
     vm, findings = vms.load_file(path)
-    findings += vm_rules.check(vm, findings) if vm else []
+    findings += rules.check(vm, findings) if vm else []
     return sorted(findings, key=lambda finding: (finding.line, finding.col))
 
 
@@ -418,7 +421,7 @@ MIB = 1_000_000
 def test_ends_soon(text):
     started = time.monotonic()
     vm, findings = vms.load_text("vms/a.yaml", text)
-    findings += vm_rules.check(vm, findings) if vm else []
+    findings += rules.check(vm, findings) if vm else []
     assert any(finding.level == "error" for finding in findings)
     assert max(len(finding.message) for finding in findings) < 500
     assert time.monotonic() - started < 10
@@ -430,7 +433,7 @@ def test_bomb_needs_no_memory():
         "import resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_AS, (400 << 20,) * 2)\n"
         f"sys.path.insert(0, {str(paths.ROOT / 'scripts')!r})\n"
-        "from fleet import vms\n"
+        "from fleet.vms import files as vms\n"
         "print(vms.load_text('a.yaml', sys.stdin.read())[1][0].message)\n"
     )
     done = subprocess.run(
@@ -451,7 +454,7 @@ def test_bomb_needs_no_memory():
 )
 def test_no_secret_is_told(text, secret):
     vm, findings = vms.load_text("a.yaml", GOOD.format(name="a", host=20) + text)
-    findings += vm_rules.check(vm, findings)
+    findings += rules.check(vm, findings)
     assert findings and secret not in text_of(findings)
 
 

@@ -8,7 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet import fleet_rules, quick_schema, vm_rules, vm_schema, vms
+from fleet.vms import between, quick_schema, rules
+from fleet.vms import files as vms
+from fleet.vms import schema as vm_schema
 
 # Text that looks like a VM file more often than chance would have it.
 WORDS = st.sampled_from(
@@ -28,10 +30,10 @@ YAMLISH = st.lists(st.one_of(WORDS, MARKS, st.text(max_size=4)), max_size=40).ma
 def findings_of(text):
     vm, findings = vms.load_text("vms/k8s-a.yaml", text)
     if vm:
-        findings += vm_rules.check(vm, findings)
+        findings += rules.check(vm, findings)
         other = vms.load_text("vms/b.yaml", text)[0]
-        findings += fleet_rules.check([vm, other], {"k8s-a"})
-        findings += fleet_rules.check([vm, other], {"k8s-a"}, {other.path})
+        findings += between.check([vm, other], {"k8s-a"})
+        findings += between.check([vm, other], {"k8s-a"}, {other.path})
     return vm, findings
 
 
@@ -131,7 +133,7 @@ def test_a_valid_file_is_accepted_as_it_was_meant(data, flow, unicode):
     if vms.load_text("vms/k8s-a.yaml", text)[1]:
         text = json.dumps(data, ensure_ascii=False)  # PyYAML's writer leaves 1e3 and the like bare
     vm, findings = vms.load_text("vms/k8s-a.yaml", text)
-    assert findings + vm_rules.check(vm, findings) == []
+    assert findings + rules.check(vm, findings) == []
     assert vm.data == data
 
 
@@ -147,7 +149,7 @@ def test_the_compiled_schema_says_what_jsonschema_says(data, changes):
 def test_the_compiled_schema_takes_anything(value):
     assert vm_schema.compiled()(value) == vm_schema._validator().is_valid(value)
     vm = vms.VM("a", "vms/a.yaml", value if isinstance(value, dict) else {"disks": value}, True, {})
-    vm_rules.check(vm)
+    rules.check(vm)
 
 
 @given(valid_vms(), valid_vms(), WORDS, VALUES)
@@ -155,8 +157,8 @@ def test_the_compiled_schema_takes_anything(value):
 def test_no_data_makes_a_rule_raise(data, other, field, value):
     first = vms.VM("k8s-a", "vms/k8s-a.yaml", data | {field: value}, True, {})
     second = vms.VM("b", "vms/b.yaml", other, True, {})
-    assert all(finding.message for finding in vm_rules.check(first))
-    fleet_rules.check([first, second], set())
+    assert all(finding.message for finding in rules.check(first))
+    between.check([first, second], set())
 
 
 def test_the_schema_is_one_and_says_what_each_field_is():

@@ -1,0 +1,1 @@
+"""Ansible: the inventory, the queue, and plays."""

@@ -1,0 +1,91 @@
+"""The playbooks that commits asked for, given to the machines that wait in the queue."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from fleet.ansible.inventory import parse
+from fleet.ansible.queue import Entry, edit
+from fleet.ansible.queue import parse as parse_queue
+from fleet.findings import Finding
+from fleet.names import RULES, is_k8s, playbook_of
+
+TABLE = frozenset(rule.playbook for rule in RULES if rule.playbook)
+
+
+class Assigned(NamedTuple):
+    queue_text: str
+    assigned: list[Entry]
+    waiting: list[Entry]  # queued without a playbook: nobody asked for one yet
+    findings: list[Finding]
+
+
+def assign(
+    inventory_text: str,
+    queue_text: str,
+    requests: Iterable[dict],
+    inventory_path: str = "",
+    queue_path: str = "",
+) -> Assigned:
+    """The queue with each request served. Pure: reads and writes no file.
+
+    A request has `action`, `name`, `playbook`, `machine`, `commit` and `changed`. One for a machine queues
+    it, whether or not it was; a playbook of the names table takes the queued machines that the table gives
+    it and that have no playbook yet; any other takes the queued machines whose files its commit changed.
+    """
+    inventory = parse(inventory_text, inventory_path)
+    if inventory.findings:
+        return Assigned(queue_text, [], [], inventory.findings)
+    addresses = {name: keys.get("ansible_host", name) for name, keys in inventory.variables().items()}
+    lines, found = parse_queue(queue_text, queue_path)
+    found = [finding._replace(level="warning") for finding in found]  # such a line stays as it is
+    queued: dict[str, dict[str | None, str]] = {}  # host to its playbooks, each with the line's address
+    for _, entry in lines:
+        queued.setdefault(entry.host, {}).setdefault(entry.playbook, entry.address)
+    assigned: list[Entry] = []
+    taken: dict[str, Entry] = {}  # hosts whose line without a playbook gets one
+    for request in requests:
+        playbook, machine = request.get("playbook"), request.get("machine")
+        if request.get("action") != "ansible" or not playbook:
+            continue
+        if machine:
+            targets = [machine] if machine in addresses or machine in queued else []
+        elif playbook in TABLE:
+            fits = (host for host in queued if playbook_of(host) == playbook)
+            targets = [host for host in fits if queued[host].keys() & {None, playbook}]
+        else:
+            targets = [host for host in queued if host in request.get("changed", ())]
+        if not targets:
+            found.append(_nothing(request))
+        for host in targets:
+            playbooks = queued.setdefault(host, {})
+            if playbook in playbooks:
+                continue
+            # A new machine goes on waiting for its own playbook when another one is asked for first.
+            entry = Entry(addresses.get(host) or next(iter(playbooks.values())), host, playbook)
+            if None in playbooks and playbook_of(host) in (None, playbook):
+                taken[host] = entry
+                del playbooks[None]
+            playbooks[playbook] = entry.address
+            assigned.append(entry)
+
+    def served(entry: Entry) -> Entry:
+        return taken.get(entry.host, entry) if entry.playbook is None else entry
+
+    text = edit(queue_text, served, assigned)
+    left = [(number, entry) for number, entry in parse_queue(text)[0] if entry.playbook is None]
+    for number, entry in left:
+        tag = entry.host if is_k8s(entry.host) else playbook_of(entry.host) or "PLAYBOOK"
+        message = f"{entry.host} waits for a playbook; ask for it in a commit with [ansible {tag}]"
+        found.append(Finding(message, queue_path, number, level="notice"))
+    return Assigned(text, assigned, [entry for _, entry in left], found)
+
+
+def _nothing(request: dict) -> Finding:
+    tag, commit = f"[ansible {request.get('name')}]", (request.get("commit") or "")[:10]
+    why = (
+        f"{request['machine']} is not in the inventory"
+        if request.get("machine")
+        else "no queued machine fits it"
+    )
+    message = f"{tag}{f' of {commit}' if commit else ''}: {why}, nothing is run; to run it on machines of"
+    return Finding(f"{message} your choice, start the workflow ansible.yml by hand", level="warning")

@@ -1,0 +1,99 @@
+"""Changing an Ansible inventory: managed lines are added, brought up to date, taken out; all else stays."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from fleet.ansible.inventory import INDIVIDUAL, MARK, TOKEN, Host, Inventory, Machine
+from fleet.names import GROUPS, group_of
+
+_VARIABLES = ("ansible_host", "ansible_user", "disk_mounts")
+
+
+def change(inventory: Inventory, put: Mapping[str, Machine], drop: Iterable[str] = ()) -> str:
+    """The inventory's text with the machines of `put` added or brought up to date and those of `drop` gone.
+
+    A machine gets a managed line under `# Individual hosts` and its name in the group that its name decides;
+    when it is dropped, these two go.
+    """
+    lines: list[list[str] | None] = [list(line) for line in inventory.lines]
+    managed, members, leaving = inventory.managed(), inventory.members(), set(drop)
+    for host in inventory.hosts:
+        name = host.names[0]
+        bare = lines[host.line][0].strip() == name
+        if name in leaving and (host.managed or (bare and host.group == group_of(name))):
+            lines[host.line] = None
+    new: dict[str, list[str]] = {INDIVIDUAL: []}
+    for name, machine in sorted(put.items()):
+        if host := managed.get(name):
+            lines[host.line][0] = _updated(inventory.lines[host.line][0], host, machine)
+        else:
+            variables = " ".join(f"{key}={value}" for key, value in machine.variables().items())
+            new[INDIVIDUAL].append(f"{name} {variables}  {machine.mark()}")
+        group = group_of(name)
+        if group and name not in members.get(group, ()):
+            new.setdefault(group, []).append(name)
+    return _joined(inventory, lines, new)
+
+
+def _updated(line: str, host: Host, machine: Machine) -> str:
+    """A managed line with Terraform's values; a person's variables, spacing and remarks stay."""
+    body, end, tokens = line.rstrip(), 0, []
+    while token := TOKEN.match(body, end):
+        tokens.append(token[0])
+        end = token.end()
+    wanted = machine.variables()
+    words, written = [tokens[0]], set()
+    for token in tokens[1:]:
+        key = token.strip().partition("=")[0]
+        written.add(key)
+        if key not in _VARIABLES or host.variables[key] == wanted.get(key):
+            words.append(token)
+        elif key in wanted:
+            words.append(token[: len(token) - len(token.lstrip())] + f"{key}={wanted[key]}")
+    words += [f" {key}={value}" for key, value in wanted.items() if key not in written]
+    mark, marks = body[end:], host.marks
+    for key, value in (("instance", machine.instance), ("mac", machine.mac)):
+        if value and key in marks:
+            mark = re.sub(rf"\b{key}=\S+", f"{key}={value}", mark)
+        elif value:
+            mark = MARK.sub(f"# terraform {key}={value}", mark, count=1)
+    return "".join(words) + mark + line[len(body) :]
+
+
+def _joined(inventory: Inventory, lines: list[list[str] | None], new: dict[str, list[str]]) -> str:
+    """The text of `lines` (None: taken out) with the new lines of each group in their places."""
+    eol = next((end for _, end in inventory.lines if end in ("\n", "\r\n")), "\n")
+    after: dict[int, list[str]] = {}
+    end: list[str] = []
+    for group in sorted(new, key=lambda group: GROUPS.index(group) if group in GROUPS else -1):
+        if group in inventory.slots:
+            after[inventory.slots[group]] = new[group]
+        elif group == INDIVIDUAL and new[group]:
+            index = _top(inventory)
+            blank = [""] if index + 1 < len(lines) and inventory.lines[index + 1][0].strip() else []
+            after[index] = [""] * (index >= 0) + [INDIVIDUAL, *new[group]] + blank
+        elif new[group]:
+            end += ["", f"[{group}]", *new[group]]
+    out = [[text, eol] for text in after.get(-1, ())]
+    for index, line in enumerate(lines):
+        out += [line] if line else []
+        out += [[text, eol] for text in after.get(index, ())]
+    if end and (not out or not out[-1][0].strip()):
+        del end[0]
+    out += [[text, eol] for text in end]
+    for line in out[:-1]:
+        line[1] = line[1] or eol
+    if out and lines and not inventory.lines[-1][1]:
+        out[-1][1] = ""  # the file ended without a newline and still does
+    return "".join(text + ending for text, ending in out)
+
+
+def _top(inventory: Inventory) -> int:
+    """The line after which hosts of no group go: before the first section and the remarks right above it."""
+    index = inventory.first_section - 1
+    if inventory.first_section < len(inventory.lines):
+        while index >= 0 and inventory.lines[index][0].lstrip()[:1] in ("#", ";"):
+            index -= 1
+    while index >= 0 and not inventory.lines[index][0].strip():
+        index -= 1
+    return index

@@ -1,0 +1,59 @@
+"""Which entries of the queue can be played now, and what is to say of the others."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fleet.ansible import queue
+from fleet.ansible.inventory import Inventory
+from fleet.ansible.queue import Entry
+from fleet.findings import Finding
+from fleet.names import RESERVED, playbook_names
+
+
+def playable(
+    entries: Sequence[tuple[int, Entry]], inventory: Inventory, playbooks_dir: Path, path: str = ""
+) -> tuple[list[Entry], list[Finding]]:
+    """The entries that can be played now, and what is to say of the others."""
+    good: list[Entry] = []
+    found: list[Finding] = []
+    known, refused = inventory.variables(), refusing(inventory, playbooks_dir)
+    waiting = [entry.host for _, entry in entries if entry.playbook is None]
+    if waiting:
+        said = (
+            f"{', '.join(waiting)} {'wait' if waiting[1:] else 'waits'}: no commit asked for a playbook yet"
+        )
+        found.append(Finding(said, path, level="notice"))
+    for number, entry in entries:
+        level, problem = "error", ""
+        if entry.playbook is None:
+            continue
+        if entry.host not in known:
+            level, problem = "warning", f"{entry.host} is queued, but not in the inventory; the line stays"
+        elif not (problem := refused(entry.host, entry.playbook)):
+            good.append(entry)
+            address = known[entry.host].get("ansible_host", entry.host)
+            if address != entry.address:
+                level = "warning"
+                problem = f"{entry.host} is {entry.address} here, {address} in the inventory, which counts"
+        if problem:
+            found.append(Finding(problem, path, number, level=level))
+    return good, found
+
+
+def refusing(inventory: Inventory, playbooks_dir: Path) -> Callable[[str, str], str]:
+    """A function of host and playbook that says why the one is not run on the other; "" when it can be."""
+    existing = sorted(playbook_names(playbooks_dir))
+    members, known = inventory.members(), inventory.variables()
+
+    def refused(host: str, playbook: str) -> str:
+        if not queue.NAME.fullmatch(playbook) or playbook not in existing:
+            return f"there is no playbook {playbook!r}; there are: {', '.join(existing) or 'none'}"
+        if not queue.HOST.fullmatch(host) or host in RESERVED:
+            return f"{host!r} is no machine's name"
+        if host not in known:
+            return f"{host} is not in the inventory"
+        if host in inventory.children or host not in members.get(host, {host}):
+            return f"{host} is also the name of a group, and Ansible would take that; rename one of the two"
+        return ""
+
+    return refused

@@ -1,0 +1,41 @@
+"""The kubeconfig of the whole fleet in Vault, changed by check-and-set."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fleet.clusters import kubeconfig, yaml_edit
+from fleet.clusters.vault import FIELD, Store
+
+
+class Result(NamedTuple):
+    changed: bool
+    version: int  # of the secret, as it is now
+    context: str
+    cluster: str | None
+    notes: list[str]
+
+
+def update(
+    store: Store, edit: Callable[[dict[str, Any]], kubeconfig.Change], context: str, dry_run: bool = False
+) -> Result:
+    """Change the stored kubeconfig by `edit(data) -> kubeconfig.Change`. Raises Fault."""
+    last: list[kubeconfig.Change] = []
+    what = f"{FIELD} of {store.place}"
+
+    def edited(text: str) -> str:
+        document = yaml_edit.parse(text, what)
+        kubeconfig.check(document.data, what)
+        last[:] = [edit(document.data)]
+        return yaml_edit.render(document, last[0].data)
+
+    if dry_run:
+        stored = store.read()
+        changed, version = edited(stored.text) != stored.text, stored.version
+    else:
+        changed, version = store.change(edited)
+    return Result(changed, version, context, last[0].cluster, last[0].notes)
+
+
+def remove(name: str, addr: str | None = None, token: str | None = None, dry_run: bool = False) -> Result:
+    """Take a machine's context, cluster and user out of Vault's kubeconfig; fine when they are not there."""
+    return update(Store(addr, token), lambda data: kubeconfig.remove(data, name), name, dry_run)

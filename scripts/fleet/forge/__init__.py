@@ -1,0 +1,1 @@
+"""GitHub: what a step tells it."""

@@ -1,0 +1,1 @@
+"""The repository: calling git, publishing a commit, what was deleted."""

@@ -1,0 +1,1 @@
+"""Machines over SSH: host keys, and when they are ready."""

@@ -1,0 +1,184 @@
+"""Waiting until machines can be provisioned: SSH answers, its host keys are known, cloud-init is done.
+
+All machines are waited for at once; those that fail are told, the others go on.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from fleet import processes
+from fleet.ansible import command as ansible
+from fleet.ansible.inventory import parse, read
+from fleet.files import write_atomic
+from fleet.findings import Finding, printable
+from fleet.hosts import known_hosts, ssh
+from fleet.paths import shown
+
+WORKERS = 64
+SSH_TIMEOUT = 300
+CLOUD_INIT_TIMEOUT = 600
+KNOWN_HOSTS = Path("~/.ssh/known_hosts")
+LOGGED_IN = 15  # seconds; an attempt that took longer had logged in before it broke
+CLOUD_INIT = "cloud-init status --wait --long"
+
+
+class Outcome(NamedTuple):
+    name: str
+    ready: bool
+    message: str
+    keys: Mapping[str, str] = {}
+
+
+def targets(names: Iterable[str], inventory: Path) -> tuple[list[ssh.Target], list[Finding]]:
+    """How to reach machines, as Ansible sees them, and a finding for each that the inventory lacks."""
+    marks = parse(read(inventory)).variables()
+    variables, found = ansible.host_variables(inventory)
+    wanted: list[ssh.Target] = []
+    for name in names if not found else ():
+        if name not in variables:
+            found.append(Finding(f"{name} is not in the inventory", shown(inventory)))
+            continue
+        own = variables[name]
+        port = str(own.get("ansible_port", 22))
+        if not port.isdecimal():
+            found.append(Finding(f"{name} has the port {port!r}, which is no number", shown(inventory)))
+            continue
+        wanted.append(
+            ssh.Target(
+                name,
+                str(own.get("ansible_host", name)),
+                int(port),
+                str(own.get("ansible_user", "")),
+                marks.get(name, {}).get("instance", ""),
+                str(own.get("ansible_ssh_private_key_file", own.get("ansible_private_key_file", ""))),
+                str(own.get("ansible_connection", "ssh")),
+            )
+        )
+    return wanted, found
+
+
+def scan(
+    machines: list[ssh.Target],
+    file: Path,
+    key_file: str = "",
+    ssh_timeout: float = SSH_TIMEOUT,
+    cloud_init_timeout: float = CLOUD_INIT_TIMEOUT,
+) -> list[Outcome]:
+    """Wait for all machines at once, at most the two times in seconds, and bring `file` up to date."""
+    wait = Wait(read(file), key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event())
+    outcomes: dict[str, Outcome] = {}
+    said = wait.start
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, _ending_early(wait.over):
+        running = {pool.submit(_wait_for, machine, wait): machine for machine in machines}
+        while left := {future for future in running if running[future].name not in outcomes}:
+            done, left = concurrent.futures.wait(left, 1, concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                outcomes[running[future].name] = future.result()
+            if left and time.monotonic() - said > 10:
+                said = time.monotonic()
+                names = ", ".join(sorted(running[future].name for future in left))
+                print(f"waiting for {names}, {said - wait.start:.0f} s", file=sys.stderr)
+    text = read(file)  # another run may have written it meanwhile
+    for machine in machines:
+        keys = outcomes[machine.name].keys
+        if keys and outcomes[machine.name].ready:
+            try:
+                text = known_hosts.renewed(text, machine.name, machine.place, keys, machine.instance)
+            except known_hosts.Changed as error:
+                outcomes[machine.name] = Outcome(machine.name, False, str(error))
+    if text:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(file, text, mode=0o600)
+    return [outcomes[machine.name] for machine in machines]
+
+
+class Wait(NamedTuple):
+    """What all machines are waited for with: times in seconds, `over` when it is to end early."""
+
+    known: str
+    key_file: str
+    start: float
+    ssh_timeout: float
+    cloud_init_timeout: float
+    over: threading.Event
+
+
+@contextlib.contextmanager
+def _ending_early(over: threading.Event) -> Iterator[None]:
+    """On a signal tell the threads to end, and end what they wait for, which would take minutes."""
+    try:
+        yield
+    except BaseException:
+        over.set()
+        processes.signal_descendants(signal.SIGTERM)
+        raise
+
+
+def _wait_for(machine: ssh.Target, wait: Wait) -> Outcome:
+    """One machine from no answer at all to a finished cloud-init."""
+    if machine.connection not in ("ssh", "paramiko", "smart"):
+        return Outcome(machine.name, True, f"no SSH, its connection is {machine.connection}")
+    deadline = wait.start + wait.ssh_timeout
+    while True:
+        begun = time.monotonic()
+        try:
+            outcome, problem = _try(machine, wait)
+        except known_hosts.Changed as error:
+            return Outcome(machine.name, False, str(error))
+        except subprocess.TimeoutExpired:
+            message = f"cloud-init is not done after {wait.cloud_init_timeout:.0f} s"
+            return Outcome(machine.name, False, message)
+        if outcome:
+            return outcome
+        if time.monotonic() - begun > LOGGED_IN:  # cloud-init restarted the machine
+            latest = wait.start + wait.ssh_timeout + wait.cloud_init_timeout
+            deadline = min(latest, time.monotonic() + wait.ssh_timeout)
+        if time.monotonic() > deadline or wait.over.is_set():
+            message = f"SSH at {machine.place}: {problem} within {wait.ssh_timeout:.0f} s"
+            return Outcome(machine.name, False, message)
+        wait.over.wait(1)
+
+
+def _try(machine: ssh.Target, wait: Wait) -> tuple[Outcome | None, str]:
+    """Log in and wait for cloud-init: what came of it, or None and why another attempt is needed."""
+    keys = ssh.keyscan(machine)
+    if not keys:
+        return None, "no answer"
+    known_hosts.renewed(wait.known, machine.name, machine.place, keys, machine.instance)
+    done = ssh.run(machine, CLOUD_INIT, keys, wait.key_file, wait.cloud_init_timeout)
+    if done.returncode == 255:
+        return None, (done.stderr.strip().splitlines() or ["the connection broke"])[-1]
+    if ssh.keyscan(machine) != keys:  # read before cloud-init made the machine's own
+        return None, "its host keys change"
+    return Outcome(machine.name, *_cloud_init(done), keys), ""
+
+
+def _cloud_init(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
+    """What `cloud-init status --wait --long` means: whether the machine is ready, and how to say it."""
+    if done.returncode == 127:
+        return True, "ready (it has no cloud-init)"
+    status = "".join(re.findall(r"^status: *(.+)$", done.stdout, re.M)[-1:]) or "unknown"
+    extended = "".join(re.findall(r"^extended_status: *(.+)$", done.stdout, re.M)[-1:])
+    if status == "done" and (done.returncode == 2 or "degraded" in extended):
+        return True, "ready (cloud-init: degraded, see `cloud-init status --long` there)"
+    if status in ("done", "disabled") or status.startswith("degraded"):
+        return True, "ready" if status == "done" else printable(f"ready (cloud-init: {status})")
+    detail = " ".join((done.stdout + done.stderr).split())[-300:]
+    return False, f"cloud-init ended with status {status}: {detail}"
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    default = os.environ.get("SSH_TIMEOUT") or SSH_TIMEOUT  # GitHub gives "" for a variable that is not set
+    text = f"seconds to wait for SSH (default: SSH_TIMEOUT, else {SSH_TIMEOUT})"
+    parser.add_argument("--timeout", type=float, default=default, metavar="S", help=text)

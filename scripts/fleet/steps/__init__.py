@@ -1,0 +1,1 @@
+"""What one script does with more than one room."""

@@ -1,0 +1,151 @@
+"""The steps of one apply: finish what was left, plan, guard, apply, and what to do when a part failed."""
+
+import json
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fleet import paths
+from fleet.files import write_atomic
+from fleet.findings import Fault, report
+from fleet.forge import step
+from fleet.tags.requests_file import Approvals
+from fleet.terraform import command as terraform
+from fleet.terraform import plan as changes
+from fleet.terraform import state
+from fleet.terraform.guard import judge
+
+PARALLELISM = "-parallelism=4"  # more clones at once only wait for the lock of their template
+LOCK = f"-lock-timeout={terraform.LOCK_TIMEOUT}"
+STARTED = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"[{time.monotonic() - STARTED:5.1f} s] {text}", file=sys.stderr, flush=True)
+
+
+class Job(NamedTuple):
+    """What one run works on."""
+
+    directory: Path
+    vms_dir: Path
+    approved: Approvals
+    known: Collection[str]  # managed machines of the inventory
+    max_changes: int
+
+    @property
+    def tfvars(self) -> Path:
+        return self.directory / paths.TFVARS.name
+
+    def write(self, values: dict[str, Any]) -> None:
+        write_atomic(self.tfvars, json.dumps(values, indent=2) + "\n")
+
+
+def current(job: Job) -> dict[str, state.StateMachine]:
+    return state.parse(terraform.pull_state(job.directory) or "")
+
+
+def untaint(job: Job, have: dict[str, state.StateMachine]) -> None:
+    """A machine whose making failed half way is finished, and not destroyed and made anew."""
+    for name, machine in have.items():
+        if machine.tainted and name not in job.known and name not in job.approved.destroy:
+            say(f"{name} was left unfinished by an earlier run; it will be finished")
+            terraform.checked(job.directory, "untaint", LOCK, machine.address)
+
+
+def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change]:
+    """Plan with this input, and read the plan."""
+    job.write(values)
+    plan.unlink(missing_ok=True)
+    say("terraform plan")
+    arguments = [LOCK, PARALLELISM, f"-out={plan}"]
+    terraform.checked(job.directory, "plan", *arguments)
+    shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
+    return changes.read(json.loads(shown))
+
+
+def must_pass(job: Job, found: list[changes.Change]) -> None:
+    """Say what a plan does, and raise Fault when the guard refuses it."""
+    text = "\n".join(changes.lines(found))
+    print(text, flush=True)
+    step.note(f"Terraform's plan:\n\n```\n{text}\n```")
+    if report(judge(found, job.known, job.approved.destroy, job.max_changes)):
+        raise Fault("the plan guard refused the plan, which was not applied")
+
+
+def read_anew(job: Job, values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
+    """The input that imports the machines of which somebody took a disk in Proxmox, or None.
+
+    The provider keeps an empty block for such a disk in its state, and then fails at every change of disks.
+    """
+    lost = [change for change in found if change.kind == "update" and change.lost_disk]
+    if not lost:
+        return None
+    imports = dict(values["imports"])
+    for change in lost:
+        say(f"{change.name} lost a disk in Proxmox; its disks are read anew")
+        terraform.checked(job.directory, "state", "rm", LOCK, change.address, capture=True)
+        imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
+    return values | {"imports": imports}
+
+
+def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> bool:
+    """Plan, guard and apply; False when a part of the apply failed. Raises Fault when the guard refuses."""
+    found = planned(job, values, plan)
+    if not plan_only and (anew := read_anew(job, values, found)):
+        values = anew
+        found = planned(job, values, plan)
+    must_pass(job, found)
+    if plan_only:
+        return True
+    if held := held_back(values, found):
+        say("the growth of disks comes after the other changes")
+        must_pass(job, planned(job, held, plan))
+        if not apply(job, plan):
+            return False
+        must_pass(job, planned(job, values, plan))
+    return apply(job, plan)
+
+
+def held_back(values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
+    """The input without the growth of disks that the provider cannot do beside other changes.
+
+    It refuses it beside what waits for a restart, and after a move to another storage looks at the old one.
+    """
+    crowded = [change for change in found if change.restart or change.moves_disk]
+    sizes = {change.name: change.growth() for change in crowded if change.growth()}
+    if not sizes:
+        return None
+    held = json.loads(json.dumps(values))
+    for name, old in sizes.items():
+        for disk in held["vms"][name]["disks"]:
+            disk["size"] = old.get(disk["slot"], disk["size"])
+    return held
+
+
+def apply(job: Job, plan: Path) -> bool:
+    say("terraform apply")
+    arguments = [LOCK, PARALLELISM, str(plan)]
+    return terraform.run(job.directory, "apply", *arguments).returncode == 0
+
+
+def without_failed(job: Job, values: dict[str, Any]) -> list[str]:
+    """After a failed apply, have Terraform's outputs tell of all but the unfinished machines; names these."""
+    have = current(job)
+    left = sorted(set(have) - set(values["vms"]))
+    if left:
+        raise Fault(
+            f"could not destroy {', '.join(left)}; the reason is above, the next run tries again", code=2
+        )
+    failed = [name for name in values["vms"] if name not in have or have[name].tainted]
+    rest = {name: vm for name, vm in values["vms"].items() if name not in failed}
+    if not rest:
+        raise Fault("no machine could be made; the reason is above, the next run tries again", code=2)
+    job.write(values | {"vms": rest, "imports": {}})
+    try:
+        terraform.checked(job.directory, "apply", "-refresh-only", "-auto-approve", LOCK, capture=True)
+    finally:
+        job.write(values)
+    return failed

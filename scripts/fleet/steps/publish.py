@@ -1,0 +1,95 @@
+"""What a run writes into inventory and queue, as a change that can be made again on each new head."""
+
+import contextlib
+from pathlib import Path
+
+from fleet.ansible import assign, inventory, queue, update
+from fleet.clusters import secret
+from fleet.files import write_atomic
+from fleet.findings import Fault, Finding, report
+from fleet.git import command as git
+from fleet.names import is_k8s
+from fleet.paths import INVENTORY, QUEUE, ROOT, VMS_DIR, shown
+from fleet.terraform import tfvars
+from fleet.vms import files as vms
+
+
+class InventoryCommit:
+    """The change of one run, made again on each new head until it is published."""
+
+    def __init__(self, repo: Path, terraform: dict | None, requests: list[dict]):
+        self.repo, self.terraform, self.requests = repo, terraform, requests
+        self.inventory, self.queue = (repo / path.relative_to(ROOT) for path in (INVENTORY, QUEUE))
+        self.removed: dict[str, Finding | None] = {}  # cluster that left Vault, or why it did not
+        self.findings: list[Finding] = []
+
+    def __call__(self) -> str | None:
+        """Write both files; the commit's subject with the tags that it records. Raises Fault."""
+        self.findings = []
+        if self.terraform is not None:
+            self._update()
+        served = git.resolve(self.repo, git.SERVED)
+        open_requests = [one for one in self.requests if not self._is_served(one, served)]
+        self._assign([one for one in open_requests if one["action"] == "ansible"])
+        tags = dict.fromkeys(
+            f"[ansible {one['name']}]" for one in open_requests if one["action"] == "ansible"
+        )
+        return " ".join(["Auto-update Ansible inventory", *tags])
+
+    def _update(self) -> None:
+        approved = [one["name"] for one in self.requests if one["action"] == "destroy"]
+        texts = (inventory.read(path) for path in (self.inventory, self.queue))
+        planned = update.update(*texts, self.terraform, approved=approved)
+        for name in filter(is_k8s, planned.removed):
+            if name not in self.removed:
+                self.removed[name] = remove_cluster(name)
+        keep = [name for name, problem in self.removed.items() if problem]
+        result = update.update_files(self.terraform, self.inventory, self.queue, keep, approved=approved)
+        self.findings += [problem for problem in self.removed.values() if problem]
+        self._note(result.findings)
+
+    def _assign(self, requests: list[dict]) -> None:
+        inventory_text, queue_text = (inventory.read(path) for path in (self.inventory, self.queue))
+        # A machine that could not be made yet is given its playbook too, or the request would be lost.
+        known = inventory.parse(inventory_text).variables()
+        addresses = {name: one for name, one in self._addresses().items() if name not in known}
+        waiting = {entry.host for _, entry in queue.parse(queue_text)[0] if entry.playbook is None}
+        added = [queue.Entry(one, name) for name, one in addresses.items() if name not in waiting]
+        text = queue.edit(queue_text, lambda entry: entry, added)
+        result = assign.assign(inventory_text, text, requests, shown(self.inventory), shown(self.queue))
+        new = set(added)
+        text = queue.edit(result.queue_text, lambda entry: None if entry in new else entry)
+        self._note([one for one in result.findings if one.message.split(" ")[0] not in addresses])
+        write_atomic(self.queue, text)
+
+    def _addresses(self) -> dict[str, str]:
+        """The machines of the VM files with their addresses; a broken file is the next run's to refuse."""
+        found = {}
+        for vm in vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values():
+            with contextlib.suppress(KeyError, ValueError, AttributeError):
+                address = tfvars.ipconfig(vm.data["ipconfig0"])["ip"].partition("/")[0]
+                found |= {vm.name: address} if vm.managed else {}
+        return found
+
+    def _note(self, findings: list[Finding]) -> None:
+        errors = [finding for finding in findings if finding.level == "error"]
+        if errors:
+            report(findings)
+            raise Fault(f"nothing is published: {len(errors)} findings above are to be mended first")
+        self.findings += findings
+
+    def _is_served(self, request: dict, served: str | None) -> bool:
+        """Whether another run served it since it was read."""
+        commit = request.get("commit")
+        return bool(served and commit and git.is_ancestor(self.repo, commit, served))
+
+
+def remove_cluster(name: str) -> Finding | None:
+    """Take a machine's cluster out of Vault's kubeconfig; why that failed, or None."""
+    try:
+        result = secret.remove(name)
+    except Fault as fault:
+        said = f"{name} is gone, but its cluster could not leave Vault, so its inventory line stays"
+        return Finding(f"{said}: {fault}")
+    print(f"{name}: {'its cluster left Vault' if result.changed else 'no cluster in Vault'}")
+    return None

@@ -1,0 +1,1 @@
+"""Commit messages: from text to requests."""

@@ -1,0 +1,140 @@
+"""What the tags of commits ask for: a playbook, on one machine or on those that wait for it, or a destroy."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from fleet.findings import Fault, Finding
+from fleet.names import EXCLUDED, is_k8s, playbook_names, playbook_of
+from fleet.tags import ranges
+from fleet.tags.message import Tag
+
+WAY_OUT = (
+    "to withdraw it, push a commit with the line `This reverts commit {}.` in its body"
+    " (git revert, or git commit --allow-empty)"
+)
+
+
+class Request(NamedTuple):
+    action: str  # "ansible" or "destroy"
+    name: str  # as in the tag
+    playbook: str | None
+    machine: str | None
+    commit: str | None
+    subject: str
+    changed: list[str]  # machines whose VM files that commit touched
+
+
+class Known(NamedTuple):
+    """What a tag may name, as the checkout has it."""
+
+    playbooks: set[str]
+    machines: set[str]  # of the inventory and of vms/
+
+
+def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Known:
+    """The names that tags may use. A folder or an inventory that is not there holds none."""
+    machines = {path.stem for path in vms_dir.glob("*.yaml")}
+    if inventory_path.is_file():
+        from fleet.ansible import inventory
+
+        machines |= set(inventory.parse(inventory.read(inventory_path)).variables())
+    return Known(playbook_names(playbooks_dir), machines)
+
+
+def collect(
+    repo: Path, vms: str, reach: ranges.Range, known: Known, before: str | None = None
+) -> tuple[list[Request], list[Finding]]:
+    """All requests of a range of commits, the oldest first, and what is wrong with the others.
+
+    `vms` is the folder of VM files as git names it. `before`, the head before the push of this run: what is
+    wrong up to there is a warning, for the run of that push was red, and a slip must not stop all others.
+    """
+    result: list[Request] = []
+    findings: list[Finding] = []
+    commits = reach.log.commits
+    taken_back = ranges.withdrawn(repo, commits) if reach.head else {}
+    refused = ranges.pushed_earlier(repo, reach, before) if reach.head else frozenset()
+    for commit in commits:
+        if not commit.tags and not commit.findings:
+            continue
+        if commit.id in taken_back:
+            text = " ".join(map(str, commit.tags)) or "what it asks for"
+            said = f"{text}: commit {commit} was reverted by {taken_back[commit.id]}"
+            findings.append(Finding(said, level="notice"))
+            continue
+        level, out = "error", f"; {WAY_OUT.format(commit.id)}" if commit.id else ""
+        if commit.id in refused:
+            level, out = "warning", "; it was refused by the run of its own push, and is asked for no more"
+        for one in commit.findings:
+            wrong = one.level == "error"
+            message = f"commit {commit}: {one.message}{out if wrong else ''}"
+            findings.append(Finding(message, level=level if wrong else one.level))
+        if commit.tags and commit.id in reach.log.edge:
+            said = f"commit {commit} is the edge of a shallow clone: its changed files could not be seen"
+            findings.append(Finding(said, level="warning"))
+        for tag in commit.tags:
+            file = f"{vms}/{tag.name}.yaml"
+            try:
+                if tag.action == "destroy":
+                    destroyable(tag, known, lambda file=file: ranges.touched(repo, file, reach.head))
+                playbook, machine = resolve_tag(tag, known)
+            except Fault as fault:
+                if tag.action == "ansible" and ranges.touched(repo, file, reach.head, f"^{commit.id}"):
+                    said = f"{tag} of commit {commit}: a later commit removed the machine, nothing to run"
+                    findings.append(Finding(said, level="notice"))
+                else:
+                    findings.append(Finding(f"commit {commit}: {tag} {fault}{out}", level=level))
+                continue
+            changed = reach.log.changed.get(commit.id, [])
+            result.append(Request(*tag, playbook, machine, commit.id, commit.subject, changed))
+    return result, findings
+
+
+def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
+    """(playbook, machine) of a tag. Raises Fault, with what exists, for one that names nothing."""
+    if tag.action == "destroy":
+        return None, tag.name
+    if tag.name in known.playbooks:
+        return tag.name, None
+    if is_k8s(tag.name):
+        if "k8s" not in known.playbooks:
+            raise Fault("asks for playbooks/k8s.yml, which does not exist")
+        if tag.name in known.machines:
+            return "k8s", tag.name
+        machines = sorted(filter(is_k8s, known.machines))
+        said = f"names a machine that neither the inventory nor vms/ has; k8s machines: {_some(machines)}"
+        raise Fault(said + _guess(tag.name, machines))
+    suggestion = playbook_of(tag.name)
+    hint = f"; did you mean [ansible {suggestion}]?" if suggestion in known.playbooks else ""
+    if tag.name in known.machines:
+        said = "names a machine, which a tag can do for k8s-… alone"
+    else:
+        said = "names no playbook and no k8s machine"
+        hint = hint or _guess(tag.name, [*known.playbooks, *filter(is_k8s, known.machines)])
+    raise Fault(f"{said}; playbooks: {_some(sorted(known.playbooks))}{hint}")
+
+
+def destroyable(tag: Tag, known: Known, was_there) -> None:
+    """Raises Fault for a `[destroy NAME]` that can mean no machine of this fleet.
+
+    `was_there()` tells whether vms/ ever had the machine.
+    """
+    if f"{tag.name}.yaml" in EXCLUDED:
+        raise Fault("names a machine that is not managed here and is never destroyed")
+    if tag.name not in known.machines and not was_there():
+        said = "names a machine that neither the inventory has nor vms/ ever had; there are:"
+        raise Fault(f"{said} {_some(sorted(known.machines))}{_guess(tag.name, known.machines)}")
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    import difflib
+
+    lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), lower, 1, 0.75)
+    return f"; did you mean {lower[near[0]]}?" if near else ""
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 30} more" if len(names) > 30 else ""
+    return (", ".join(names[:30]) or "none") + more

@@ -1,0 +1,61 @@
+"""Terraform's outputs, and the machines in them."""
+
+import ipaddress
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from fleet.ansible.inventory import Machine
+from fleet.findings import Fault
+from fleet.names import RESERVED
+from fleet.paths import PROXMOX_DIR, shown
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_PLAIN = re.compile(r"[A-Za-z0-9:]{0,64}")
+_MOUNT = re.compile(r"/[A-Za-z0-9._/-]*")
+
+
+def load(path: Path | None, folder: Path = PROXMOX_DIR) -> dict:
+    """A saved `terraform output -json`, or what Terraform says in `folder` now. Raises Fault."""
+    try:
+        if path:
+            return json.loads(path.read_text())
+        command = ["terraform", f"-chdir={folder}", "output", "-json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Fault(f"terraform output: {done.stderr.strip()}", code=2)
+        return json.loads(done.stdout)
+    except FileNotFoundError as error:
+        message = str(error) if path else "terraform is not installed; give a saved output with --outputs"
+        raise Fault(message, code=2) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise Fault(f"no JSON of `terraform output`: {error}", shown(path or folder), code=2) from None
+
+
+def machines(outputs: dict) -> dict[str, Machine]:
+    """The machines of the output `ansible_inventory`. Raises Fault for what must not reach an inventory."""
+    output = outputs.get("ansible_inventory", {"value": {}}) if isinstance(outputs, dict) else None
+    values = output.get("value") if isinstance(output, dict) else None
+    if not isinstance(values, dict):
+        raise Fault('not what `terraform output -json` prints: {"ansible_inventory": {"value": {…}}}')
+    found: dict[str, Machine] = {}
+    for name, value in values.items():
+        try:
+            mounts = {slot: mount for slot, mount in (value.get("mounts") or {}).items() if mount}
+            address = str(ipaddress.ip_address(value["address"]))
+            marks = [value.get(key) or "" for key in ("mac", "instance")]
+            found[name] = Machine(address, value["user"], *marks, mounts)
+            checks = [(name, _NAME), (value["user"], _USER)]
+            checks += [(text, _PLAIN) for text in (*marks, *mounts)]
+            checks += [(mount, _MOUNT) for mount in mounts.values()]
+            # Anything else could end the line, or be a template that Ansible evaluates.
+            bad = [text for text, pattern in checks if not pattern.fullmatch(text) or text in RESERVED]
+        except KeyError as error:
+            raise Fault(f"output ansible_inventory: {name} has no {error}") from None
+        except (AttributeError, TypeError, ValueError) as error:
+            raise Fault(f"output ansible_inventory: {name}: {error}") from None
+        if bad:
+            raise Fault(f"output ansible_inventory: {name}: {bad[0]!r} cannot stand in an inventory")
+    return found

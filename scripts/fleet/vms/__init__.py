@@ -1,0 +1,1 @@
+"""The VM file: reading it, its schema, its rules."""
