@@ -20,7 +20,7 @@ import yaml
 
 from fleet.ansible import play as playbooks
 from fleet.paths import PLAYBOOKS_DIR, ROOT
-from tests.test_api_ready import kubeconfig, pair, server  # noqa: F401  (fixtures)
+from tests.clusters.test_api_ready import kubeconfig, pair, server  # noqa: F401  (fixtures)
 
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 ROLES = PLAYBOOKS_DIR / "roles"

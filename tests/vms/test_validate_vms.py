@@ -21,7 +21,7 @@ from fleet.terraform import tfvars
 from fleet.vms import files as vms
 from fleet.vms import rules
 
-CASES = Path(__file__).parent / "cases" / "vms"
+CASES = Path(__file__).parents[1] / "cases" / "vms"
 FILES = sorted((CASES / "files").glob("*.yaml"))
 FLEETS = sorted((CASES / "fleets").iterdir())
 

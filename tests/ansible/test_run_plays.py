@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from sshd import servers
 
 import run_plays
 from fleet.ansible import play, playable, queue
 from fleet.ansible.inventory import parse
+from tests.helpers.sshd import servers
 
 SCRIPT = Path(run_plays.__file__)
 PLAYBOOK = """

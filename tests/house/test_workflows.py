@@ -12,7 +12,7 @@ import yaml
 
 from lab.forge import triggers
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTIONS = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
 WORKFLOWS = {path.name: triggers.load(path.read_text()) for path in FILES}

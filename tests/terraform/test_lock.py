@@ -10,7 +10,7 @@ import pytest
 from fleet.findings import Fault
 from fleet.terraform import lock
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -18,7 +18,7 @@ from fleet.ansible import command as ansible
 from fleet.ansible.update import update
 from fleet.paths import ROOT
 
-CASES = Path(__file__).parent / "cases" / "inventory"
+CASES = Path(__file__).parents[1] / "cases" / "inventory"
 SCRIPT = Path(update_inventory.__file__)
 
 

@@ -15,7 +15,7 @@ from fleet.findings import Fault
 from fleet.git import publish
 from fleet.git.command import SERVED
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VM = """name: {name}
 target_node: node01
 cores: 2

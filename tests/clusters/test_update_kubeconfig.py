@@ -15,13 +15,13 @@ import threading
 from pathlib import Path
 
 import pytest
-import vault_server
 import yaml
 
 import update_kubeconfig
 from fleet.clusters import kubeconfig, vault
 from fleet.clusters import secret as cluster_secret
 from fleet.findings import Fault
+from tests.helpers import vault_server
 
 SCRIPT = Path(update_kubeconfig.__file__)
 SECRETS = ("S0VZLW9mLWs4cy1kZXY=", "Q0VSVC1vZi1rOHMtZGV2", "TOKEN-OF-ANOTHER")

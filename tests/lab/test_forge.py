@@ -13,7 +13,7 @@ import pytest
 from lab.forge import client, gated, triggers
 from lab.forge.groups import Groups
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "person-0123456789"
 CHECKOUT = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd"
 HEAD = f"permissions: {{}}\njobs:\n  one:\n    runs-on: ubuntu-latest\n    steps:\n    - uses: {CHECKOUT}\n"

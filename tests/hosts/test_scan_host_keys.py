@@ -13,10 +13,10 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from sshd import Server, servers
 
 import scan_host_keys
 from fleet.hosts import known_hosts, ssh
+from tests.helpers.sshd import Server, servers
 
 
 @pytest.fixture(scope="module")

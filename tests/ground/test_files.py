@@ -11,7 +11,7 @@ import pytest
 
 from fleet.files import write_atomic
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def test_a_new_file_gets_the_mode_asked_for(tmp_path):

@@ -15,7 +15,7 @@ from fleet.terraform import plan as changes
 from fleet.terraform.guard import judge
 from fleet.terraform.state import TYPE
 
-MACHINE = json.loads((Path(__file__).parent / "cases/plans/machine.json").read_text())
+MACHINE = json.loads((Path(__file__).parents[1] / "cases/plans/machine.json").read_text())
 
 
 def changed(**values) -> dict:
