@@ -1,48 +1,7 @@
 variable "vms" {
-  description = "The machines by name, as scripts/generate_tfvars.py wrote them from the VM files."
-  type = map(object({
-    vmid        = number
-    node        = string
-    template    = string
-    full_clone  = optional(bool, true)
-    description = string
-    tags        = list(string)
-    pool        = optional(string)
-    protection  = optional(bool, false)
-    on_boot     = optional(bool, true)
-    started     = optional(bool, true)
-    agent       = optional(bool, true)
-
-    cores         = number
-    sockets       = optional(number, 1)
-    cpu_type      = optional(string, "host")
-    memory        = number
-    scsi_hardware = optional(string, "virtio-scsi-single")
-    boot_order    = optional(list(string), ["scsi0"])
-
-    disks = list(object({
-      slot    = string
-      size    = number
-      storage = string
-      mount   = optional(string)
-    }))
-
-    network = object({
-      bridge   = string
-      model    = string
-      mac      = optional(string)
-      vlan     = optional(number)
-      mtu      = optional(number)
-      firewall = optional(bool, false)
-      rate     = optional(number)
-    })
-
-    ipv4     = object({ address = string, gateway = optional(string) })
-    ipv6     = optional(object({ address = string, gateway = optional(string) }))
-    dns      = optional(object({ domain = optional(string), servers = optional(list(string), []) }))
-    user     = string
-    ssh_keys = list(string)
-  }))
+  description = "All machines by name, as scripts/generate_tfvars.py wrote them from the VM files."
+  # The module has the type: it is stated once.
+  type    = any
   default = null
 
   validation {

@@ -13,7 +13,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import generate_tfvars
 from fleet import cli, paths
 from fleet.ansible import inventory
 from fleet.files import write_atomic
@@ -22,10 +21,10 @@ from fleet.forge import step
 from fleet.git import deleted
 from fleet.proxmox import client as proxmox
 from fleet.steps.apply import Job, carry_out, current, say, untaint, without_failed
+from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
-from fleet.terraform import kept as removed
-from fleet.terraform import lock
+from fleet.terraform import kept, lock
 from fleet.terraform.guard import limit
 
 
@@ -35,15 +34,14 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
     if not plan_only:
         untaint(job, have)
     keys = job.directory / paths.AUTHORIZED_KEYS.name
-    values, kept, findings = generate_tfvars.build(
-        job.vms_dir, keys, job.tfvars, have, job.approved.destroy, proxmox.connect()
-    )
+    sources = Sources(job.vms_dir, keys, job.tfvars)
+    values, without_file, findings = build(sources, have, job.approved.destroy, proxmox.connect())
     partly = False
-    for entry in kept.values():
+    for entry in without_file.values():
         # Said as an error by the run that brought it, as a warning by those after it.
         fresh = deleted.is_since(job.vms_dir, entry.commit, job.approved.since)
         partly |= fresh
-        findings.append(removed.unapproved(entry, "error" if fresh and values else "warning"))
+        findings.append(kept.unapproved(entry, "error" if fresh and values else "warning"))
     if report(findings) and not values:
         return 1
     say(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")

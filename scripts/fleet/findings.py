@@ -14,13 +14,17 @@ FORMATS = ("text", "github", "json")
 
 
 class Finding(NamedTuple):
-    """One thing to tell, at a place in a file. Lines and columns count from 1; 0 means none is known."""
+    """One problem or remark, at a place in a file. Lines and columns count from 1; 0 means unknown.
+
+    `field` is the field of a VM file, as `disks.scsi1.size`; the message begins with it.
+    """
 
     message: str
     path: str = ""
     line: int = 0
     col: int = 0
     level: str = "error"
+    field: str = ""
 
     def text(self) -> str:
         place = ":".join(str(part) for part in (self.path, self.line, self.col) if part)

@@ -3,12 +3,11 @@
 import json
 
 import jsonschema
-import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.vms import between, quick_schema, rules
+from fleet.vms import between, rules
 from fleet.vms import files as vms
 from fleet.vms import schema as vm_schema
 
@@ -139,15 +138,15 @@ def test_a_valid_file_is_accepted_as_it_was_meant(data, flow, unicode):
 
 @given(valid_vms(), st.lists(st.tuples(WORDS, VALUES), max_size=3))
 @settings(max_examples=100, deadline=None)
-def test_the_compiled_schema_says_what_jsonschema_says(data, changes):
+def test_the_fast_validator_agrees_with_the_one_that_explains(data, changes):
     data = data | dict(changes)
-    assert vm_schema.compiled()(data) == vm_schema._validator().is_valid(data)
+    assert vm_schema.is_valid(data) == vm_schema._validator().is_valid(data)
 
 
 @given(VALUES)
 @settings(max_examples=100, deadline=None)
-def test_the_compiled_schema_takes_anything(value):
-    assert vm_schema.compiled()(value) == vm_schema._validator().is_valid(value)
+def test_the_fast_validator_takes_anything(value):
+    assert vm_schema.is_valid(value) == vm_schema._validator().is_valid(value)
     vm = vms.VM("a", "vms/a.yaml", value if isinstance(value, dict) else {"disks": value}, True, {})
     rules.check(vm)
 
@@ -169,7 +168,8 @@ def test_the_schema_is_one_and_says_what_each_field_is():
         for name, child in part.get("properties", {}).items():
             assert child["description"].endswith((".", ")")), f"{where}.{name} has no description"
             for example in [*child.get("examples", []), *([child["default"]] if "default" in child else [])]:
-                assert quick_schema.compile_schema(child, schema)(example), f"{where}.{name}: {example}"
+                valid = jsonschema.Draft202012Validator({**child, "$defs": schema["$defs"]}).is_valid(example)
+                assert valid, f"{where}.{name}: {example}"
             if (
                 child["description"]
                 and "enum" not in child
@@ -182,10 +182,3 @@ def test_the_schema_is_one_and_says_what_each_field_is():
     walk(schema, "")
     for name, child in schema["$defs"].items():
         walk(child, name)
-
-
-def test_an_unknown_keyword_is_no_silent_yes():
-    with pytest.raises(KeyError):
-        quick_schema.compile_schema({"multipleOf": 2}, {})
-    with pytest.raises(KeyError):
-        quick_schema.compile_schema({"properties": {}, "additionalProperties": True}, {})

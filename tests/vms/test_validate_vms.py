@@ -20,6 +20,7 @@ from fleet.findings import Fault, Finding
 from fleet.terraform import tfvars
 from fleet.vms import files as vms
 from fleet.vms import rules
+from fleet.vms.machine import machine
 
 CASES = Path(__file__).parents[1] / "cases" / "vms"
 FILES = sorted((CASES / "files").glob("*.yaml"))
@@ -97,7 +98,7 @@ def test_warning_alone_is_no_failure(tmp_path, capsys):
     vms_dir = folder(tmp_path, haproxy=GOOD.format(name="haproxy", host=20))
     assert validate_vms.main(["--vms-dir", str(vms_dir), "--format", "text"]) == 0
     out, err = capsys.readouterr()
-    assert "warning: the machine haproxy is called like" in err and out == "1 VM file: valid\n"
+    assert "warning: name: haproxy is also the name of" in err and out == "1 VM file: valid\n"
 
 
 def test_annotation_is_at_the_line(tmp_path, capsys, monkeypatch):
@@ -106,7 +107,7 @@ def test_annotation_is_at_the_line(tmp_path, capsys, monkeypatch):
     )
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert validate_vms.main(["--vms-dir", "vms"]) == 1
-    assert capsys.readouterr().err == "::error file=vms/a.yaml,line=3,col=1::cores 0 is less than 1\n"
+    assert capsys.readouterr().err == "::error file=vms/a.yaml,line=3,col=1::cores: 0 is less than 1\n"
 
 
 def test_the_repositorys_own_files():
@@ -125,7 +126,7 @@ def test_given_files_are_checked_against_the_others(tmp_path, capsys):
     err = capsys.readouterr().err
     # The conflict stands at the file that was given, though it is the first of the two.
     assert (
-        f"a.yaml:6:1: the address 192.168.1.20 is that of bad too ({vms_dir}/bad.yaml:6:1); change one" in err
+        f"a.yaml:6:1: ipconfig0: 192.168.1.20 is already used by bad ({vms_dir}/bad.yaml:6:1); change" in err
     )
     assert "coers" not in err and len(err.splitlines()) == 1
     assert validate_vms.main([str(vms_dir / "b.yaml"), "--format", "text"]) == 0
@@ -137,7 +138,7 @@ def test_given_files_of_two_folders(tmp_path, capsys):
     (tmp_path / "two").mkdir()
     two = folder(tmp_path / "two", a=GOOD.format(name="a", host=20), b=GOOD.format(name="c", host=21))
     assert validate_vms.main([str(one / "a.yaml"), str(two / "b.yaml"), "--format", "text"]) == 1
-    assert "b.yaml:1:1: name is c" in capsys.readouterr().err
+    assert "b.yaml:1:1: name: is c" in capsys.readouterr().err
 
 
 def test_two_gateways_at_the_given_file(tmp_path, capsys):
@@ -146,7 +147,10 @@ def test_two_gateways_at_the_given_file(tmp_path, capsys):
     vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20), b=other, c=third)
     assert validate_vms.main([str(vms_dir / "a.yaml"), "--format", "text"]) == 1
     err = capsys.readouterr().err
-    assert "a.yaml:6:1: the gateway of 192.168.1.0/24 is 192.168.1.1 here and 192.168.1.254 for b" in err
+    assert (
+        "a.yaml:6:1: ipconfig0: the gateway of 192.168.1.0/24 is 192.168.1.1 here but 192.168.1.254 for b"
+        in err
+    )
     (vms_dir / "d.yaml").write_text(GOOD.format(name="d", host=23))
     assert validate_vms.main([str(vms_dir / "d.yaml"), "--format", "text"]) == 0
 
@@ -169,7 +173,7 @@ def test_given_yml_says_rename(tmp_path, capsys):
     vms_dir = folder(tmp_path, a=GOOD.format(name="a", host=20))
     (vms_dir / "b.yml").write_text(GOOD.format(name="b", host=21))
     assert validate_vms.main([str(vms_dir / "b.yml"), "--format", "text"]) == 1
-    assert "b.yml: is not read, since VM files end in .yaml; rename it to b.yaml" in capsys.readouterr().err
+    assert "b.yml: is ignored, because VM files end in .yaml; rename it to b.yaml" in capsys.readouterr().err
 
 
 def test_hook_in_another_repository(tmp_path):
@@ -219,7 +223,10 @@ def test_the_fleets_keys(tmp_path, capsys):
     )
     assert validate_vms.main(["--vms-dir", str(vms_dir), "--format", "text"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "authorized_keys:2: this is a private key: it is known to whoever reads Git" in line
+    assert (
+        "authorized_keys:2: this line is a private key, which everyone who can read the repository now has"
+        in line
+    )
 
 
 # Wrong usage.
@@ -230,11 +237,11 @@ def test_the_fleets_keys(tmp_path, capsys):
     [
         (["--vms-dir", "nowhere"], "nowhere: No such file or directory"),
         (["--vms-dir", "file"], "file: Not a directory"),
-        (["vms"], "vms is a folder; give it as --vms-dir vms"),
-        (["nowhere.yaml"], "nowhere.yaml: there is no such file"),
+        (["vms"], "vms is a folder; pass it as --vms-dir vms"),
+        (["nowhere.yaml"], "nowhere.yaml does not exist"),
         (["--vms-dir", "vms", "file"], "file is not in vms"),
-        (["file"], "file is not read as a VM file; give files called <name>.yaml only"),
-        (["vms/.hidden.yaml"], "vms/.hidden.yaml is not read as a VM file"),
+        (["file"], "file is not a VM file; pass only files called <name>.yaml"),
+        (["vms/.hidden.yaml"], "vms/.hidden.yaml is not a VM file"),
     ],
 )
 def test_wrong_usage(arguments, says, tmp_path, monkeypatch, capsys):
@@ -278,15 +285,15 @@ def test_stray_entries(tmp_path, monkeypatch):
     os.mkfifo(vms_dir / "pipe.yaml")
     found, findings = validate_vms.check_folder(Path("vms"))
     assert list(found) == ["a"]
-    link = "is a symbolic link, and a change of its target is no change of this file; commit a file"
+    link = "is a symbolic link, so Git would not show a change of its target; commit a file instead"
     assert text_of(findings).splitlines() == [
-        "vms/b.yml: is not read, since VM files end in .yaml; rename it to b.yaml",
-        "vms/c.YAML: is not read, since VM files end in .yaml; rename it to c.yaml",
+        "vms/b.yml: is ignored, because VM files end in .yaml; rename it to b.yaml",
+        "vms/c.YAML: is ignored, because VM files end in .yaml; rename it to c.yaml",
         f"vms/dangling.yaml: {link}",
-        "vms/folder.yaml: is a folder; a VM file is meant to have this name",
+        "vms/folder.yaml: is a folder, where a VM file is expected",
         f"vms/link.yaml: {link}",
-        "vms/pipe.yaml: is no regular file; a VM file is",
-        "vms/prod: warning: is a folder, and only the files directly beside it are read; move its files up",
+        "vms/pipe.yaml: is not a regular file; a VM file must be one",
+        "vms/prod: warning: is a folder, and subfolders are not read; move its files up",
     ]
 
 
@@ -311,7 +318,7 @@ def test_large_file(tmp_path):
     vms_dir = folder(tmp_path, a="#" * (vms.MAX_BYTES + 1), b="#" * vms.MAX_BYTES)
     _, findings = vms.load_dir(vms_dir)
     assert [finding.message for finding in findings] == [
-        "is larger than 1 MiB, which no VM file is",
+        "is larger than 1 MiB, the limit for a VM file",
         "is empty; a VM file has at least its required fields",
     ]
 
@@ -354,10 +361,9 @@ def test_no_value_makes_a_line_of_its_own(line, tmp_path, capsys):
 def test_terraforms_input_can_be_made_of_good_files():
     for path in FILES:
         if path.name.startswith("good-"):
-            vm = vms.load_file(path)[0]
-            disks = vm.data.get("disks", {"scsi0": {"size": "10G"}})
-            made = tfvars.machine(vm._replace(data=vm.data | {"disks": disks}), 500, ["ssh-ed25519 AAAA"])
-            assert made["disks"][0]["slot"] == "scsi0" and made["ipv4"]["address"], path
+            made = tfvars.as_data(machine(vms.load_file(path)[0]))
+            assert made["ipconfig0"]["ip"] and all(disk["size"] for disk in made["disks"]), path
+            json.dumps(made)
 
 
 @pytest.mark.skipif(not shutil.which("terraform"), reason="needs terraform")

@@ -7,7 +7,7 @@ data "proxmox_virtual_environment_vms" "templates" {
 
   filter {
     name   = "name"
-    values = distinct([for vm in var.vms : vm.template])
+    values = distinct([for vm in var.vms : vm.clone])
   }
 }
 
@@ -17,8 +17,8 @@ locals {
   candidates = {
     for name, vm in var.vms : name => sort([
       for template in data.proxmox_virtual_environment_vms.templates.vms :
-      format("%d %09d %s", template.node_name == vm.node ? 1 : 0, template.vm_id, template.node_name)
-      if template.name == vm.template
+      format("%d %09d %s", template.node_name == vm.target_node ? 1 : 0, template.vm_id, template.node_name)
+      if template.name == vm.clone
     ])
   }
 
@@ -28,6 +28,13 @@ locals {
       node_name = split(" ", element(found, length(found) - 1))[2]
     }
   }
+
+  dns = {
+    for name, vm in var.vms : name => length(vm.nameserver) == 0 && vm.searchdomain == null ? null : {
+      domain  = vm.searchdomain
+      servers = vm.nameserver
+    }
+  }
 }
 
 resource "proxmox_virtual_environment_vm" "this" {
@@ -35,13 +42,13 @@ resource "proxmox_virtual_environment_vm" "this" {
 
   name        = each.key
   vm_id       = each.value.vmid
-  node_name   = each.value.node
+  node_name   = each.value.target_node
   description = each.value.description
   tags        = each.value.tags
   pool_id     = each.value.pool
   protection  = each.value.protection
-  on_boot     = each.value.on_boot
-  started     = each.value.started
+  on_boot     = each.value.onboot
+  started     = each.value.vm_state == "running"
 
   # A machine that was moved by hand or by HA is moved back alive; without this it would be made anew.
   migrate = true
@@ -54,7 +61,7 @@ resource "proxmox_virtual_environment_vm" "this" {
     # Existing machines ignore this block, so a template that is gone must not stop their plan; a new machine
     # fails with this id, and generate_tfvars.py says so before.
     vm_id     = try(local.templates[each.key].vm_id, 999999999)
-    node_name = try(local.templates[each.key].node_name, each.value.node)
+    node_name = try(local.templates[each.key].node_name, each.value.target_node)
     full      = each.value.full_clone
     # With more, an id that is taken would be adopted: the second "already exists" counts as done.
     retries = 1
@@ -71,8 +78,8 @@ resource "proxmox_virtual_environment_vm" "this" {
   }
 
   # From here to `agent`: stated because what is not stated is not read back, or differs after an import.
-  scsi_hardware = each.value.scsi_hardware
-  boot_order    = each.value.boot_order
+  scsi_hardware = each.value.scsihw
+  boot_order    = each.value.boot
 
   operating_system {
     type = "l26"
@@ -98,7 +105,7 @@ resource "proxmox_virtual_environment_vm" "this" {
       size         = disk.value.size
       datastore_id = disk.value.storage
       discard      = "on"
-      iothread     = each.value.scsi_hardware == "virtio-scsi-single"
+      iothread     = each.value.scsihw == "virtio-scsi-single"
       ssd          = true
     }
   }
@@ -106,8 +113,8 @@ resource "proxmox_virtual_environment_vm" "this" {
   network_device {
     bridge      = each.value.network.bridge
     model       = each.value.network.model
-    mac_address = each.value.network.mac
-    vlan_id     = each.value.network.vlan
+    mac_address = each.value.network.macaddr
+    vlan_id     = each.value.network.tag
     mtu         = each.value.network.mtu
     firewall    = each.value.network.firewall
     rate_limit  = each.value.network.rate
@@ -120,22 +127,22 @@ resource "proxmox_virtual_environment_vm" "this" {
 
     ip_config {
       ipv4 {
-        address = each.value.ipv4.address
-        gateway = each.value.ipv4.gateway
+        address = each.value.ipconfig0.ip
+        gateway = each.value.ipconfig0.gw
       }
 
       dynamic "ipv6" {
-        for_each = each.value.ipv6 == null ? [] : [each.value.ipv6]
+        for_each = each.value.ipconfig0.ip6 == null ? [] : [each.value.ipconfig0]
 
         content {
-          address = ipv6.value.address
-          gateway = ipv6.value.gateway
+          address = ipv6.value.ip6
+          gateway = ipv6.value.gw6
         }
       }
     }
 
     dynamic "dns" {
-      for_each = each.value.dns == null ? [] : [each.value.dns]
+      for_each = local.dns[each.key] == null ? [] : [local.dns[each.key]]
 
       content {
         domain  = dns.value.domain
@@ -144,8 +151,8 @@ resource "proxmox_virtual_environment_vm" "this" {
     }
 
     user_account {
-      username = each.value.user
-      keys     = each.value.ssh_keys
+      username = each.value.ciuser
+      keys     = each.value.sshkeys
     }
   }
 

@@ -1,10 +1,29 @@
+locals {
+  # Proxmox makes cloud-init's instance from these; another instance means new SSH host keys at the next boot. The
+  # inventory records the hash, so its form must not change.
+  instances = {
+    for name, vm in var.vms : name => substr(sha1(jsonencode([
+      proxmox_virtual_environment_vm.this[name].network_device[0].mac_address,
+      { address = vm.ipconfig0.ip, gateway = vm.ipconfig0.gw },
+      vm.ipconfig0.ip6 == null ? null : { address = vm.ipconfig0.ip6, gateway = vm.ipconfig0.gw6 },
+      local.dns[name],
+      vm.ciuser,
+      vm.sshkeys,
+    ])), 0, 12)
+  }
+}
+
 output "machines" {
-  description = "VMID, node and MAC address of each machine."
+  description = "Each machine: address, user, node, VMID, MAC address, cloud-init's instance, mount points by disk slot."
   value = {
     for name, vm in proxmox_virtual_environment_vm.this : name => {
-      vmid = vm.vm_id
-      node = vm.node_name
-      mac  = vm.network_device[0].mac_address
+      address  = split("/", var.vms[name].ipconfig0.ip)[0]
+      user     = var.vms[name].ciuser
+      node     = vm.node_name
+      vmid     = vm.vm_id
+      mac      = vm.network_device[0].mac_address
+      instance = local.instances[name]
+      mounts   = { for disk in var.vms[name].disks : disk.slot => disk.mount if disk.mount != null }
     }
   }
 }

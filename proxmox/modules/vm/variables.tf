@@ -1,37 +1,58 @@
 variable "vms" {
-  description = "The machines by name; see the root module's variable of the same name for the meaning."
+  description = <<-EOT
+    All machines by name, as scripts/generate_tfvars.py wrote them from the VM files. The fields have the names of the VM
+    file, whose schema (schemas/vm.schema.json) has their meaning and their defaults: every field is given here, as null
+    where it has no value.
+  EOT
   type = map(object({
-    vmid          = number
-    node          = string
-    template      = string
-    full_clone    = bool
-    description   = string
-    tags          = list(string)
-    pool          = optional(string)
-    protection    = bool
-    on_boot       = bool
-    started       = bool
-    agent         = bool
-    cores         = number
-    sockets       = number
-    cpu_type      = string
-    memory        = number
-    scsi_hardware = string
-    boot_order    = list(string)
-    disks         = list(object({ slot = string, size = number, storage = string }))
+    target_node = string       # Proxmox node
+    clone       = string       # name of the template
+    full_clone  = bool         # always true: a linked clone cannot grow its disk
+    vmid        = number       # number in Proxmox
+    pool        = string       # Proxmox pool, or null
+    tags        = list(string) # lower case, sorted, with the project's own
+    description = string       # notes in Proxmox; the last line marks the machine as the project's
+    protection  = bool         # Proxmox refuses to remove the machine or its disks
+    onboot      = bool         # starts with its node
+    vm_state    = string       # "running" or "stopped"
+    agent       = bool         # QEMU guest agent
+    cores       = number       # per socket
+    sockets     = number
+    cpu_type    = string
+    memory      = number       # MiB
+    scsihw      = string       # controller of the disks
+    boot        = list(string) # devices in order
+
+    # In the order of the slots.
+    disks = list(object({
+      slot    = string # scsi0
+      size    = number # GiB
+      storage = string
+      mount   = string # where Ansible mounts it, or null
+    }))
+
+    # The network card.
     network = object({
       bridge   = string
       model    = string
-      mac      = optional(string)
-      vlan     = optional(number)
-      mtu      = optional(number)
+      macaddr  = string # upper case; null: Proxmox makes one
+      tag      = number # VLAN, or null
+      mtu      = number # bytes, or null
       firewall = bool
-      rate     = optional(number)
+      rate     = number # MB/s, or null
     })
-    ipv4     = object({ address = string, gateway = optional(string) })
-    ipv6     = optional(object({ address = string, gateway = optional(string) }))
-    dns      = optional(object({ domain = optional(string), servers = list(string) }))
-    user     = string
-    ssh_keys = list(string)
+
+    # Addresses with prefix length, gateways without; ip6 also "dhcp" or "auto"; null where there is none.
+    ipconfig0 = object({
+      ip  = string
+      gw  = string
+      ip6 = string
+      gw6 = string
+    })
+
+    nameserver   = list(string) # empty: the node's
+    searchdomain = string       # null: the node's
+    ciuser       = string       # the user that cloud-init creates
+    sshkeys      = list(string) # public keys that may log in as that user
   }))
 }

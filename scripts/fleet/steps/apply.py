@@ -43,11 +43,11 @@ class Job(NamedTuple):
         write_atomic(self.tfvars, json.dumps(values, indent=2) + "\n")
 
 
-def current(job: Job) -> dict[str, state.StateMachine]:
+def current(job: Job) -> dict[str, state.Resource]:
     return state.parse(terraform.pull_state(job.directory) or "")
 
 
-def untaint(job: Job, have: dict[str, state.StateMachine]) -> None:
+def untaint(job: Job, have: dict[str, state.Resource]) -> None:
     """A machine whose making failed half way is finished, and not destroyed and made anew."""
     for name, machine in have.items():
         if machine.tainted and name not in job.known and name not in job.approved.destroy:

@@ -1,6 +1,5 @@
 """What a run writes into inventory and queue, as a change that can be made again on each new head."""
 
-import contextlib
 from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
@@ -10,7 +9,6 @@ from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
 from fleet.names import is_k8s
 from fleet.paths import INVENTORY, QUEUE, ROOT, VMS_DIR, shown
-from fleet.terraform import tfvars
 from fleet.vms import files as vms
 
 
@@ -66,9 +64,8 @@ class InventoryCommit:
         """The machines of the VM files with their addresses; a broken file is the next run's to refuse."""
         found = {}
         for vm in vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values():
-            with contextlib.suppress(KeyError, ValueError, AttributeError):
-                address = tfvars.ipconfig(vm.data["ipconfig0"])["ip"].partition("/")[0]
-                found |= {vm.name: address} if vm.managed else {}
+            if vm.managed and (address := vm.address()):
+                found[vm.name] = address
         return found
 
     def _note(self, findings: list[Finding]) -> None:

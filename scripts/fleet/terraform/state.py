@@ -1,26 +1,27 @@
-"""Terraform's state, as `terraform state pull` prints it: which machines it has."""
+"""Terraform's state, as `terraform state pull` prints it: the machines that it records."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fleet.findings import Fault
+from fleet.vms.machine import Disk
 
 TYPE = "proxmox_virtual_environment_vm"
 
 
-class StateMachine(NamedTuple):
-    """What the state says of one machine; `disks` as a VM file would give them."""
+class Resource(NamedTuple):
+    """What the state records of one machine."""
 
     vmid: int
     node: str
     tainted: bool
     address: str  # as terraform's commands take it
-    disks: dict[str, dict[str, Any]]
+    disks: tuple[Disk, ...]
 
 
-def parse(text: str, label: str = "state") -> dict[str, StateMachine]:
-    """Machine name to its entry; no text is an empty state. Raises Fault when it is no state (version 4)."""
+def parse(text: str, label: str = "state") -> dict[str, Resource]:
+    """Each machine's name and entry; no text is an empty state. Raises Fault for anything but a state (version 4)."""
     if not text.strip():
         return {}
     try:
@@ -32,7 +33,7 @@ def parse(text: str, label: str = "state") -> dict[str, StateMachine]:
         raise Fault("is not what `terraform state pull` prints", label, code=2) from error
 
 
-def machines(state: Mapping[str, Any]) -> dict[str, StateMachine]:
+def machines(state: Mapping[str, Any]) -> dict[str, Resource]:
     found = {}
     for resource in state.get("resources") or []:
         if resource.get("type") != TYPE or resource.get("mode") != "managed":
@@ -43,15 +44,15 @@ def machines(state: Mapping[str, Any]) -> dict[str, StateMachine]:
             values = instance["attributes"]
             if not isinstance(name, str) or "deposed" in instance:
                 continue
-            found[name] = StateMachine(
+            found[name] = Resource(
                 vmid=int(values["vm_id"]),
                 node=values["node_name"],
                 tainted=instance.get("status") == "tainted",
                 address=f'{module}{TYPE}.{resource["name"]}["{name}"]',
-                disks={
-                    disk["interface"]: {"size": int(disk["size"]), "storage": disk["datastore_id"]}
+                disks=tuple(
+                    Disk(disk["interface"], int(disk["size"]), disk["datastore_id"])
                     for disk in values.get("disk") or []
                     if disk["interface"]
-                },
+                ),
             )
     return found

@@ -14,12 +14,21 @@ _PARTS = ("ip", "gw", "ip6", "gw6")
 
 
 class IPConfig(NamedTuple):
-    """What could be understood of one ipconfig0; None for what is absent, automatic or wrong."""
+    """What could be understood of one ipconfig0; None for what is absent or wrong.
+
+    `automatic6` is `dhcp` or `auto` where the machine finds its IPv6 address itself.
+    """
 
     ip: ipaddress.IPv4Interface | None = None
     gw: ipaddress.IPv4Address | None = None
     ip6: ipaddress.IPv6Interface | None = None
     gw6: ipaddress.IPv6Address | None = None
+    automatic6: str | None = None
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """The addresses that are known, with their prefix lengths."""
+        return tuple(interface for interface in (self.ip, self.ip6) if interface)
 
 
 @functools.lru_cache(maxsize=1 << 15)
@@ -30,18 +39,19 @@ def parse(text: str) -> tuple[IPConfig, list[str]]:
     for part in text.split(","):
         key, equals, value = part.partition("=")
         if key not in _PARTS or not equals or not value or value != value.strip():
-            problems.append(f"{cut(part)!r} is none of ip=, gw=, ip6=, gw6= with a value and no spaces")
+            problems.append(
+                f"{cut(part)!r} is not one of ip=, gw=, ip6=, gw6= with a value and without spaces"
+            )
         elif key in parts:
-            problems.append(f"{key} stands twice; keep one of them")
+            problems.append(f"{key} is set twice; keep one of them")
         else:
             parts[key] = value
     ip = _static(parts, "ip", ipaddress.IPv4Interface, problems)
-    ip6 = None
-    if parts.get("ip6") not in ("dhcp", "auto"):
-        ip6 = _static(parts, "ip6", ipaddress.IPv6Interface, problems)
+    automatic6 = parts["ip6"] if parts.get("ip6") in ("dhcp", "auto") else None
+    ip6 = None if automatic6 else _static(parts, "ip6", ipaddress.IPv6Interface, problems)
     gw = _gateway(parts, "gw", ip, problems)
     gw6 = _gateway(parts, "gw6", ip6, problems)
-    return IPConfig(ip, gw, ip6, gw6), problems
+    return IPConfig(ip, gw, ip6, gw6, automatic6), problems
 
 
 def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str]) -> Interface | None:
@@ -50,12 +60,12 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
     if text is None:
         if key == "ip" and not problems:
             problems.append(
-                "ip is missing: inventory and host keys need a known address (ip=192.168.1.20/24)"
+                "ip is missing; the inventory and host keys need a known address (ip=192.168.1.20/24)"
             )
         return None
     if text in ("dhcp", "auto", "manual"):
         problems.append(
-            f"{key}={text} is refused: inventory and host keys need a known address; give it as a.b.c.d/n"
+            f"{key}={text} is not supported: the inventory and host keys need a known address; write it as a.b.c.d/n"
         )
         return None
     address, slash, prefix = text.partition("/")
@@ -64,11 +74,11 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
             raise ValueError
         bare = ipaddress.ip_address(address)
     except ValueError:
-        problems.append(f"{key}={cut(text)} is no IPv{version} address{_leading_zeros(address)}")
+        problems.append(f"{key}={cut(text)} is not an IPv{version} address{_leading_zeros(address)}")
         return None
     if bare.version != version:
         problems.append(
-            f"{key}={text} is an IPv{bare.version} address; {'ip6' if key == 'ip' else 'ip'}= takes those"
+            f"{key}={text} is an IPv{bare.version} address; write it as {'ip6' if key == 'ip' else 'ip'}="
         )
         return None
     bits = bare.max_prefixlen
@@ -79,10 +89,8 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
         and str(int(prefix[:4])) == prefix
         and int(prefix) <= bits
     ):
-        wrong = "has no prefix length" if not slash else f"has no prefix length from 1 to {bits}"
-        problems.append(
-            f"{key}={cut(text)} {wrong}; write {address}/{'24' if version == 4 else '64'} or the like"
-        )
+        wrong = "has no prefix length" if not slash else f"needs a prefix length from 1 to {bits}"
+        problems.append(f"{key}={cut(text)} {wrong}; for example {address}/{'24' if version == 4 else '64'}")
         return None
     interface = kind(text)
     problem = _unusable(interface)
@@ -93,25 +101,25 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
 
 
 def _unusable(interface: Interface) -> str:
-    """Why no machine can have this address."""
+    """Why a machine cannot have this address; empty when it can."""
     address, network = interface.ip, interface.network
     kinds = ("is_unspecified", "is_loopback", "is_multicast", "is_link_local", "is_reserved")
     for kind in kinds:
-        # Half of IPv6 is "reserved" by the letter; what is not global unicast nor local says nothing here.
+        # Half of IPv6 is formally "reserved", which says nothing here.
         if getattr(address, kind) and not (kind == "is_reserved" and address.version == 6):
             return f"is {kind[3:].replace('_', '-')} and cannot be a machine's address"
     if address.version == 6 and address.ipv4_mapped:
-        return "is an IPv4 address written as IPv6; give it as ip="
+        return "is an IPv4 address in IPv6 notation; write it as ip="
     if network.prefixlen == 0:
-        return "has the whole Internet as its subnet; give the prefix length of yours"
+        return "makes the whole Internet its subnet; give your subnet's prefix length"
     if network.prefixlen >= network.max_prefixlen - 1:
         return ""
     if address == network.network_address:
         first = network.network_address + 1
-        return f"is the address of the network itself; the first of a machine is {first}/{network.prefixlen}"
+        return f"is the address of the network itself; the first usable one is {first}/{network.prefixlen}"
     if address.version == 4 and address == network.broadcast_address:
         last = network.broadcast_address - 1
-        return f"is the broadcast address of {network}; the last of a machine is {last}/{network.prefixlen}"
+        return f"is the broadcast address of {network}; the last usable one is {last}/{network.prefixlen}"
     return ""
 
 
@@ -123,10 +131,10 @@ def _gateway(
         return None
     own, version = ("ip6", 6) if key == "gw6" else ("ip", 4)
     if parts.get(own) is None:
-        problems.append(f"{key} without {own}; give the machine an address too, or remove {key}")
+        problems.append(f"{key} is set without {own}; add {own}, or remove {key}")
         return None
     if key == "gw6" and parts[own] in ("dhcp", "auto"):
-        problems.append(f"gw6 with ip6={parts[own]}: the router announces its own; remove gw6")
+        problems.append(f"gw6 is set with ip6={parts[own]}, where the router announces itself; remove gw6")
         return None
     try:
         if "%" in text:
@@ -134,7 +142,7 @@ def _gateway(
         gateway = ipaddress.ip_address(text)
     except ValueError:
         hint = "; a gateway has no prefix length" if "/" in text else _leading_zeros(text)
-        problems.append(f"{key}={cut(text)} is no IPv{version} address{hint}")
+        problems.append(f"{key}={cut(text)} is not an IPv{version} address{hint}")
         return None
     if gateway.version != version:
         problems.append(f"{key}={text} is an IPv{gateway.version} address")
@@ -143,7 +151,7 @@ def _gateway(
         return gateway
     network = interface.network
     if gateway == interface.ip:
-        problems.append(f"{key}={text} is the machine's own address; give the router's")
+        problems.append(f"{key}={text} is the machine's own address; give the router's address")
     elif version == 6 and gateway.is_link_local:
         return gateway  # reachable on every link
     elif gateway not in network:
@@ -153,13 +161,13 @@ def _gateway(
     elif (
         network.prefixlen < network.max_prefixlen - 1 and gateway == network.network_address and version == 4
     ):
-        problems.append(f"{key}={text} is the address of the network itself; give the router's")
+        problems.append(f"{key}={text} is the address of the network itself; give the router's address")
     elif (
         network.prefixlen < network.max_prefixlen - 1
         and gateway == network.broadcast_address
         and version == 4
     ):
-        problems.append(f"{key}={text} is the broadcast address of {network}; give the router's")
+        problems.append(f"{key}={text} is the broadcast address of {network}; give the router's address")
     else:
         return gateway
     return None
@@ -178,5 +186,5 @@ def _leading_zeros(text: str) -> str:
     if len(parts) == 4 and all(part.isascii() and part.isdigit() for part in parts):
         plain = ".".join(str(int(part[:9])) for part in parts)
         if plain != text:
-            return f"; did you mean {plain}? (leading zeros are octal to some)"
+            return f"; did you mean {plain}? (some programs read leading zeros as octal)"
     return ""

@@ -1,4 +1,4 @@
-"""The rules across VM files: what no two machines may share, and which names a playbook hides."""
+"""The rules across VM files: what two machines must not share, and which names a playbook hides."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 
@@ -7,7 +7,7 @@ from fleet.findings import Finding
 from fleet.vms import addresses
 from fleet.vms.files import VM
 
-Owned = Iterator[tuple[Hashable, str, str]]  # (value, field, how a message names it)
+Owned = Iterator[tuple[Hashable, str]]  # (value, field)
 
 
 def check(
@@ -15,8 +15,8 @@ def check(
 ) -> list[Finding]:
     """What is wrong between files. `playbooks`: names without .yml. `only`: paths to report on, else all.
 
-    A conflict stands once, at the file that comes later, and names the other place; with `only` it stands at
-    the file that is asked about, whichever it is.
+    A conflict is reported once, at the later file, and names the other place; with `only` it is reported at the
+    file that was asked about, whichever of the two that is.
     """
     findings = [found for owned in (_names, _addresses, _macs, _vmids) for found in _twice(vms, owned, only)]
     findings += [*_gateways(vms, only), *_nested(vms, only)]
@@ -35,50 +35,49 @@ def _twice(
 ) -> Iterator[Finding]:
     first: dict[Hashable, tuple[VM, str]] = {}
     for vm in vms:
-        for value, field, shown in owned(vm):
+        for value, field in owned(vm):
             other, other_field = first.setdefault(value, (vm, field))
             if other is vm:
                 continue
             if only is None or vm.path in only:
-                yield _conflict(vm, field, shown, other, other_field)
+                yield _conflict(vm, field, value, other, other_field)
             elif other.path in only:
-                yield _conflict(other, other_field, shown, vm, field)
+                yield _conflict(other, other_field, value, vm, field)
 
 
-def _conflict(vm: VM, field: str, shown: str, other: VM, other_field: str) -> Finding:
+def _conflict(vm: VM, field: str, value: Hashable, other: VM, other_field: str) -> Finding:
     return vm.finding(
-        field, f"{shown} is that of {other.name} too ({_place(other, other_field)}); change one"
+        field, f"{value} is already used by {other.name} ({_place(other, other_field)}); change one of them"
     )
 
 
 def _place(vm: VM, field: str) -> str:
-    return vm.finding(field, "").text().rstrip(": ")
+    finding = vm.finding(field, "")
+    return f"{finding.path}:{finding.line}:{finding.col}"
 
 
 def _names(vm: VM) -> Owned:
     name = vm.data.get("name")
     if isinstance(name, str):
-        yield name.lower(), "name", f"the name {name}"
+        yield name.lower(), "name"
 
 
 def _addresses(vm: VM) -> Owned:
-    config = _ipconfig(vm)
-    for interface in (config.ip, config.ip6):
-        if interface:
-            yield interface.ip, "ipconfig0", f"the address {interface.ip}"
+    for interface in _ipconfig(vm).interfaces:
+        yield interface.ip, "ipconfig0"
 
 
 def _macs(vm: VM) -> Owned:
     network = vm.data.get("network")
     mac = network.get("macaddr") if isinstance(network, dict) else None
     if isinstance(mac, str):
-        yield mac.upper(), "network.macaddr", f"the MAC address {mac}"
+        yield mac.upper(), "network.macaddr"
 
 
 def _vmids(vm: VM) -> Owned:
     vmid = vm.data.get("vmid")
     if type(vmid) is int:
-        yield vmid, "vmid", f"vmid {vmid}"
+        yield vmid, "vmid"
 
 
 def _gateways(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding]:
@@ -99,28 +98,27 @@ def _gateways(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Findi
                     continue
                 here, there, own, its = (other, vm, known, gateway)
             message = (
-                f"the gateway of {interface.network} is {own} here and {its} for {there.name}"
-                f" ({_place(there, 'ipconfig0')}); a subnet has one"
+                f"the gateway of {interface.network} is {own} here but {its} for {there.name}"
+                f" ({_place(there, 'ipconfig0')}); a subnet has one gateway"
             )
             yield here.finding("ipconfig0", message)
     for vm in vms:
-        for interface in _ipconfig(vm)[::2]:
-            user = routed.get(interface.ip) if interface else None
+        for interface in _ipconfig(vm).interfaces:
+            user = routed.get(interface.ip)
             if user and user is not vm and (only is None or vm.path in only):
                 message = (
-                    f"{interface.ip} is the gateway of {user.name} ({_place(user, 'ipconfig0')}): unless this"
-                    " machine is the router, it would cut the others off"
+                    f"{interface.ip} is the gateway of {user.name} ({_place(user, 'ipconfig0')}); unless this"
+                    " machine is the router, it would cut off the others"
                 )
                 yield vm.finding("ipconfig0", message, "warning")
 
 
 def _nested(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding]:
-    """Subnets in a wider one, of which most likely one is mistyped; once for each wider one."""
+    """Subnets inside a wider one, where one of the two is probably mistyped; once for each wider one."""
     owners: dict[addresses.Network, VM] = {}
     for vm in sorted(vms, key=lambda vm: only is not None and vm.path not in only):
-        for interface in _ipconfig(vm)[::2]:
-            if interface:
-                owners.setdefault(interface.network, vm)
+        for interface in _ipconfig(vm).interfaces:
+            owners.setdefault(interface.network, vm)
     lengths = {(network.version, network.prefixlen) for network in owners}
     wider: dict[addresses.Network, addresses.Network] = {}
     for network in owners:
@@ -135,7 +133,7 @@ def _nested(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding
             here, there, own, its = there, here, inner, network
         if only is None or here.path in only:
             message = (
-                f"the subnet {own} overlaps {its} of {there.name} ({_place(there, 'ipconfig0')}):"
+                f"the subnet {own} overlaps {its} of {there.name} ({_place(there, 'ipconfig0')});"
                 " are both prefix lengths right?"
             )
             yield here.finding("ipconfig0", message, "warning")

@@ -1,7 +1,7 @@
-"""Reading VM files: each once, through YAML's C parser, strictly, with the line of every field.
+"""Read VM files: each once, through YAML's C parser, strictly, with the line of every field.
 
-What YAML readers take differently (`0755`, `yes`, `1e3`, a MAC address of digits) is refused here instead of
-guessed, so that what the author meant, what is checked and what Terraform is given are the same thing.
+Values that YAML readers interpret differently (`0755`, `yes`, `1e3`, a MAC address of digits) are refused rather
+than guessed, so that the author, the checks and Terraform all mean the same thing.
 """
 
 import errno
@@ -11,29 +11,42 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from fleet import names, paths
-from fleet.findings import Fault, Finding, printable
-from fleet.vms import strict_yaml
+from fleet.findings import Fault, Finding, cut, printable
+from fleet.vms import addresses, strict_yaml
 
 MAX_BYTES = 1 << 20
 
 
 class VM(NamedTuple):
-    """One VM file as it was written; no default is filled in and nothing but its YAML is checked."""
+    """One VM file as written: no defaults filled in, nothing but its YAML checked."""
 
     name: str  # the field, or the file's stem when the field is no text
     path: str  # as a person would type it
     data: dict[str, Any]
-    managed: bool  # False: validated, its addresses are taken, never created
+    managed: bool  # False: validated and its addresses reserved, but never created
     lines: strict_yaml.Lines  # "disks.scsi0.size" -> (line, column) of the field, from 1
 
-    def finding(self, field: str, message: str, level: str = "error") -> Finding:
-        """A finding at a field, or at the nearest group around it that the file has.
+    def address(self) -> str:
+        """The machine's IPv4 address; "" where an unchecked file has none that can be used."""
+        config = self.data.get("ipconfig0")
+        interface = addresses.parse(config)[0].ip if isinstance(config, str) else None
+        return str(interface.ip) if interface else ""
 
-        The message may hold what the file says, which must not pass for a line of its own.
-        """
-        while field and field not in self.lines:
-            field = field.rpartition(".")[0]
-        return Finding(printable(message), self.path, *self.lines.get(field, (1, 1)), level)
+    def finding(self, field: str, message: str, level: str = "error") -> Finding:
+        """A finding at a field."""
+        return finding(self.path, self.lines, field, message, level)
+
+
+def finding(path: str, lines: strict_yaml.Lines, field: str, message: str, level: str = "error") -> Finding:
+    """A finding at a field, or at the nearest group around it that the file has; the message begins with the field.
+
+    The message may quote the file, which must not pass for a line of its own.
+    """
+    place = field
+    while place and place not in lines:
+        place = place.rpartition(".")[0]
+    text = f"{cut(field)}: {message}" if field else message
+    return Finding(printable(text), path, *lines.get(place, (1, 1)), level, field)
 
 
 def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Finding]]:
@@ -62,7 +75,9 @@ def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Findi
         if vm:
             vms[path.stem] = vm
     if not vms and not findings:
-        message = "no VM file here: that looks like a lost checkout, and would remove every machine"
+        message = (
+            "contains no VM file; an empty folder looks like a lost checkout and would remove every machine"
+        )
         findings.append(Finding(message, paths.shown(folder)))
     return vms, findings
 
@@ -71,17 +86,17 @@ def load_file(path: Path) -> tuple[VM | None, list[Finding]]:
     """Read one VM file; the VM is None when there is no mapping to look at."""
     label = label_of(path)
     try:
-        # Neither a pipe that nobody writes to nor a link out of the repository is followed.
+        # Do not wait for a pipe without a writer, and do not follow a link out of the repository.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return None, [Finding("is no regular file; a VM file is", label)]
+                return None, [Finding("is not a regular file; a VM file must be one", label)]
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            reason = "is a symbolic link, and a change of its target is no change of this file; commit a file"
+            reason = "is a symbolic link, so Git would not show a change of its target; commit a file instead"
         elif error.errno == errno.EISDIR:
-            reason = "is a folder; a VM file is meant to have this name"
+            reason = "is a folder, where a VM file is expected"
         else:
             reason = f"cannot be read: {error.strerror}"
         return None, [Finding(reason, label)]
@@ -96,13 +111,13 @@ def label_of(path: Path) -> str:
 def load_bytes(label: str, raw: bytes) -> tuple[VM | None, list[Finding]]:
     """Read the bytes of one VM file; `label` is its path, for messages and for the machine's default name."""
     if len(raw) > MAX_BYTES:
-        return None, [Finding(f"is larger than {MAX_BYTES >> 20} MiB, which no VM file is", label)]
+        return None, [Finding(f"is larger than {MAX_BYTES >> 20} MiB, the limit for a VM file", label)]
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         before = raw[: error.start]
         line, col = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
-        message = f"is not UTF-8 (byte 0x{raw[error.start]:02X}); save it as UTF-8"
+        message = f"is not valid UTF-8 (byte 0x{raw[error.start]:02X}); save the file as UTF-8"
         return None, [Finding(message, label, line, col)]
     return load_text(label, text)
 
@@ -119,11 +134,11 @@ def load_text(label: str, text: str) -> tuple[VM | None, list[Finding]]:
 
 
 def _stray(path: Path) -> list[Finding]:
-    """What stands in the folder and is no VM file, though its author may think that it is one."""
+    """An entry of the folder that is not a VM file, though its author may think so."""
     label = label_of(path)
     if path.suffix.lower() in (".yml", ".yaml"):
-        return [Finding(f"is not read, since VM files end in .yaml; rename it to {path.stem}.yaml", label)]
+        return [Finding(f"is ignored, because VM files end in .yaml; rename it to {path.stem}.yaml", label)]
     if path.is_dir():
-        message = "is a folder, and only the files directly beside it are read; move its files up"
+        message = "is a folder, and subfolders are not read; move its files up"
         return [Finding(message, label, level="warning")]
     return []

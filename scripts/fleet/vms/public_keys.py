@@ -1,4 +1,4 @@
-"""SSH public keys, as lines of a .pub file, and what is wrong with others."""
+"""SSH public keys: lines of a .pub file, and what is wrong with a line that is not one."""
 
 import base64
 import binascii
@@ -19,13 +19,13 @@ KINDS = (
 
 
 def problem_of(key: str) -> str:
-    """Why nobody could log in by this line, as the rest of a sentence; "" for a public key."""
+    """Why nobody could log in with this line, as the rest of a sentence; "" for a public key."""
     if "PRIVATE KEY" in key:
-        return "is a private key: it is known to whoever reads Git; make a new pair at once"
+        return "is a private key, which everyone who can read the repository now has; make a new pair at once"
     kind, _, rest = key.strip().partition(" ")
     if kind not in KINDS:
-        return "is no public key; copy the line of a .pub file"
-    return "" if _is_key(kind, rest.split(" ")[0]) else "is cut off or mistyped; copy the line again"
+        return "is not a public key; copy the line of a .pub file"
+    return "" if _is_key(kind, rest.split(" ")[0]) else "is truncated or mistyped; copy the line again"
 
 
 def read(path: Path) -> tuple[list[str], list[Finding]]:
@@ -35,12 +35,12 @@ def read(path: Path) -> tuple[list[str], list[Finding]]:
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        return [], [Finding("is no text in UTF-8; save it as such", shown(path))]
+        return [], [Finding("is not valid UTF-8; save the file as UTF-8", shown(path))]
     keys, findings = [], []
     for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
             if problem := problem_of(line):
-                findings.append(Finding(f"this {problem}", shown(path), number))
+                findings.append(Finding(f"this line {problem}", shown(path), number))
                 if "private" in problem:
                     break  # each of its lines is one
             keys.append(line)

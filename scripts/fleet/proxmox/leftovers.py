@@ -1,0 +1,92 @@
+"""What an interrupted apply left in Proxmox: machines that exist but that Terraform's state does not know."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fleet.findings import Fault, Finding
+from fleet.proxmox.client import Client
+from fleet.proxmox.client import Machine as Guest
+from fleet.proxmox.preflight import say
+from fleet.vms import addresses
+from fleet.vms.machine import Machine
+from fleet.vms.mark import mark
+
+_BUSY = ("clone", "create", "migrate", "disk")
+
+
+def orphans(
+    client: Client,
+    cluster: Iterable[Guest],
+    wanted: Mapping[str, Machine],
+    wait: float = 600,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[dict[str, Guest], list[Finding]]:
+    """Find the machines of `wanted` (those without a state) that exist in Proxmox nevertheless.
+
+    A guest is taken for such a machine when its description has our mark, or when it has both the name and the VMID
+    of the file. Waits up to `wait` seconds for a clone that still runs. Returns ({name: guest}, what is in the way).
+    """
+    found: dict[str, Guest] = {}
+    findings: list[Finding] = []
+    for name, machine in wanted.items():
+        ours: list[Guest] = []
+        strangers: list[Guest] = []
+        for guest in cluster:
+            # A guest that is seconds old has no name yet in the cluster's list.
+            if guest.template or guest.container or guest.name not in (name, "", f"VM {guest.vmid}"):
+                continue
+            config = client.config(guest.node, guest.vmid)
+            marked = mark(name) in str(config.get("description", "")).splitlines()
+            named = machine.vmid == guest.vmid and config.get("name") == name
+            if named or (marked and _same_address(config, machine)):
+                ours.append(guest)
+            elif marked or config.get("name") == name:
+                strangers.append(guest)
+        if len(ours) > 1:
+            both = " and ".join(f"VMID {guest.vmid} on {guest.node}" for guest in ours)
+            message = f"{name} exists twice in Proxmox, as {both}; remove one of them"
+            findings.append(machine.finding("name", message))
+        elif ours and machine.vmid not in (None, ours[0].vmid):
+            message = (
+                f"an interrupted run left {name} as VMID {ours[0].vmid} on {ours[0].node}, but its file says"
+                f" {machine.vmid}; write {ours[0].vmid} here, or remove the machine in Proxmox"
+            )
+            findings.append(machine.finding("vmid", message))
+        elif ours:
+            found[name] = _when_idle(client, ours[0], name, wait, sleep)
+        elif strangers:
+            message = (
+                f"{name} already exists as VMID {strangers[0].vmid} on {strangers[0].node} and was not made by this"
+                f" project; rename one of the two, or take it over with `vmid: {strangers[0].vmid}` in this file"
+            )
+            findings.append(machine.finding("name", message))
+    return found, findings
+
+
+def _same_address(config: Mapping[str, Any], machine: Machine) -> bool:
+    """Whether a marked guest can be this file's and not another fleet's; a fresh clone has no address."""
+    has = addresses.parse(str(config.get("ipconfig0") or ""))[0].ip
+    return has is None or has == machine.ipconfig0.ip
+
+
+def _when_idle(client: Client, guest: Guest, name: str, wait: float, sleep) -> Guest:
+    until = time.monotonic() + wait
+    noted = False
+    while (lock := client.config(guest.node, guest.vmid).get("lock")) in _BUSY:
+        if time.monotonic() > until:
+            message = (
+                f"{name} (VMID {guest.vmid}) on {guest.node} is still locked ({lock}) after {wait:.0f} s"
+            )
+            raise Fault(f"{message}; see its tasks in Proxmox", code=2)
+        if not client.is_working(guest.node) and lock == client.config(guest.node, guest.vmid).get("lock"):
+            message = f"{name} (VMID {guest.vmid} on {guest.node}) is locked ({lock}), but no task runs there"
+            way_out = f"`qm unlock {guest.vmid}` and `qm destroy {guest.vmid}`, then run this again"
+            raise Fault(f"{message}: its clone was cut off; {way_out}", code=2)
+        if not noted:
+            say(
+                f"waiting for {name} (VMID {guest.vmid}): the {lock} of an interrupted run is still in progress"
+            )
+            noted = True
+        sleep(2)
+    return guest

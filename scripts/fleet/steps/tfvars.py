@@ -1,0 +1,117 @@
+"""Make Terraform's input: collect the machines, give each a VMID and disks, and render them."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fleet.findings import Finding
+from fleet.proxmox import ids, leftovers, preflight
+from fleet.proxmox.client import Client
+from fleet.proxmox.client import Machine as Guest
+from fleet.steps.validate import check_folder
+from fleet.terraform import kept, state, tfvars
+from fleet.vms import public_keys
+from fleet.vms.machine import Machine, machine
+
+
+class Input(NamedTuple):
+    """Terraform's input, empty where an error was found; the machines kept without a file; what is wrong."""
+
+    values: dict[str, Any]
+    kept: dict[str, kept.Kept]
+    findings: list[Finding]
+
+
+class Sources(NamedTuple):
+    """Where the input comes from: the folder of VM files, the fleet's public keys, and the file to write."""
+
+    vms_dir: Path
+    keys_file: Path
+    target: Path
+
+
+def build(
+    sources: Sources,
+    have: Mapping[str, state.Resource],
+    approved: Collection[str] = (),
+    client: Client | None = None,
+) -> Input:
+    """Make the input. `have`: what Terraform's state has; `approved`: to be destroyed; `client` None: offline."""
+    found, findings = check_folder(sources.vms_dir)
+    keys, unusable = public_keys.read(sources.keys_file)
+    if errors := _errors([*findings, *unusable]):
+        return Input({}, {}, errors)
+    present = {name: machine(vm) for name, vm in found.items() if vm.managed}
+    excluded = {name: machine(vm) for name, vm in found.items() if not vm.managed}
+    without_file, findings = kept.read_back(sources.vms_dir, sorted(set(have) - set(found) - set(approved)))
+    wanted = present | {name: entry.machine for name, entry in without_file.items()}
+    findings += kept.clashes(present, without_file)
+    known = {name: resource.vmid for name, resource in have.items() if name in wanted}
+    taken = {one.vmid: name for name, one in excluded.items() if one.vmid is not None}
+    taken |= {resource.vmid: f"{name} (Terraform's state)" for name, resource in have.items()}
+    imports: dict[str, Guest] = {}
+    if client:
+        imports, wrong = _compare(
+            client, {name: one for name, one in wanted.items() if name not in have}, taken
+        )
+        findings += wrong
+        known |= {name: guest.vmid for name, guest in imports.items()}
+    else:
+        known = _before(sources.target, wanted) | known
+    numbers, wrong = ids.choose(wanted, known, taken, client.is_free if client else lambda vmid: True)
+    findings += wrong
+    if _errors(findings):
+        return Input({}, without_file, findings)
+    machines = {}
+    for name, one in wanted.items():
+        disks = one.disks or _disks(one, have.get(name), imports.get(name), client)
+        machines[name] = one._replace(vmid=numbers[name], disks=disks, sshkeys=one.sshkeys or tuple(keys))
+        findings += _incomplete(machines[name])
+    if _errors(findings):
+        return Input({}, without_file, findings)
+    places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
+    return Input(tfvars.as_input(machines, places, *sources), without_file, findings)
+
+
+def _compare(
+    client: Client, new: dict[str, Machine], taken: dict[int, str]
+) -> tuple[dict[str, Guest], list[Finding]]:
+    """What Proxmox has of the machines without a state, and what it lacks for the others; extends `taken`."""
+    cluster = client.machines()
+    taken |= {guest.vmid: f"{guest.name or 'a machine'} on {guest.node}" for guest in cluster}
+    imports, findings = leftovers.orphans(client, cluster, new)
+    missing = {name: one for name, one in new.items() if name not in imports}
+    return imports, findings + preflight.needs(client, cluster, missing)
+
+
+def _before(target: Path, wanted: Collection[str]) -> dict[str, int]:
+    """VMIDs of the input that was written before; offline, nothing else records them."""
+    try:
+        written = json.loads(target.read_text())["vms"]
+        return {name: vm["vmid"] for name, vm in written.items() if name in wanted}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _disks(one: Machine, have: state.Resource | None, guest: Guest | None, client: Client | None):
+    """The disks of a machine whose file lists none: its own, else its template's; () when offline."""
+    if have:
+        return have.disks
+    source = guest or (preflight.template_of(one, client.machines())[0] if client else None)
+    return preflight.disks_of(client.config(source.node, source.vmid)) if source else ()
+
+
+def _incomplete(one: Machine) -> list[Finding]:
+    findings = []
+    if not one.disks:
+        message = "is missing; the template's disks are used then, but an offline run cannot ask for them"
+        findings.append(one.finding("disks", message))
+    if not one.sshkeys:
+        message = "is missing, and there is no proxmox/authorized_keys, so nobody could log in; add either"
+        findings.append(one.finding("sshkeys", message))
+    return findings
+
+
+def _errors(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.level == "error"]

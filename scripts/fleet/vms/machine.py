@@ -1,0 +1,114 @@
+"""The finished machine: what a valid VM file means, typed, with the schema's defaults filled in.
+
+The field names are those of the VM file. A default stands in schemas/vm.schema.json and nowhere else.
+"""
+
+from typing import Any, NamedTuple
+
+from fleet.findings import Finding
+from fleet.vms import addresses, files, mark, values
+from fleet.vms.schema import schema
+from fleet.vms.strict_yaml import Lines
+
+
+class Disk(NamedTuple):
+    """One disk: its slot (`scsi0`), size in GiB, storage, and where Ansible mounts it."""
+
+    slot: str
+    size: int
+    storage: str
+    mount: str | None = None
+
+
+class Network(NamedTuple):
+    """The network card; `rate` in MB/s, `mtu` in bytes, `tag` is the VLAN, `macaddr` in upper case."""
+
+    bridge: str
+    model: str
+    macaddr: str | None
+    tag: int | None
+    mtu: int | None
+    firewall: bool
+    rate: float | None
+
+
+class Machine(NamedTuple):
+    """One machine as it is to be; None where neither the file nor the schema gives a value.
+
+    `memory` in MiB. `description` and `tags` carry the project's mark. No `disks`: those of the template, and no
+    `sshkeys`: those of proxmox/authorized_keys; generate_tfvars.py fills both in, and the `vmid` that it chose.
+    """
+
+    path: str
+    lines: Lines
+    name: str
+    target_node: str
+    clone: str
+    cores: int
+    sockets: int
+    cpu_type: str
+    memory: int
+    ipconfig0: addresses.IPConfig
+    nameserver: tuple[str, ...]
+    searchdomain: str | None
+    ciuser: str
+    sshkeys: tuple[str, ...]
+    disks: tuple[Disk, ...]
+    network: Network
+    scsihw: str
+    boot: tuple[str, ...]
+    vmid: int | None
+    full_clone: bool
+    vm_state: str
+    onboot: bool
+    agent: bool
+    protection: bool
+    pool: str | None
+    tags: tuple[str, ...]
+    description: str
+
+    def finding(self, field: str, message: str, level: str = "error") -> Finding:
+        """A finding at a field of the file."""
+        return files.finding(self.path, self.lines, field, message, level)
+
+
+def machine(vm: files.VM) -> Machine:
+    """The machine that a VM file describes, if `rules.check` finds no error in the file."""
+    data = with_defaults(vm.data, schema())
+    network, config = data["network"], addresses.parse(data["ipconfig0"])[0]
+    if data["skip_ipv6"]:
+        config = addresses.IPConfig(config.ip, config.gw)
+    disks = (
+        Disk(slot, values.gib(disk["size"]), disk["storage"], disk["mount"])
+        for slot, disk in sorted(data["disks"].items(), key=lambda item: values.slot_number(item[0]))
+    )
+    converted = {
+        "agent": bool(data["agent"]),
+        "boot": tuple(values.boot_devices(data["boot"])),
+        "description": "\n\n".join(filter(None, [(data["description"] or "").strip(), mark.mark(vm.name)])),
+        "disks": tuple(disks),
+        "ipconfig0": config,
+        "nameserver": tuple(values.words(data["nameserver"])),
+        # As Proxmox writes it, so that a plan shows no difference.
+        "network": Network(**network | {"macaddr": network["macaddr"] and network["macaddr"].upper()}),
+        "sshkeys": tuple(key.strip() for key in data["sshkeys"] or ()),
+        # Sorted and in lower case, as Proxmox keeps them.
+        "tags": tuple(sorted({tag.lower() for tag in [*values.words(data["tags"]), mark.TAG]})),
+    }
+    same = {name: data[name] for name in Machine._fields if name in data and name not in converted}
+    return Machine(path=vm.path, lines=vm.lines, **same, **converted)
+
+
+def with_defaults(value: Any, part: dict[str, Any]) -> Any:
+    """A value of a VM file with the schema's defaults: every field is there, None where it has no value."""
+    if "$ref" in part:
+        part = schema()["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    if part.get("type") != "object":
+        return value
+    given = value or {}
+    fields = dict(part.get("properties", {}))
+    for child in part.get("patternProperties", {}).values():
+        fields |= dict.fromkeys(given, child)
+    return {
+        name: with_defaults(given.get(name, child.get("default")), child) for name, child in fields.items()
+    }

@@ -1,0 +1,36 @@
+"""What the values of a VM file mean: sizes, slots, lists that may be written as text."""
+
+import re
+from collections.abc import Sequence
+
+_SIZE = re.compile(r"([1-9][0-9]{0,5})([GT])")
+
+
+def gib(size: object) -> int | None:
+    """`50G` or `2T` in GiB; None for anything else."""
+    match = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    return int(match[1]) * (1024 if match[2] == "T" else 1) if match else None
+
+
+def slot_number(slot: str) -> int:
+    """11 of `scsi11`; 0 for a slot without a number."""
+    return int(re.sub(r"[^0-9]", "", slot)[:3] or 0)
+
+
+def words(value: object) -> list[object]:
+    """The entries of a list, or of text with commas, semicolons or spaces between them; [] for other types."""
+    if isinstance(value, str):
+        return [word for word in re.split(r"[;,\s]+", value) if word]
+    return list(value) if isinstance(value, list) else []
+
+
+def boot_devices(boot: object) -> list[str]:
+    """The devices of `order=scsi0;net0`; [] for anything else."""
+    if not isinstance(boot, str) or not boot.startswith("order="):
+        return []
+    return [device for device in boot.removeprefix("order=").split(";") if device]
+
+
+def by_slot(slots: Sequence[str]) -> list[str]:
+    """Slots in the order of their numbers: scsi2 before scsi10."""
+    return sorted(slots, key=slot_number)

@@ -1,0 +1,164 @@
+"""The message for a field that breaks the schema: what is wrong with it, and the way out."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fleet.findings import Finding, cut
+from fleet.vms.files import VM
+from fleet.vms.schema import where
+
+_WORDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a group of fields, each indented on a line of its own",
+}
+
+# Fields that people know from elsewhere, and why a VM file does not have them.
+REFUSED = {
+    "cipassword": "a password here would be a secret in Git; use sshkeys to log in",
+    "cicustom": "cloud-init is configured by the fields of this file; do the rest with Ansible",
+    "ipconfig1": "a machine has one network card; set up others with Ansible",
+    "balloon": "every machine keeps the memory that it is given",
+    "bios": "the template decides it",
+    "machine": "the template decides it",
+    "vga": "the template decides it",
+    "numa": "the template decides it",
+    "hotplug": "the template decides it",
+    "os_type": "every machine is configured by cloud-init",
+    "qemu_os": "the type is always l26, Linux",
+    "hastate": "set up high availability in Proxmox",
+    "startup": "set up the start order in Proxmox",
+    "ssd": "every disk is presented as an SSD",
+    "discard": "every disk passes discard on",
+    "iothread": "every disk has an I/O thread",
+}
+_MEANT = {"macaddr": ("mac", "mac_address"), "tag": ("vlan", "vlan_id"), "description": ("desc", "notes")}
+_MEANT |= {
+    "target_node": ("node", "node_name"),
+    "clone": ("template",),
+    "ciuser": ("user",),
+    "vmid": ("vm_id",),
+}
+_MEANT |= {"cpu_type": ("cpu",), "sshkeys": ("ssh_keys", "ssh_public_keys"), "protection": ("protected",)}
+_MEANT |= {"memory": ("ram", "mem"), "ipconfig0": ("ip", "ipconfig"), "mount": ("mountpoint", "path")}
+_OTHER_NAMES = {other: field for field, others in _MEANT.items() for other in others}
+
+
+def tell(vm: VM, error: Any) -> Iterator[Finding]:
+    """The findings for one error of jsonschema's."""
+    field, rule, wanted, value = where(error), error.validator, error.validator_value, error.instance
+    if rule == "required":
+        for name in wanted:
+            if name not in value:
+                yield vm.finding(
+                    _below(field, name), f"is missing{_example(name, error.schema['properties'][name])}"
+                )
+    elif rule == "additionalProperties":
+        known = error.schema.get("properties", {})
+        patterns = error.schema.get("patternProperties", {})
+        for name in value:
+            if name not in known and not any(re.search(pattern, name) for pattern in patterns):
+                yield vm.finding(_below(field, name), unknown(name, field, list(known)))
+    else:
+        yield vm.finding(field, _text(field, rule, wanted, value, error.schema) + _odd(value))
+
+
+def _text(field: str, rule: str, wanted: Any, value: Any, schema: dict[str, Any]) -> str:
+    hint, shown = schema.get("errorMessage", ""), _value(field, value)
+    if rule == "type":
+        return _wrong_type(field, value, schema)
+    if rule in ("minimum", "exclusiveMinimum", "maximum"):
+        relation = {"minimum": "less than", "exclusiveMinimum": "not more than", "maximum": "more than"}[rule]
+        return f"{shown} is {relation} {wanted}" + (f"; {hint}" if hint else "")
+    if rule in ("enum", "const"):
+        values = wanted if rule == "enum" else [wanted]
+        reason = hint or f"is not one of {', '.join(map(_value_of, values))}"
+        bare = [_value_of(item) for item in values if not isinstance(item, str)]
+        quoted = isinstance(value, str) and value.lower() in bare
+        return f"{shown} {reason}{'; remove the quotes' if quoted else _close(value, values)}"
+    if rule == "anyOf":
+        return f"{shown} {hint}{_close(value, [item for part in wanted for item in part.get('enum', [])])}"
+    if rule in ("minProperties", "minItems"):
+        return hint
+    if rule == "maxLength":
+        return f"is {len(value)} characters long; the limit is {wanted}"
+    if rule == "not":
+        return f"{shown}: {hint}"
+    return f"{shown} {hint or f'breaks the rule {rule}'}"
+
+
+def _odd(value: Any) -> str:
+    odd = next((char for char in value if char > "\x7f"), "") if isinstance(value, str) else ""
+    return f" (U+{ord(odd):04X} is not an ASCII letter)" if odd else ""
+
+
+def _below(field: str, name: str) -> str:
+    return f"{field}.{name}" if field else name
+
+
+def unknown(name: str, where: str, known: list[str]) -> str:
+    """The message for a field that does not exist, in the group `where` ("" for the file itself)."""
+    if re.fullmatch(r"(ide|sata|virtio)\d+", name) and where == "disks":
+        return "is on a bus that is not supported; disks are scsi0, scsi1 and so on"
+    if where == "disks":
+        return "is not a disk's slot; disks are scsi0 to scsi30"
+    reason = REFUSED.get(re.sub(r"(?<=^ipconfig)[1-9][0-9]?$", "1", name))
+    if reason:
+        return f"is not supported: {reason}"
+    guess = _OTHER_NAMES.get(name.lower())
+    close = [guess] if guess in known else difflib.get_close_matches(name[:40].lower(), known, 1)
+    if close:
+        return f"unknown field; did you mean {close[0]}?"
+    there = ", ".join(known) if len(known) < 10 else "listed in docs/vm-file.md"
+    return f"unknown field; the known ones are {there}"
+
+
+def _example(name: str, schema: dict[str, Any]) -> str:
+    example = next(iter(schema.get("examples", [])), {})
+    return "" if isinstance(example, dict | list) else f" (for example {name}: {example})"
+
+
+def _wrong_type(field: str, value: Any, schema: dict[str, Any]) -> str:
+    wanted = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    meant = " or ".join(_WORDS[name] for name in wanted)
+    if value is None:
+        return "has no value; give it one or remove the line"
+    has = _value(field, value)
+    if isinstance(value, list | dict):
+        has = "a list" if isinstance(value, list) else "a group of fields"
+    elif isinstance(value, str) and has != "(…)":
+        has = f'"{has}"'
+    text = f"must be {meant}, not {has}"
+    if isinstance(value, str) and "boolean" in wanted and value.lower() in ("true", "false"):
+        return f"{text}; remove the quotes"
+    if isinstance(value, str) and "integer" in wanted and value.isdecimal():
+        return f"{text}; remove the quotes"
+    if isinstance(value, bool | int | float) and "string" in wanted:
+        return f'{text}; if it is meant, quote it: "{_value_of(value)}"'
+    if isinstance(value, str) and wanted == ["array"]:
+        return f"{text}; write one entry per line, each after `- `"
+    if "integer" in wanted and "errorMessage" in schema:
+        return f"{text}; {schema['errorMessage']}"
+    return text + _example(field.rpartition(".")[2], schema)
+
+
+def _close(value: Any, known: list[Any]) -> str:
+    names = [item for item in known if isinstance(item, str)]
+    folded = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(value[:40].lower(), list(folded), 1) if isinstance(value, str) else []
+    return f"; did you mean {folded[close[0]]}?" if close else ""
+
+
+def _value(field: str, value: Any) -> str:
+    """A value as a message may show it: short, and no key that was pasted into the wrong place."""
+    return "(…)" if field.startswith("sshkeys") else _value_of(value)
+
+
+def _value_of(value: Any) -> str:
+    return cut(value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False))

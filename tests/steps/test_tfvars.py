@@ -1,0 +1,226 @@
+"""Terraform's input from VM files, as generate_tfvars.py makes it: kept machines, refusals, disks and keys."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import generate_tfvars
+from fleet.proxmox.client import Refused
+from fleet.steps.tfvars import Sources, build
+from fleet.terraform import state
+from fleet.vms.machine import Disk
+from tests.helpers.machines import KEY, TEMPLATE, TEMPLATE_CONFIG, Cluster, text
+
+
+def state_of(**machines) -> str:
+    instances = [
+        {
+            "index_key": name.replace("_", "-"),
+            "attributes": {"vm_id": vmid, "node_name": "node01", "disk": []},
+        }
+        for name, vmid in machines.items()
+    ]
+    resource = {
+        "module": "module.vm",
+        "mode": "managed",
+        "type": state.TYPE,
+        "name": "this",
+        "instances": instances,
+    }
+    return json.dumps({"version": 4, "resources": [resource]})
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with two machines committed; returns its proxmox/ folder and a function that commits."""
+    home = tmp_path / "proxmox"
+    (home / "vms").mkdir(parents=True)
+    for name, address in (("a", "192.168.1.20"), ("b", "192.168.1.21")):
+        (home / "vms" / f"{name}.yaml").write_text(text(name, address))
+    (home / "authorized_keys").write_text(f"# the fleet\n{KEY}\n")
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def commit(message: str = "x") -> str:
+        git("add", "-A", "proxmox")
+        git("commit", "-qm", message)
+        return git("rev-parse", "HEAD")
+
+    git("init", "-q", "-b", "main")
+    commit()
+    return home, commit
+
+
+def run(home: Path, *more: str, state_text: str = "") -> int:
+    (home / "state.json").write_text(state_text)
+    return generate_tfvars.main([
+        "--vms-dir", str(home / "vms"), "--authorized-keys", str(home / "authorized_keys"), "--output",
+        str(home / "vms.auto.tfvars.json"), "--state", str(home / "state.json"), "--offline", *more,
+    ])  # fmt: skip
+
+
+def written(home: Path) -> dict:
+    return json.loads((home / "vms.auto.tfvars.json").read_text())
+
+
+def test_offline_keeps_the_ids_that_it_gave_before_and_says_what_it_did_not_check(repository, capsys):
+    home, _ = repository
+    assert run(home) == 0
+    assert {name: machine["vmid"] for name, machine in written(home)["vms"].items()} == {"a": 500, "b": 501}
+    assert "not checked, since offline: free VMIDs, templates" in capsys.readouterr().err
+    (home / "vms" / "a.yaml").rename(home / "a.yaml")
+    assert run(home) == 0
+    assert {name: machine["vmid"] for name, machine in written(home)["vms"].items()} == {"b": 501}
+    before = (home / "vms.auto.tfvars.json").stat()
+    assert run(home) == 0
+    assert (home / "vms.auto.tfvars.json").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_removed_file_keeps_its_machine_until_that_is_approved(repository, capsys):
+    home, commit = repository
+    (home / "vms" / "a.yaml").unlink()
+    commit()
+    assert run(home, state_text=state_of(a=500, b=501)) == 0
+    assert written(home)["vms"]["a"]["ipconfig0"]["ip"] == "192.168.1.20/24"
+    assert "commit with [destroy a] to remove it" in capsys.readouterr().err
+    assert run(home, "--approve-destroy", "a", state_text=state_of(a=500, b=501)) == 0
+    assert list(written(home)["vms"]) == ["b"]
+
+
+def test_a_file_removed_in_the_working_tree_only_is_kept_too(repository):
+    home, _ = repository
+    (home / "vms" / "a.yaml").unlink()
+    assert run(home, state_text=state_of(a=500, b=501)) == 0
+    assert sorted(written(home)["vms"]) == ["a", "b"]
+
+
+def test_the_last_text_before_a_removal_counts(repository):
+    home, commit = repository
+    path = home / "vms" / "a.yaml"
+    path.write_text(text("a", "192.168.1.30"))
+    commit()
+    path.unlink()
+    commit()
+    (home / "vms" / "c.yaml").write_text(text("c", "192.168.1.40"))
+    commit()
+    assert run(home, state_text=state_of(a=500, b=501)) == 0
+    assert {name: machine["vmid"] for name, machine in written(home)["vms"].items()} == {
+        "a": 500,
+        "b": 501,
+        "c": 502,
+    }
+    assert written(home)["vms"]["a"]["ipconfig0"]["ip"] == "192.168.1.30/24"
+
+
+@pytest.mark.parametrize(
+    ("change", "have", "problem"),
+    [
+        # The address of a machine that is still there.
+        (lambda vms: ((vms / "a.yaml").unlink(), (vms / "c.yaml").write_text(text("c"))), {"a": 500},
+         "192.168.1.20 is still used by a"),
+        (lambda vms: [path.unlink() for path in vms.iterdir()], {"a": 500}, "lost checkout"),
+        (lambda vms: None, {"gone": 500}, "Terraform has gone, but its file is neither in vms/ nor in the history"),
+        (lambda vms: (vms / "c.yaml").write_text("- a list\n"), {}, "c.yaml"),
+    ],
+)  # fmt: skip
+def test_refused(repository, capsys, change, have, problem):
+    home, commit = repository
+    change(home / "vms")
+    commit() if have != {"gone": 500} else None
+    assert run(home, state_text=state_of(**have)) == 1
+    assert problem in capsys.readouterr().err
+    assert not (home / "vms.auto.tfvars.json").exists()
+
+
+def test_nobody_could_log_in(repository, capsys):
+    home, _ = repository
+    (home / "authorized_keys").unlink()
+    assert run(home) == 1
+    assert "nobody could log in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"# Jos\xe9\n", "is not valid UTF-8"),
+        (b"# me\n-----BEGIN OPENSSH PRIVATE KEY-----\n", "authorized_keys:2: this line is a private key"),
+        (b"me@example.org\n", "authorized_keys:1: this line is not a public key"),
+    ],
+)
+def test_a_fleets_keys_that_are_none(repository, capsys, text, said):
+    home, _ = repository
+    (home / "authorized_keys").write_bytes(text)
+    assert run(home) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_byte_order_mark_before_the_fleets_keys(repository):
+    home, _ = repository
+    (home / "authorized_keys").write_bytes(b"\xef\xbb\xbf" + (home / "authorized_keys").read_bytes())
+    assert run(home) == 0
+    assert written(home)["vms"]["a"]["sshkeys"][0].startswith("ssh-")
+
+
+def test_disks_that_the_file_does_not_name_are_those_of_the_template(repository):
+    home, _ = repository
+    (home / "vms" / "a.yaml").write_text(text("a", disks=None))
+    cluster = Cluster([TEMPLATE], {9000: TEMPLATE_CONFIG[9000] | {"ide2": "local-lvm:vm-9000-cloudinit"}})
+    sources = Sources(home / "vms", home / "authorized_keys", home / "x")
+    made = build(sources, {}, client=cluster)
+    assert not made.findings
+    disk = {"slot": "scsi0", "size": 4, "storage": "local-lvm", "mount": None}
+    assert made.values["vms"]["a"]["disks"] == [disk]
+    have = {"a": state.Resource(500, "node01", False, "", (Disk("scsi0", 9, "other"),))}
+    made = build(sources, have, client=cluster)
+    assert made.values["vms"]["a"]["disks"] == [disk | {"size": 9, "storage": "other"}]
+
+
+def test_a_kept_file_goes_through_the_rules(repository, capsys):
+    """It may have come and gone in one push, so that nobody has validated it."""
+    home, commit = repository
+    for field, value, said in (
+        ("ciuser", json.dumps("root\nruncmd: [id]"), "ciuser: contains a line break"),
+        ("name", "other", "name: is other, but the file is called a.yaml"),
+        ("ipconfig0", "[1]", "ipconfig0: must be text"),
+    ):
+        lines = text("a").splitlines()
+        path = home / "vms" / "a.yaml"
+        path.write_text("\n".join(f"{field}: {value}" if line.startswith(field) else line for line in lines))
+        commit()
+        path.unlink()
+        commit()
+        assert run(home, state_text=state_of(a=500, b=501)) == 1
+        assert said in capsys.readouterr().err
+
+
+def test_not_a_state(repository, capsys):
+    home, _ = repository
+    assert run(home, state_text='{"version": 3}') == 2
+    assert "is not what `terraform state pull` prints" in capsys.readouterr().err
+
+
+def test_proxmox_is_asked_unless_offline(repository, capsys, monkeypatch):
+    home, _ = repository
+    monkeypatch.delenv("PROXMOX_VE_ENDPOINT", raising=False)
+    (home / "state.json").write_text("")
+    arguments = [
+        "--vms-dir",
+        str(home / "vms"),
+        "--output",
+        str(home / "o"),
+        "--state",
+        str(home / "state.json"),
+    ]
+    assert generate_tfvars.main(arguments) == 2
+    assert "PROXMOX_VE_ENDPOINT is not set" in capsys.readouterr().err
+
+
+def test_refused_is_a_fault():
+    assert Refused("no", 403).status == 403

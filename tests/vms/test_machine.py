@@ -1,0 +1,158 @@
+"""The finished machine: every field, with the defaults of the schema."""
+
+import json
+import re
+
+import pytest
+
+from fleet.paths import PROXMOX_DIR
+from fleet.terraform import tfvars
+from fleet.vms import rules
+from fleet.vms.files import load_text
+from fleet.vms.machine import Disk, Machine, machine, with_defaults
+from fleet.vms.schema import schema
+from tests.helpers.machines import KEY, made, text
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "value"),
+    [
+        ({}, "disks", [{"slot": "scsi0", "size": 20, "storage": "local-lvm", "mount": None}]),
+        (
+            {"disks": {f"scsi{n}": {"size": "1T", "storage": "ssd"} for n in (10, *range(10))}},
+            "disks",
+            [{"slot": f"scsi{n}", "size": 1024, "storage": "ssd", "mount": None} for n in range(11)],
+        ),
+        ({"tags": "Web;db"}, "tags", ["db", "proxmox-gitops", "web"]),
+        ({"tags": ["b", "a"]}, "tags", ["a", "b", "proxmox-gitops"]),
+        ({}, "description", "proxmox-gitops: a"),
+        ({"description": "For tests"}, "description", "For tests\n\nproxmox-gitops: a"),
+        ({"ipconfig0": "ip=10.0.0.2/8,ip6=auto"}, "ipconfig0",
+         {"ip": "10.0.0.2/8", "gw": None, "ip6": "auto", "gw6": None}),
+        ({"ipconfig0": "ip=10.0.0.2/8,ip6=auto", "skip_ipv6": True}, "ipconfig0",
+         {"ip": "10.0.0.2/8", "gw": None, "ip6": None, "gw6": None}),
+        ({"ipconfig0": "ip=10.0.0.2/8,gw=10.0.0.1,ip6=fd00::2/64,gw6=fd00::1"}, "ipconfig0",
+         {"ip": "10.0.0.2/8", "gw": "10.0.0.1", "ip6": "fd00::2/64", "gw6": "fd00::1"}),
+        ({"vm_state": "stopped"}, "vm_state", "stopped"),
+        ({}, "vm_state", "running"),
+        ({"agent": 0}, "agent", False),
+        ({"boot": "order=scsi0;net0"}, "boot", ["scsi0", "net0"]),
+        ({}, "boot", ["scsi0"]),
+        ({"nameserver": "1.1.1.1 9.9.9.9"}, "nameserver", ["1.1.1.1", "9.9.9.9"]),
+        ({"searchdomain": "lan"}, "searchdomain", "lan"),
+        ({"network": {"bridge": "vmbr1", "model": "virtio", "macaddr": "bc:24:11:00:00:01"}}, "network",
+         {"bridge": "vmbr1", "model": "virtio", "macaddr": "BC:24:11:00:00:01", "tag": None, "mtu": None,
+          "firewall": False, "rate": None}),
+        ({"sshkeys": [f"{KEY} "]}, "sshkeys", [KEY]),
+        ({}, "sshkeys", []),
+    ],
+)  # fmt: skip
+def test_fields(fields, key, value):
+    assert tfvars.as_data(made("a", **fields))[key] == value
+
+
+# Fields of the schema that reach no place of Terraform's input, and why.
+NOWHERE = {
+    "name": "it is the key of the machine's object",
+    "serial": "every machine has this very console, and the schema takes no other",
+    "skip_ipv6": "it takes ip6 out of ipconfig0",
+    "full_clone": "the schema takes true alone",
+}
+# Another valid value than the default or that of `text`, where the schema's own examples do not have one.
+OTHER = {
+    "ipconfig0": "ip=192.168.1.77/24", "cores": 3, "memory": 4096, "onboot": False, "agent": False, "protection": True,
+    "vm_state": "stopped", "scsihw": "virtio-scsi-pci", "cpu_type": "x86-64-v3", "sshkeys": [KEY], "tags": ["other"],
+    "network": {"bridge": "vmbr7"}, "boot": "order=net0", "network.firewall": True, "network.model": "e1000",
+    "network.bridge": "vmbr9", "disks.scsi1.storage": "other-pool", "target_node": "node09", "clone": "debian12",
+    "ciuser": "admin", "sockets": 2,
+}  # fmt: skip
+
+
+def fields_of(part: dict, prefix: str = "") -> list[str]:
+    """Every field of the schema, with those of groups."""
+    found = []
+    for name, child in part.get("properties", {}).items():
+        found += [prefix + name, *fields_of(child, f"{prefix}{name}.")]
+    for child in part.get("patternProperties", {}).values():
+        child = schema()["$defs"][child["$ref"].removeprefix("#/$defs/")]
+        found += fields_of(child, f"{prefix}scsi1.")
+    return found
+
+
+def schema_of(field: str) -> dict:
+    part = schema()
+    for step in field.split("."):
+        part = (
+            part["properties"][step]
+            if step in part.get("properties", {})
+            else next(iter(part["patternProperties"].values()))
+        )
+        part = schema()["$defs"][part["$ref"].removeprefix("#/$defs/")] if "$ref" in part else part
+    return part
+
+
+FIELDS = [field for field in fields_of(schema()) if field.split(".")[0] not in NOWHERE and field != "disks"]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_field_of_the_schema_reaches_terraform(field):
+    """A field added to the schema alone fails here, and names the place that lacks it: `Machine`, or the module."""
+    group, _, last = field.rpartition(".")
+    value = OTHER.get(field, next(iter(schema_of(field).get("examples", [])), None))
+    assert value is not None, f"tests/vms/test_machine.py: give OTHER another value for {field}"
+    base: dict = {
+        "disks": {"scsi0": {"size": "20G"}, "scsi1": {"size": "30G"}},
+        "network": {"bridge": "vmbr0"},
+    }
+    changed = json.loads(json.dumps(base))
+    place = changed
+    for step in group.split(".") if group else ():
+        place = place.setdefault(step, {})
+    place[last] = value
+    before, after = (
+        tfvars.as_data(machine(load_text("a.yaml", text("a", **one))[0])) for one in (base, changed)
+    )
+    assert before != after, f"{field} does not reach Machine (scripts/fleet/vms/machine.py)"
+    module = (PROXMOX_DIR / "modules/vm/main.tf").read_text() + (
+        PROXMOX_DIR / "modules/vm/outputs.tf"
+    ).read_text()
+    used = rf"\b(each\.value|vm|disk\.value|ipv6\.value|disk|vms\[name\])(\.{group})?\.{last}\b"
+    assert re.search(used, module), f"{field} is not used in proxmox/modules/vm/main.tf"
+    typed = (PROXMOX_DIR / "modules/vm/variables.tf").read_text()
+    assert re.search(rf"^\s+{last}\s+= ", typed, re.M), (
+        f"{field} has no type in proxmox/modules/vm/variables.tf"
+    )
+
+
+def test_machine_and_schema_have_the_same_fields():
+    assert set(schema()["properties"]) - {"serial", "skip_ipv6"} == set(Machine._fields) - {"path", "lines"}
+
+
+@pytest.mark.parametrize("path", ["vms/machine.py", "terraform/tfvars.py", "proxmox/ids.py"])
+def test_a_default_stands_in_the_schema_alone(path):
+    source = (PROXMOX_DIR.parent / "scripts/fleet" / path).read_text()
+    for value in ("vmbr0", "local-lvm", "virtio-scsi-single", "order=scsi0", '"host"', "running"):
+        assert value not in source, f"{path} repeats the default {value}"
+
+
+def test_defaults_fill_groups_that_are_absent_and_those_that_are_there():
+    filled = with_defaults({"network": {"tag": 5}, "disks": {"scsi0": {"size": "1G"}}}, schema())
+    assert filled["network"] == {"bridge": "vmbr0", "model": "virtio", "tag": 5, "macaddr": None, "mtu": None,
+                                 "firewall": False, "rate": None}  # fmt: skip
+    assert filled["disks"] == {"scsi0": {"size": "1G", "storage": "local-lvm", "mount": None}}
+    assert with_defaults({}, schema())["network"]["bridge"] == "vmbr0"
+    assert with_defaults({}, schema())["disks"] == {}
+
+
+def test_no_other_room_sees_the_raw_mapping():
+    """`VM.data` is what a person wrote, unchecked; the other rooms take a `Machine`."""
+    root = PROXMOX_DIR.parent / "scripts"
+    for path in [*root.glob("*.py"), *root.glob("fleet/*/*.py")]:
+        if path.parent.name != "vms":
+            assert not re.search(r"\bvm\.data\b|\.data\[\"|\.data\.get\(", path.read_text()), path
+
+
+def test_every_default_is_valid():
+    found = load_text("a.yaml", text("a"))[0]
+    assert rules.check(found) == []
+    assert machine(found).disks == (Disk("scsi0", 20, "local-lvm"),)
