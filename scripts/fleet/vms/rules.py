@@ -39,7 +39,7 @@ def name_is_the_files(vm: VM) -> Iterator[Finding]:
         yield vm.finding("name", f"{message}: {way_out}")
     if name in names.RESERVED:
         yield vm.finding("name", f"{name} has a meaning of its own in Ansible; choose another name")
-    elif name in (*names.GROUPS, "k3s"):
+    elif name in names.GROUPS:
         message = f"{name} is also the name of an inventory group; a name such as {name}-1 is clearer"
         yield vm.finding("name", message, "warning")
 
