@@ -14,8 +14,7 @@ from typing import Any
 
 from fleet import cli
 from fleet.ansible import inventory
-from fleet.clusters import kubeconfig, yaml_edit
-from fleet.clusters import secret as cluster_secret
+from fleet.clusters import kubeconfig, shared_kubeconfig, yaml_edit
 from fleet.clusters.vault import Store
 from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
@@ -87,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         report([Finding(warning, level="warning")])
     access = (options.vault_addr, options.vault_token)
     if options.remove:
-        result = cluster_secret.remove(options.remove, *access, options.dry_run)
+        result = shared_kubeconfig.remove(options.remove, *access, options.dry_run)
     else:
         name = options.inventory_name
         if not kubeconfig.HOST.fullmatch(name):
@@ -99,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"no host {name} in {shown(options.inventory)}; a server of 127.0.0.1 could not be replaced"
             )
             report([Finding(missing, level="warning")])
-        result = cluster_secret.update(
+        result = shared_kubeconfig.update(
             Store(*access),
             lambda data: kubeconfig.merge(data, new, name, address, options.cluster_name),
             name,
@@ -110,13 +109,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def as_json(result: cluster_secret.Result) -> str:
+def as_json(result: shared_kubeconfig.Result) -> str:
     import json
 
     return json.dumps({key: value for key, value in result._asdict().items() if key != "notes"})
 
 
-def as_text(result: cluster_secret.Result, options: argparse.Namespace) -> str:
+def as_text(result: shared_kubeconfig.Result, options: argparse.Namespace) -> str:
     state = "changed" if result.changed else "unchanged"
     dry = ", nothing written" if options.dry_run else ""
     what = f"cluster {result.cluster}" if result.cluster else "not there"

@@ -18,8 +18,7 @@ import pytest
 import yaml
 
 import update_kubeconfig
-from fleet.clusters import kubeconfig, vault
-from fleet.clusters import secret as cluster_secret
+from fleet.clusters import kubeconfig, shared_kubeconfig, vault
 from fleet.findings import Fault
 from tests.helpers import vault_server
 
@@ -537,7 +536,7 @@ def test_twenty_writers_at_once_lose_nothing(server, tmp_path):
     def write(number):
         store, name = vault.Store(), f"k8s-n{number:02}"
         start.wait()
-        return cluster_secret.update(
+        return shared_kubeconfig.update(
             store, lambda data: kubeconfig.merge(data, new, name, f"10.0.0.{number}"), name
         )
 
@@ -575,5 +574,5 @@ def test_processes_at_once_lose_nothing(server, tmp_path):
     assert len(stored(server)[0]["contexts"]) == 4
     names = [f"k8s-p{number}" for number in range(4)]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        assert all(result.changed for result in pool.map(cluster_secret.remove, names))
+        assert all(result.changed for result in pool.map(shared_kubeconfig.remove, names))
     assert stored(server)[0]["clusters"] == []

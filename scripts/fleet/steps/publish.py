@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
-from fleet.clusters import secret
+from fleet.clusters import shared_kubeconfig
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
@@ -87,7 +87,7 @@ class InventoryCommit:
 def remove_cluster(name: str) -> Finding | None:
     """Take a machine's cluster out of Vault's kubeconfig; why that failed, or None."""
     try:
-        result = secret.remove(name)
+        result = shared_kubeconfig.remove(name)
     except Fault as fault:
         said = f"{name} is gone, but its cluster could not leave Vault, so its inventory line stays"
         return Finding(f"{said}: {fault}")
