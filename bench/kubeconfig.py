@@ -30,7 +30,7 @@ class Store:
         file = pathlib.Path(os.environ["STORED"])
         text = edit(file.read_text())
         file.with_suffix(".new").write_text(text)
-        return vault.Change(True, 1)
+        return vault.Write(True, 1)
 vault.Store = Store
 """
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from fleet import cli
 from fleet.ansible import inventory
-from fleet.clusters import kubeconfig, shared_kubeconfig, yaml_edit
+from fleet.clusters import contents, kubeconfig, shared_kubeconfig, yaml_parse
+from fleet.clusters.server import HOST
 from fleet.clusters.vault import Store
 from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
@@ -46,10 +47,10 @@ def read_kubeconfig(source: str) -> dict[str, Any]:
         raise Fault(error.strerror or "cannot be read", what, code=2) from None
     except UnicodeDecodeError:
         raise Fault(f"{what} is no text in UTF-8") from None
-    data = yaml_edit.parse(text, what).data
+    data = yaml_parse.parse(text, what).data
     if not data:
         raise Fault(f"{what} is empty: no kubeconfig came from the machine")
-    kubeconfig.check(data, what)
+    contents.check(data, what)
     return data
 
 
@@ -89,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         result = shared_kubeconfig.remove(options.remove, *access, options.dry_run)
     else:
         name = options.inventory_name
-        if not kubeconfig.HOST.fullmatch(name):
+        if not HOST.fullmatch(name):
             raise Fault(f"{name!r} is no machine's name", code=2)
         new = read_kubeconfig(options.kubeconfig)
         address = options.address or address_of(name, options.inventory)

@@ -7,7 +7,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.clusters import kubeconfig, yaml_edit
+from fleet.clusters import cluster_names, kubeconfig, yaml_edit, yaml_parse
+from fleet.clusters.contents import PARTS, check
+from fleet.clusters.server import server_at
 from fleet.findings import Fault
 
 K3S = """\
@@ -80,20 +82,20 @@ extensions:
 
 
 def data_of(text):
-    data = yaml_edit.parse(text, "it").data
-    kubeconfig.check(data, "it")
+    data = yaml_parse.parse(text, "it").data
+    check(data, "it")
     return data
 
 
 def merged(text, machine="k8s-dev", new=K3S, address="192.168.1.20", given=None):
-    document = yaml_edit.parse(text, "the secret")
-    kubeconfig.check(document.data, "the secret")
+    document = yaml_parse.parse(text, "the secret")
+    check(document.data, "the secret")
     change = kubeconfig.merge(document.data, data_of(new), machine, address, given)
     return yaml_edit.render(document, change.data), change
 
 
 def removed(text, machine="k8s-dev"):
-    document = yaml_edit.parse(text, "the secret")
+    document = yaml_parse.parse(text, "the secret")
     change = kubeconfig.remove(document.data, machine)
     return yaml_edit.render(document, change.data), change
 
@@ -171,7 +173,7 @@ def test_an_own_entry_that_says_the_same_stays_as_it_was_written():
 def test_a_stored_name_that_is_none_gives_way():
     text = FLEET.replace("k8s-home", "k8s-dev").replace("cluster: home,", "cluster: my home,")
     change = merged(text.replace("name: home\n", "name: my home\n"))[1]
-    assert change.cluster == next(kubeconfig.draws("k8s-dev")) and "my home" not in str(change.data)
+    assert change.cluster == next(cluster_names.draws("k8s-dev")) and "my home" not in str(change.data)
 
 
 def test_given_stored_and_drawn_names():
@@ -190,7 +192,7 @@ def test_given_stored_and_drawn_names():
 
 
 def test_a_drawn_name_that_is_taken_is_drawn_again():
-    first = next(kubeconfig.draws("k8s-dev"))
+    first = next(cluster_names.draws("k8s-dev"))
     change = merged(FLEET.replace("cloud", first))[1]
     assert change.cluster != first
     orphan = FLEET.replace("- name: home-admin", f"- name: {first}\n    user: {{}}\n  - name: home-admin")
@@ -203,10 +205,10 @@ def test_a_drawn_name_that_is_taken_is_drawn_again():
 
 def test_draws_never_end_and_are_the_same_every_time():
     def some():
-        return [name for name, _ in zip(kubeconfig.draws("k8s-dev"), range(3000), strict=False)]
+        return [name for name, _ in zip(cluster_names.draws("k8s-dev"), range(3000), strict=False)]
 
     assert some() == some() and len(set(some())) > 2500
-    assert all(kubeconfig.CLUSTER.fullmatch(name) for name in some())
+    assert all(cluster_names.CLUSTER.fullmatch(name) for name in some())
 
 
 def test_an_entry_without_a_context_gives_way_to_the_name_that_was_given():
@@ -255,10 +257,10 @@ contexts: [{name: k8s-dev, context: {cluster: dev, user: dev-admin}}]
 def test_doubles_of_the_own_entries_become_one():
     text = merged("", given="dev")[0]
     data = yaml.safe_load(text)
-    for part in kubeconfig.PARTS:
+    for part in PARTS:
         data[part] *= 2
     change = merged(yaml.safe_dump(data))[1]
-    assert [len(change.data[part]) for part in kubeconfig.PARTS] == [1, 1, 1]
+    assert [len(change.data[part]) for part in PARTS] == [1, 1, 1]
 
 
 def test_equal_names_of_others_are_not_lost():
@@ -304,7 +306,7 @@ def test_remarks_behind_what_leaves_are_those_of_the_next():
 def test_removing_the_last_and_the_unknown():
     text = merged("")[0]
     after = yaml.safe_load(removed(text)[0])
-    assert [after[part] for part in kubeconfig.PARTS] == [[], [], []] and after["current-context"] == ""
+    assert [after[part] for part in PARTS] == [[], [], []] and after["current-context"] == ""
     assert removed(text, "k8s-nope")[0] == text
     assert removed("", "k8s-nope")[0] == ""
     bare = "contexts:\n- name: k8s-dev\n  context: {cluster: a, user: a}\nclusters: null\nusers:\n"
@@ -374,7 +376,7 @@ SERVERS = [
 
 @pytest.mark.parametrize("server, address, expected", SERVERS)
 def test_server(server, address, expected):
-    assert kubeconfig.server_at(server, address) == expected
+    assert server_at(server, address) == expected
 
 
 WRONG_SERVERS = [
@@ -396,7 +398,7 @@ WRONG_SERVERS = [
 @pytest.mark.parametrize("server, address, said", WRONG_SERVERS)
 def test_wrong_server(server, address, said):
     with pytest.raises(Fault, match=said):
-        kubeconfig.server_at(server, address)
+        server_at(server, address)
 
 
 def changed(**changes):
@@ -465,13 +467,13 @@ def test_what_is_particular_in_a_machines_kubeconfig_is_kept():
         "namespace": "x",
         "extensions": [{"name": "e", "extension": {"on": "y"}}],
     }
-    for number, part in enumerate(kubeconfig.PARTS):
+    for number, part in enumerate(PARTS):
         data[part][0] |= {"x-more": number}
     data["users"][0]["user"] |= {"token": "1e3", "username": "yes", "password": "0755"}
     text, change = merged(FLEET, new=yaml.safe_dump(data))
     assert entry(change.data, "contexts", "k8s-dev")["context"]["namespace"] == "x"
     names = (change.cluster, "k8s-dev", change.cluster)
-    kept = [entry(change.data, part, name) for part, name in zip(kubeconfig.PARTS, names, strict=True)]
+    kept = [entry(change.data, part, name) for part, name in zip(PARTS, names, strict=True)]
     assert [item["x-more"] for item in kept] == [0, 1, 2]
     assert yaml.safe_load(text) == change.data
     assert entry(yaml.safe_load(text), "users", change.cluster)["user"]["password"] == "0755"
@@ -549,7 +551,7 @@ def test_layouts(text):
     before = data_of(text)
     after, change = merged(text, "k8s-new")
     assert data_of(after) == change.data
-    for part in kubeconfig.PARTS:
+    for part in PARTS:
         assert [e for e in change.data[part] if e in (before.get(part) or [])] == (before.get(part) or [])
     back = data_of(removed(after, "k8s-new")[0])
     assert {key: value for key, value in back.items() if key in before and value} == {
@@ -600,12 +602,12 @@ STYLES = st.fixed_dictionaries(
 
 def texts_of_others(text, machine):
     """The text of every entry that the machine has no part in."""
-    document = yaml_edit.parse(text, "it")
+    document = yaml_parse.parse(text, "it")
     own = {c["context"][inner] for c in document.data["contexts"] if c["name"] == machine
            for inner in ("cluster", "user")} | {machine}  # fmt: skip
     found = []
     for key, node in document.node.value:
-        if key.value in kubeconfig.PARTS:
+        if key.value in PARTS:
             places = yaml_edit._places(text, node) or []
             found += [text[a:b] for (a, b), e in zip(places, document.data[key.value], strict=False)
                       if e["name"] not in own]  # fmt: skip
@@ -626,7 +628,7 @@ def test_a_merge_touches_no_byte_of_others(config, style):
     assert own["cluster"] == own["user"]
     for part in ("clusters", "users"):
         assert [e["name"] for e in change.data[part]].count(own["cluster"]) == 1
-    if all(config[part] for part in kubeconfig.PARTS):
+    if all(config[part] for part in PARTS):
         kept = texts_of_others(text, "k8s-a")
         assert [entry for entry in kept if entry not in after] == []
     assert merged(after, "k8s-a")[0] == after  # twice is once
@@ -641,7 +643,7 @@ def test_merge_then_remove_is_the_identity(config):
     text = yaml.safe_dump(config, sort_keys=False)
     back, _ = removed(merged(text, "k8s-a")[0], "k8s-a")
     assert data_of(back) == config
-    if all(config[part] for part in kubeconfig.PARTS) and config["current-context"]:
+    if all(config[part] for part in PARTS) and config["current-context"]:
         assert back == text
 
 
@@ -658,8 +660,6 @@ def test_merges_commute_up_to_order(config):
         for machine in machines:
             result = merged(result, machine)[0]
         data = data_of(result)
-        return {
-            key: sorted(map(repr, value)) if key in kubeconfig.PARTS else value for key, value in data.items()
-        }
+        return {key: sorted(map(repr, value)) if key in PARTS else value for key, value in data.items()}
 
     assert both("k8s-a", "k8s-b") == both("k8s-b", "k8s-a")

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import update_kubeconfig
-from fleet.clusters import kubeconfig, shared_kubeconfig, vault
+from fleet.clusters import kubeconfig, shared_kubeconfig, vault, vault_client
 from fleet.findings import Fault
 from tests.helpers import vault_server
 
@@ -76,7 +76,7 @@ def clean(server, monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     for name in ("GITHUB_ACTIONS", "VAULT_NAMESPACE", "VAULT_CACERT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(vault, "PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(vault_client, "PAUSES", (0.01, 0.02))
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def test_away(run, server, monkeypatch):
 
 
 def test_a_server_that_never_answers(run, server, monkeypatch):
-    monkeypatch.setattr(vault, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(vault_client, "TIMEOUT", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{silent.getsockname()[1]}")
         refused(run, server, 2, "cannot be reached: timed out; tried 3 times")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fleet.clusters import kubeconfig, yaml_edit
+from fleet.clusters import contents, kubeconfig, yaml_edit, yaml_parse
 from fleet.clusters.vault import FIELD, Store
 
 
@@ -16,15 +16,15 @@ class Result(NamedTuple):
 
 
 def update(
-    store: Store, edit: Callable[[dict[str, Any]], kubeconfig.Change], context: str, dry_run: bool = False
+    store: Store, edit: Callable[[dict[str, Any]], kubeconfig.Edit], context: str, dry_run: bool = False
 ) -> Result:
-    """Change the stored kubeconfig by `edit(data) -> kubeconfig.Change`. Raises Fault."""
-    last: list[kubeconfig.Change] = []
+    """Change the stored kubeconfig by `edit(data) -> kubeconfig.Edit`. Raises Fault."""
+    last: list[kubeconfig.Edit] = []
     what = f"{FIELD} of {store.place}"
 
     def edited(text: str) -> str:
-        document = yaml_edit.parse(text, what)
-        kubeconfig.check(document.data, what)
+        document = yaml_parse.parse(text, what)
+        contents.check(document.data, what)
         last[:] = [edit(document.data)]
         return yaml_edit.render(document, last[0].data)
 

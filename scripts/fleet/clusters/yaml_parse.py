@@ -1,0 +1,112 @@
+"""YAML of a stranger, read within bounds: nesting, aliases and errors that never quote the text."""
+
+import gc
+import re
+from typing import Any, NamedTuple
+
+import yaml
+
+from fleet.findings import Fault
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_DEPTH = 200  # libyaml's composer calls itself for each level; some thousand end the process
+MAX_VALUES = 2_000_000  # with every alias counted as often as it is used
+STRING = "tag:yaml.org,2002:str"
+DEEP = re.compile(rf"^[ \t?:-]{{{MAX_DEPTH},}}", re.MULTILINE)
+
+
+class Document(NamedTuple):
+    text: str
+    data: dict[str, Any]
+    node: yaml.MappingNode | None  # None: an empty document
+
+
+def parse(text: str, what: str) -> Document:
+    """Read one YAML mapping, or nothing at all. Raises Fault, which never shows what stands in the text."""
+    collecting = gc.isenabled()
+    gc.disable()  # a thousand clusters make a hundred thousand objects at once, none of them garbage
+    try:
+        return _parse(text, what)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _parse(text: str, what: str) -> Document:
+    if text.count("[") + text.count("{") >= MAX_DEPTH or DEEP.search(text):
+        _refuse_depth(text, what)
+    loader = None
+    try:
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if node is None or node.tag == "tag:yaml.org,2002:null":
+            return Document(text, {}, None)
+        if not isinstance(node, yaml.MappingNode):
+            raise Fault(f"{what} is no YAML mapping")
+        aliases = "&" in text and "*" in text
+        if aliases:
+            _refuse_bombs(node, what)
+        _refuse_doubles(node, what)
+        data = loader.construct_document(node) if aliases else _constructed(loader, node)
+        return Document(text, data, node)
+    except yaml.YAMLError as error:
+        raise _unreadable(error, what) from None
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
+        # PyYAML's constructors let through whatever a tag or a number like 2024-13-45 makes them meet.
+        raise Fault(f"{what} is not YAML that can be read: a value does not fit its type") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _constructed(loader: Any, node: yaml.Node) -> Any:
+    """The data of a node without aliases: strings, lists and mappings in a third of PyYAML's own time."""
+    kind, tag = type(node), node.tag
+    if kind is yaml.ScalarNode and tag == STRING:
+        return node.value
+    if kind is yaml.SequenceNode and tag == "tag:yaml.org,2002:seq":
+        return [_constructed(loader, item) for item in node.value]
+    simple = kind is yaml.MappingNode and tag == "tag:yaml.org,2002:map"
+    if simple and all(type(key) is yaml.ScalarNode and key.tag == STRING for key, _ in node.value):
+        return {key.value: _constructed(loader, value) for key, value in node.value}
+    return loader.construct_object(node, deep=True)
+
+
+def _unreadable(error: yaml.YAMLError, what: str) -> Fault:
+    # Not PyYAML's own words: they quote the text, and that may be a key.
+    mark = getattr(error, "problem_mark", None)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return Fault(f"{what} is not YAML{place}")
+
+
+def _refuse_depth(text: str, what: str) -> None:
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise Fault(f"{what} is nested deeper than {MAX_DEPTH} levels")
+    except (yaml.YAMLError, ValueError) as error:
+        raise _unreadable(error, what) from None
+
+
+def _refuse_bombs(node: yaml.Node, what: str) -> None:
+    waiting, count = [node], 0
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        if count + len(waiting) > MAX_VALUES:
+            raise Fault(f"{what} grows beyond {MAX_VALUES} values through its aliases")
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [part for pair in node.value for part in pair]
+
+
+def _refuse_doubles(node: yaml.MappingNode, what: str) -> None:
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+            raise Fault(f"{what} has one key twice, on lines {lines[key.value]} and {line}; readers keep one")
