@@ -501,11 +501,26 @@ NO_KUBECONFIGS = [
     ("users: []\nusers: [SECRET]", "one key twice, on lines 1 and 2"),
     ("\x00SECRET", "not YAML"),
     ("a: \ud800", "does not fit|not YAML"),
-    ("[" * 300_000, "deeper than"),
-    ("- " * 300_000, "deeper than|no YAML"),
-    ("? " * 300_000, "deeper than|not YAML"),
-    ("".join(" " * level + "SECRET:\n" for level in range(3000)), "deeper than"),
-    ("a: " + "{b: " * 5000 + "}" * 5000, "deeper than"),
+    *(
+        (text, "deeper than 100 levels")
+        for text in (
+            "[" * 5000,
+            "[" * 300_000,
+            "- " * 300_000,
+            "? " * 300_000,
+            "a: [" + "{SECRET: [" * 5000,
+            "a: " + "{b: " * 101 + "}" * 101,
+            "a: " + "[b: " * 51 + "]" * 51,
+            "".join(" " * level + "SECRET:\n" for level in range(3000)),
+            "".join(f"{' ' * level}a:\n{' ' * level}-\n" for level in range(51)),
+            "".join(f"{' ' * level}a:\r{' ' * level}-\r" for level in range(51)),
+            "a:\r" + "- " * 300_000,
+            "a:\x85" + "- " * 300_000,
+            "a:\u2028" + "- " * 300_000,
+            "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 1500)),
+        )
+    ),
+    ("a: [" + "[]," * 300 + "SECRET", "not YAML"),  # many brackets, but not one in another
 ]
 
 
@@ -516,11 +531,26 @@ def test_no_kubeconfig(text, said):
     assert "SECRET" not in str(fault.value)
 
 
+NESTED = {
+    "flow": "a: " + "{b: " * 99 + "x" + "}" * 99,
+    "block": "".join(f"{' ' * level}a:\n{' ' * level}-\n" for level in range(49)),
+    "keys that are numbers": "a: " + "{1: " * 99 + "x" + "}" * 99,
+    "brackets in a text": f"a: '{'[' * 500}'",
+}
+
+
+@pytest.mark.parametrize("text", NESTED.values(), ids=NESTED)
+def test_nesting_within_the_bound(text):
+    document = yaml_parse.parse(text, "it")
+    assert yaml_parse.parse(yaml_edit.dump(document.data), "it").data == document.data
+
+
 def test_alias_bombs_are_refused_and_plain_aliases_are_not():
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
-    for text in (bomb + "users: []\n", "users: &a [*a]\n"):
-        with pytest.raises(Fault, match="grows beyond"):
-            data_of(text)
+    with pytest.raises(Fault, match="grows beyond"):
+        data_of(bomb + "users: []\n")
+    with pytest.raises(Fault, match="deeper than"):
+        data_of("users: &a [*a]\n")  # a list that contains itself
     text = "users:\n- &a\n  name: one\n  user: &u {token: x}\n- name: two\n  user: *u\n"
     assert merged(text)[1].data["users"][1]["user"] == {"token": "x"}
     assert yaml.safe_load(merged(text)[0])["users"][1]["user"] == {"token": "x"}

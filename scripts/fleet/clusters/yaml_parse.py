@@ -1,6 +1,7 @@
 """YAML of a stranger, read within bounds: nesting, aliases and errors that never quote the text."""
 
 import gc
+import itertools
 import re
 from typing import Any, NamedTuple
 
@@ -10,10 +11,12 @@ from fleet.findings import Fault
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-MAX_DEPTH = 200  # libyaml's composer calls itself for each level; some thousand end the process
-MAX_VALUES = 2_000_000  # with every alias counted as often as it is used
+MAX_DEPTH = 100  # PyYAML recurses, several calls for each level; from 0.2.6 on libyaml itself stops at 1000
+MAX_VALUES = 2_000_000  # counting each alias as often as it is used
 STRING = "tag:yaml.org,2002:str"
-DEEP = re.compile(rf"^[ \t?:-]{{{MAX_DEPTH},}}", re.MULTILINE)
+# Only text with more brackets or indentation than this can exceed MAX_DEPTH: a bracket opens at
+# most two levels (`[a: 1]`), and so does a column of indentation (`a:` with `-` right below it).
+SHALLOW = MAX_DEPTH // 4
 
 
 class Document(NamedTuple):
@@ -34,7 +37,7 @@ def parse(text: str, what: str) -> Document:
 
 
 def _parse(text: str, what: str) -> Document:
-    if text.count("[") + text.count("{") >= MAX_DEPTH or DEEP.search(text):
+    if text.count("[") + text.count("{") > SHALLOW or any(map(_is_indented, text.splitlines())):
         _refuse_depth(text, what)
     loader = None
     try:
@@ -80,28 +83,55 @@ def _unreadable(error: yaml.YAMLError, what: str) -> Fault:
     return Fault(f"{what} is not YAML{place}")
 
 
+def _is_indented(line: str) -> bool:
+    return len(line) > SHALLOW and not line[:SHALLOW].strip(" \t?:-\ufeff")
+
+
 def _refuse_depth(text: str, what: str) -> None:
-    depth = 0
+    """Raise Fault for text nested too deeply, in the same words with every version of libyaml."""
+    depth, end = 0, 0
     try:
         for event in yaml.parse(text, Loader=Loader):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            end = event.end_mark.index
             if depth > MAX_DEPTH:
-                raise Fault(f"{what} is nested deeper than {MAX_DEPTH} levels")
-    except (yaml.YAMLError, ValueError) as error:
+                raise _too_deep(what)
+    except yaml.YAMLError as error:
+        # libyaml scans up to 1024 characters beyond the last event and may meet its own limit there.
+        mark = getattr(error, "problem_mark", None)
+        ahead = text[end : mark.index] if mark else ""
+        too_deep = depth + _brackets_open(ahead) > MAX_DEPTH
+        raise (_too_deep(what) if too_deep else _unreadable(error, what)) from None
+    except ValueError as error:
         raise _unreadable(error, what) from None
 
 
+def _brackets_open(text: str) -> int:
+    """The most brackets that are open at once."""
+    steps = (1 if bracket in "[{" else -1 for bracket in re.findall(r"[][{}]", text))
+    return max(itertools.accumulate(steps), default=0)
+
+
+def _too_deep(what: str) -> Fault:
+    return Fault(f"{what} is nested deeper than {MAX_DEPTH} levels")
+
+
 def _refuse_bombs(node: yaml.Node, what: str) -> None:
-    waiting, count = [node], 0
+    """Raise Fault for aliases that make the data too large or too deep."""
+    waiting, count = [(node, 1)], 0
     while waiting:
-        node = waiting.pop()
+        node, depth = waiting.pop()
         count += 1
         if count + len(waiting) > MAX_VALUES:
             raise Fault(f"{what} grows beyond {MAX_VALUES} values through its aliases")
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-        elif isinstance(node, yaml.MappingNode):
-            waiting += [part for pair in node.value for part in pair]
+        if isinstance(node, yaml.ScalarNode):
+            continue
+        if depth > MAX_DEPTH:
+            raise _too_deep(what)
+        parts = node.value
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in parts for part in pair]
+        waiting += [(part, depth + 1) for part in parts]
 
 
 def _refuse_doubles(node: yaml.MappingNode, what: str) -> None:
