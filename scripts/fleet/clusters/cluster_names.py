@@ -1,4 +1,4 @@
-"""The name of a machine's cluster in the kubeconfig: as given, as stored, or drawn, such as cozy-haven."""
+"""The name of a machine's cluster in the kubeconfig: given, already stored, or drawn (cozy-haven)."""
 
 import re
 from collections.abc import Iterator
@@ -29,26 +29,29 @@ SECOND = (
 def choose(
     data: dict[str, Any], own: list[dict], others: list[dict], machine: str, given: str | None
 ) -> tuple[str, list[str]]:
+    """The name for the machine's cluster and user, and notes. Raises Fault."""
     stored = body_of(own[0]).get("cluster") if own else None
     if given is not None:
         if not CLUSTER.fullmatch(given):
-            raise Fault(f"{given!r} is no name for a cluster: letters, digits and ._@:/- are", code=2)
+            raise Fault(f"{given!r} is not a valid cluster name: use letters, digits and ._@:/-", code=2)
         if owners := _owners(others, given, stored):
-            raise Fault(f"the cluster name {given} of {machine} is that of {owners[0]} already; give another")
+            raise Fault(
+                f"the cluster name {given} for {machine} is already used by {owners[0]}; choose another"
+            )
         return given, []
     notes = []
     if isinstance(stored, str) and CLUSTER.fullmatch(stored):
         owners = _owners(others, stored, stored)
         if not owners:
             return stored, []
-        notes = [f"the name {stored} is that of {owners[0]} too, {machine} gets another"]
+        notes = [f"{owners[0]} also uses the cluster name {stored}, so {machine} gets a new one"]
     taken = {entry["name"] for part in ("clusters", "users") for entry in data[part]}
     taken |= used(others, "cluster") | used(others, "user")
     return next(name for name in draws(machine) if name not in taken), notes
 
 
 def draws(machine: str) -> Iterator[str]:
-    """Names such as cozy-haven without end, for one machine always the same ones."""
+    """An endless series of names such as cozy-haven, always the same for a machine."""
     from random import Random
 
     chance, first, second = Random(machine), FIRST.split(), SECOND.split()
@@ -58,7 +61,7 @@ def draws(machine: str) -> Iterator[str]:
 
 
 def _owners(others: list[dict], name: str, stored: str | None) -> list[str]:
-    """Contexts that a cluster or user of this name belongs to. A person's alias of our own is no owner."""
+    """Contexts that use a cluster or user of this name, except a person's aliases of the stored cluster."""
     found = []
     for context in others:
         body = body_of(context)

@@ -1,6 +1,7 @@
-"""One kubeconfig with a context for each machine: a machine's own is merged in, or taken out again.
+"""Merge a machine's context into the kubeconfig of all machines, or remove it.
 
-All functions here work on parsed data and keep every entry of others as the very same object.
+The functions work on parsed data. They keep everyone else's entries as the same objects, which is how
+yaml_edit recognises text that must not change.
 """
 
 from typing import Any, NamedTuple
@@ -19,10 +20,10 @@ class Edit(NamedTuple):
 def merge(
     old: dict[str, Any], new: dict[str, Any], machine: str, address: str | None, given: str | None = None
 ) -> Edit:
-    """`old` with the current context of `new` as context `machine`.
+    """Add the current context of `new` to `old` as context `machine`.
 
-    `address` takes the place of a server's host that is only right on the machine itself. The cluster and the
-    user are called `given`, else as they were, else by a drawn name. Raises Fault.
+    `address` replaces a loopback host in the server's URL. The cluster and the user are called `given`;
+    without it they keep their stored name, or get a drawn one. Raises Fault.
     """
     context, cluster, user = contents.chosen(new, machine)
     contents.refuse_useless(cluster["cluster"], user["user"])
@@ -47,7 +48,7 @@ def merge(
 
 
 def remove(old: dict[str, Any], machine: str) -> Edit:
-    """`old` without the machine's context and what only that one used."""
+    """Remove the machine's context, and the cluster and user that no other context uses."""
     own, others = _contexts(old, machine)
     if not own:
         return Edit(old, None, contents.dangling(old))
@@ -57,10 +58,12 @@ def remove(old: dict[str, Any], machine: str) -> Edit:
         if isinstance(old.get(part), list):
             data[part] = [entry for entry in old[part] if entry["name"] not in leaving]
     if old.get("current-context") == machine:
-        data["current-context"] = ""  # and no other: a command without --context must not hit another cluster
+        data["current-context"] = (
+            ""  # not another one: a command without --context must not reach the wrong cluster
+        )
     cluster = body_of(own[0]).get("cluster")
     notes = [
-        f"context {c['name']} uses {cluster} too, so that stays"
+        f"context {c['name']} also uses cluster {cluster}, so the cluster is kept"
         for c in others
         if body_of(c).get("cluster") == cluster
     ]
@@ -79,7 +82,7 @@ def _leaving(own: list[dict], others: list[dict], inner: str) -> set[str]:
 
 
 def _put(entries: list[dict], leaving: set[str], new: dict[str, Any]) -> list[dict]:
-    """The list with `new` in the place of the first of those that leave, or at the end."""
+    """Replace the entries called one of `leaving` by `new`, at the place of the first, else at the end."""
     result, placed = [], False
     for entry in entries:
         if entry["name"] not in leaving:
@@ -91,12 +94,12 @@ def _put(entries: list[dict], leaving: set[str], new: dict[str, Any]) -> list[di
 
 
 def _current(data: dict[str, Any]) -> str | None:
-    """The current context if it exists."""
+    """The current context, or None if it does not exist."""
     current = data.get("current-context")
     return current if any(context["name"] == current for context in data["contexts"]) else None
 
 
 def _tidy(data: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """In the order of `old`; of a new one in kubectl's."""
+    """Sort the keys as in `old`, or as kubectl does if `old` is empty."""
     order = list(old) or ["apiVersion", "clusters", "contexts", "current-context", "kind", "users"]
     return {key: data[key] for key in [*order, *(key for key in data if key not in order)]}

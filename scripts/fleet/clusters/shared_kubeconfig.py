@@ -1,4 +1,4 @@
-"""The kubeconfig of the whole fleet in Vault, changed by check-and-set."""
+"""The kubeconfig that all machines share, in Vault: change it by check-and-set."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from fleet.clusters.vault import FIELD, Store
 
 class Result(NamedTuple):
     changed: bool
-    version: int  # of the secret, as it is now
+    version: int  # of the secret after the call
     context: str
     cluster: str | None
     notes: list[str]
@@ -37,5 +37,5 @@ def update(
 
 
 def remove(name: str, addr: str | None = None, token: str | None = None, dry_run: bool = False) -> Result:
-    """Take a machine's context, cluster and user out of Vault's kubeconfig; fine when they are not there."""
+    """Remove a machine's context, cluster and user from Vault's kubeconfig, if they are there."""
     return update(Store(addr, token), lambda data: kubeconfig.remove(data, name), name, dry_run)

@@ -1,4 +1,4 @@
-"""One field of a secret in Vault's KV version 2, changed by check-and-set: no writer's work is lost."""
+"""Change one field of a secret in Vault's KV version 2 by check-and-set: no writer's change is lost."""
 
 import random
 import time
@@ -11,13 +11,13 @@ from fleet.findings import Fault
 MOUNT = "kv"
 PATH = "cluster-secret-store/secrets/KUBECONFIG"
 FIELD = "KUBECONFIG"
-CONFLICTS = 60  # times that another writer may be faster
+CONFLICTS = 60  # attempts before giving up because other writers were faster
 
 
 class Stored(NamedTuple):
-    text: str  # empty: there is no secret yet, or the field is missing
+    text: str  # empty if there is no secret yet, or no such field
     data: dict[str, Any]  # all fields
-    version: int  # 0: never written
+    version: int  # 0 if the secret was never written
 
 
 class Write(NamedTuple):
@@ -26,7 +26,7 @@ class Write(NamedTuple):
 
 
 class Store:
-    """A secret of a Vault server. Every method raises Fault for what no retry has mended."""
+    """A secret in Vault. Every method raises Fault for errors that retries do not solve."""
 
     def __init__(
         self, addr: str | None = None, token: str | None = None, mount: str = MOUNT, path: str = PATH
@@ -36,7 +36,7 @@ class Store:
         self.place = self._vault.place
 
     def read(self) -> Stored:
-        """The newest version. A version that was deleted is a Fault: what it held is not known."""
+        """Read the newest version. Raises Fault if it was deleted, because its content is unknown."""
         from hvac.exceptions import InvalidPath, InvalidRequest
 
         try:
@@ -48,34 +48,35 @@ class Store:
             )
         except InvalidPath as error:
             answer = error.json if isinstance(error.json, dict) else {}
-            if not answer.get("data"):  # else a destroyed version, told by its metadata
+            if not answer.get("data"):  # otherwise the metadata of a deleted version
                 self._check_mount(error)
                 return Stored("", {}, 0)
         except InvalidRequest as error:
-            raise Fault(f"Vault refuses to read {self.place}: {words_of(error)}", code=2) from None
+            raise Fault(f"Vault refused to read {self.place}: {words_of(error)}", code=2) from None
         try:
             data, version = answer["data"]["data"], answer["data"]["metadata"]["version"]
         except (TypeError, KeyError, AttributeError):
             self._check_mount()
-            raise self._vault.stranger() from None
+            raise self._vault.not_vault() from None
         if data is None:
             raise Fault(
-                f"version {version} of {self.place}, the newest, was deleted: bring one back with"
-                " `vault kv undelete` or `vault kv rollback`, or start anew with `vault kv metadata delete`"
+                f"the newest version of {self.place}, {version}, was deleted: restore one with"
+                " `vault kv undelete` or `vault kv rollback`, or start from scratch with"
+                " `vault kv metadata delete`"
             )
         text = data.get(FIELD) or ""
         if not isinstance(text, str):
-            raise Fault(f"field {FIELD} of {self.place} is no text but something structured")
+            raise Fault(f"field {FIELD} of {self.place} is not a string; store the kubeconfig as text")
         return Stored(text, data, version)
 
     def change(self, edit: Callable[[str], str]) -> Write:
-        """Replace the field's text by `edit(text)`, read and written again while another writer is faster.
+        """Replace the field's text by `edit(text)`; repeat both if another writer was faster.
 
-        `edit` may be called several times. Nothing to change, no new version.
+        `edit` may be called several times. If it changes nothing, no version is written.
         """
         from hvac.exceptions import InvalidRequest
 
-        tried: tuple[int, str] | None = None  # what a write whose answer was lost may have left
+        tried: tuple[int, str] | None = None  # what a write may have stored although its answer was lost
         for attempt in range(CONFLICTS):
             stored = self.read()
             text = edit(stored.text)
@@ -93,26 +94,29 @@ class Store:
                 return Write(True, answer["data"]["version"])
             except InvalidRequest as error:
                 if "check-and-set" not in str(error):
-                    raise Fault(f"Vault refuses to write {self.place}: {words_of(error)}", code=2) from None
+                    raise Fault(f"Vault refused to write {self.place}: {words_of(error)}", code=2) from None
             except (TypeError, KeyError):
-                raise self._vault.stranger() from None
+                raise self._vault.not_vault() from None
             time.sleep(random.uniform(0, min(1.0, 0.02 * 2**attempt)))
-        raise Fault(f"{CONFLICTS} times another writer of {self.place} was faster; run it again", code=2)
+        raise Fault(
+            f"another writer of {self.place} was faster {CONFLICTS} times in a row; run the command again",
+            code=2,
+        )
 
     def _check_mount(self, error: Any = None) -> None:
-        """Raise Fault unless the mount is a KV engine of version 2, for which a 404 means: never written."""
+        """Raise Fault unless the mount is KV version 2, where a 404 means that the secret does not exist."""
         from hvac.exceptions import InvalidPath, InvalidRequest
 
         if error is not None and "no handler for route" in words_of(error):
-            raise Fault(f"Vault has nothing mounted at {self._mount}/", code=2) from None
+            raise Fault(f"nothing is mounted at {self._mount}/ in Vault", code=2) from None
         try:
             answer = self._vault.ask(self._vault.get, url=f"/v1/sys/internal/ui/mounts/{self._mount}")
             kind = answer["data"]["type"]
             version = (answer["data"].get("options") or {}).get("version", "1") if kind == "kv" else ""
         except (InvalidPath, InvalidRequest, TypeError, KeyError, AttributeError):
-            said = f"{self._vault.addr} does not say what is mounted at {self._mount}/"
-            raise Fault(f"{said}; is VAULT_ADDR right, and without a path?", code=2) from None
+            unknown = f"{self._vault.addr} does not report what is mounted at {self._mount}/"
+            raise Fault(f"{unknown}; check that VAULT_ADDR is right and has no path", code=2) from None
         if (kind, version) != ("kv", "2"):
-            said = f"{self._mount}/ is {kind} {version}".rstrip() + ", not kv 2: no write there is safe"
+            engine = f"{self._mount}/ is {kind} {version}".rstrip()
             upgrade = f"; upgrade it with `vault kv enable-versioning {self._mount}`" if kind == "kv" else ""
-            raise Fault(said + upgrade, code=2) from None
+            raise Fault(f"{engine}, not kv 2, so writing there is not safe{upgrade}", code=2) from None

@@ -1,6 +1,6 @@
-"""YAML that changes without being written anew: entries of top-level lists are cut out, put in, replaced.
+"""Edit YAML text in place: remove, insert and replace entries of top-level lists, and keep every other byte.
 
-The module is longer than 150 lines because its one idea, the splice, is a chain of small steps on one text.
+The module is a little longer than 150 lines because splicing is one idea, whose steps share their positions.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 
 def render(document: Document, data: dict[str, Any]) -> str:
-    """The text with its top-level lists and scalars as in `data`, entries that stay as they were written.
+    """Change the text so that its top-level lists and scalars equal those of `data`.
 
-    Entries stay that are the same objects as in `document.data`. Text that is not laid out in blocks, or
-    where the result would not read as `data`, is written anew as a whole.
+    Entries that are the same objects as in `document.data` keep their text. The whole text is written again
+    if it is not in block style, or if the edited text would not parse to `data`.
     """
     if data == document.data:
         return document.text
@@ -35,7 +35,7 @@ def render(document: Document, data: dict[str, Any]) -> str:
 
 
 def dump(data: Any) -> str:
-    """YAML as kubectl writes it, with the keys in their order and without aliases."""
+    """YAML as kubectl writes it: without aliases, with the keys in their given order."""
     return yaml.dump(data, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=1 << 30)
 
 
@@ -45,13 +45,13 @@ class _Plain(Dumper):
 
 
 def _is_simple(text: str) -> bool:
-    """Whether lines are all there is to its layout, as kubectl and K3s write it: then no cut can go wrong."""
+    """Whether the text is plain lines, as kubectl and K3s write it, so that editing whole lines is safe."""
     odd = ("|", ">", "&", "*", "#", "\r", "\n...", "\n---", "\n%")
     return text.isascii() and not any(sign in text for sign in odd)
 
 
 def _spliced(document: Document, data: dict[str, Any]) -> str | None:
-    """The changed text, or None where it cannot be done."""
+    """The changed text, or None if it cannot be edited in place."""
     text, old = document.text, document.data
     if document.node is None or document.node.flow_style or set(old) - set(data):
         return None
@@ -118,7 +118,7 @@ def _list_edits(text: str, node: yaml.Node, old: list, new: list) -> list[tuple[
 
 
 def _places(text: str, node: yaml.Node) -> list[tuple[int, int]] | None:
-    """From where to where each entry of a block list stands, in whole lines, remarks after it left out."""
+    """Start and end of each entry of a block list, in whole lines and without the comments after it."""
     if not isinstance(node, yaml.SequenceNode) or node.flow_style:
         return None
     starts, low = [], node.start_mark.index
@@ -130,10 +130,10 @@ def _places(text: str, node: yaml.Node) -> list[tuple[int, int]] | None:
         starts.append(start)
         low = item.start_mark.index
     ends = [*starts[1:], node.end_mark.index]
-    return [(start, _without_remarks(text, start, end)) for start, end in zip(starts, ends, strict=True)]
+    return [(start, _without_comments(text, start, end)) for start, end in zip(starts, ends, strict=True)]
 
 
-def _without_remarks(text: str, start: int, end: int) -> int:
+def _without_comments(text: str, start: int, end: int) -> int:
     while end > start:
         line = text.rfind("\n", start, end - 1) + 1
         body = text[line:end].strip()

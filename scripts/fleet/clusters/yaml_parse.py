@@ -1,4 +1,4 @@
-"""YAML of a stranger, read within bounds: nesting, aliases and errors that never quote the text."""
+"""Parse untrusted YAML: nesting and aliases are bounded, and no error quotes the text, maybe a secret."""
 
 import gc
 import itertools
@@ -22,13 +22,13 @@ SHALLOW = MAX_DEPTH // 4
 class Document(NamedTuple):
     text: str
     data: dict[str, Any]
-    node: yaml.MappingNode | None  # None: an empty document
+    node: yaml.MappingNode | None  # None for an empty document
 
 
 def parse(text: str, what: str) -> Document:
-    """Read one YAML mapping, or nothing at all. Raises Fault, which never shows what stands in the text."""
+    """Parse one YAML mapping or an empty text. Raises Fault, which never quotes the text."""
     collecting = gc.isenabled()
-    gc.disable()  # a thousand clusters make a hundred thousand objects at once, none of them garbage
+    gc.disable()  # a thousand clusters create a hundred thousand objects at once, none of them garbage
     try:
         return _parse(text, what)
     finally:
@@ -46,7 +46,7 @@ def _parse(text: str, what: str) -> Document:
         if node is None or node.tag == "tag:yaml.org,2002:null":
             return Document(text, {}, None)
         if not isinstance(node, yaml.MappingNode):
-            raise Fault(f"{what} is no YAML mapping")
+            raise Fault(f"{what} is not a YAML mapping")
         aliases = "&" in text and "*" in text
         if aliases:
             _refuse_bombs(node, what)
@@ -56,15 +56,15 @@ def _parse(text: str, what: str) -> Document:
     except yaml.YAMLError as error:
         raise _unreadable(error, what) from None
     except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):
-        # PyYAML's constructors let through whatever a tag or a number like 2024-13-45 makes them meet.
-        raise Fault(f"{what} is not YAML that can be read: a value does not fit its type") from None
+        # PyYAML's constructors do not catch the errors of an odd tag or of a date like 2024-13-45.
+        raise Fault(f"{what} is not valid YAML: a value does not match its type") from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
 def _constructed(loader: Any, node: yaml.Node) -> Any:
-    """The data of a node without aliases: strings, lists and mappings in a third of PyYAML's own time."""
+    """Construct the data of a node without aliases, in a third of the time that PyYAML takes."""
     kind, tag = type(node), node.tag
     if kind is yaml.ScalarNode and tag == STRING:
         return node.value
@@ -77,10 +77,10 @@ def _constructed(loader: Any, node: yaml.Node) -> Any:
 
 
 def _unreadable(error: yaml.YAMLError, what: str) -> Fault:
-    # Not PyYAML's own words: they quote the text, and that may be a key.
+    # Not PyYAML's own message: it quotes the text, which may be a key.
     mark = getattr(error, "problem_mark", None)
     place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return Fault(f"{what} is not YAML{place}")
+    return Fault(f"{what} is not valid YAML{place}")
 
 
 def _is_indented(line: str) -> bool:
@@ -123,7 +123,7 @@ def _refuse_bombs(node: yaml.Node, what: str) -> None:
         node, depth = waiting.pop()
         count += 1
         if count + len(waiting) > MAX_VALUES:
-            raise Fault(f"{what} grows beyond {MAX_VALUES} values through its aliases")
+            raise Fault(f"{what} expands to more than {MAX_VALUES} values through its aliases")
         if isinstance(node, yaml.ScalarNode):
             continue
         if depth > MAX_DEPTH:
@@ -139,4 +139,6 @@ def _refuse_doubles(node: yaml.MappingNode, what: str) -> None:
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
-            raise Fault(f"{what} has one key twice, on lines {lines[key.value]} and {line}; readers keep one")
+            raise Fault(
+                f"{what} has a duplicate key on lines {lines[key.value]} and {line}; remove one of them"
+            )
