@@ -3,17 +3,14 @@
 import base64
 import functools
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import yaml
 
-from bench import ENVIRONMENT, ROOT, SCRIPTS, Command, Row, grown, label, medians, patched, script
+from bench import ENVIRONMENT, SCRIPTS, Command, Row, grown, label, medians, patched, script
 from lab import setup
-
-sys.path.insert(0, str(ROOT / "tests"))
-import vault_server
+from tests.helpers import vault_server
 
 NOTE = """
 `update_kubeconfig.py` merges a K3s file into a kubeconfig of that many clusters, against `kubectl config
@@ -33,7 +30,7 @@ class Store:
         file = pathlib.Path(os.environ["STORED"])
         text = edit(file.read_text())
         file.with_suffix(".new").write_text(text)
-        return vault.Change(True, 1)
+        return vault.Write(True, 1)
 vault.Store = Store
 """
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from fleet import cli
 from fleet.ansible import inventory
-from fleet.clusters import kubeconfig, yaml_edit
-from fleet.clusters import secret as cluster_secret
+from fleet.clusters import contents, kubeconfig, shared_kubeconfig, yaml_parse
+from fleet.clusters.server import HOST
 from fleet.clusters.vault import Store
 from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
@@ -47,10 +47,10 @@ def read_kubeconfig(source: str) -> dict[str, Any]:
         raise Fault(error.strerror or "cannot be read", what, code=2) from None
     except UnicodeDecodeError:
         raise Fault(f"{what} is no text in UTF-8") from None
-    data = yaml_edit.parse(text, what).data
+    data = yaml_parse.parse(text, what).data
     if not data:
         raise Fault(f"{what} is empty: no kubeconfig came from the machine")
-    kubeconfig.check(data, what)
+    contents.check(data, what)
     return data
 
 
@@ -87,10 +87,10 @@ def main(argv: list[str] | None = None) -> int:
         report([Finding(warning, level="warning")])
     access = (options.vault_addr, options.vault_token)
     if options.remove:
-        result = cluster_secret.remove(options.remove, *access, options.dry_run)
+        result = shared_kubeconfig.remove(options.remove, *access, options.dry_run)
     else:
         name = options.inventory_name
-        if not kubeconfig.HOST.fullmatch(name):
+        if not HOST.fullmatch(name):
             raise Fault(f"{name!r} is no machine's name", code=2)
         new = read_kubeconfig(options.kubeconfig)
         address = options.address or address_of(name, options.inventory)
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"no host {name} in {shown(options.inventory)}; a server of 127.0.0.1 could not be replaced"
             )
             report([Finding(missing, level="warning")])
-        result = cluster_secret.update(
+        result = shared_kubeconfig.update(
             Store(*access),
             lambda data: kubeconfig.merge(data, new, name, address, options.cluster_name),
             name,
@@ -110,13 +110,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def as_json(result: cluster_secret.Result) -> str:
+def as_json(result: shared_kubeconfig.Result) -> str:
     import json
 
     return json.dumps({key: value for key, value in result._asdict().items() if key != "notes"})
 
 
-def as_text(result: cluster_secret.Result, options: argparse.Namespace) -> str:
+def as_text(result: shared_kubeconfig.Result, options: argparse.Namespace) -> str:
     state = "changed" if result.changed else "unchanged"
     dry = ", nothing written" if options.dry_run else ""
     what = f"cluster {result.cluster}" if result.cluster else "not there"

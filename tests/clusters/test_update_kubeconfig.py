@@ -1,4 +1,4 @@
-"""update_kubeconfig.py against a real Vault, with a failing proxy between where that is the point."""
+"""update_kubeconfig.py against a real Vault, with a failing proxy in between where the test needs one."""
 
 import concurrent.futures
 import datetime
@@ -18,8 +18,7 @@ import pytest
 import yaml
 
 import update_kubeconfig
-from fleet.clusters import kubeconfig, vault
-from fleet.clusters import secret as cluster_secret
+from fleet.clusters import kubeconfig, shared_kubeconfig, vault, vault_client
 from fleet.findings import Fault
 from tests.helpers import vault_server
 
@@ -77,12 +76,12 @@ def clean(server, monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     for name in ("GITHUB_ACTIONS", "VAULT_NAMESPACE", "VAULT_CACERT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(vault, "PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(vault_client, "PAUSES", (0.01, 0.02))
 
 
 @pytest.fixture
 def run(tmp_path, capsys, monkeypatch, server):
-    """Call the script; whatever it says, no secret is in it."""
+    """Call the script, and check that its output never contains a secret."""
     (tmp_path / "k8s.ini").write_text(
         "k8s-dev ansible_host=192.168.1.20 ansible_user=suporte  # terraform mac=x\n"
         "k8s-six ansible_host=2001:db8::6\nk8s-name\n[k3s]\nk8s-dev\nk8s-six\n"
@@ -193,18 +192,18 @@ def test_the_token_of_vault_login(run, server, monkeypatch, tmp_path):
 
 
 def refused(run, server, code, said, **more):
-    """It ends with this status and words, shortly."""
+    """The script stops with this status and a short message."""
     result = run.merge(**more)
     assert result[0] == code and said in result[2] and result[1] == "", result
     assert len(result[2].splitlines()) <= 4
 
 
 STORED_BADLY = [
-    ("just words", "is no YAML mapping"),
-    (f"a: [\n{SECRETS[2]}: x", "is not YAML (line"),
-    (f"users: [{{token: {SECRETS[2]}}}]", "number 1 of its users has no name"),
+    ("just words", "not a YAML mapping"),
+    (f"a: [\n{SECRETS[2]}: x", "is not valid YAML (line"),
+    (f"users: [{{token: {SECRETS[2]}}}]", "entry 1 of its users lacks a name"),
     (f"{SECRETS[2]}: 1", "no clusters, contexts and users"),
-    ("clusters: []\nclusters: []", "one key twice, on lines 1 and 2"),
+    ("clusters: []\nclusters: []", "duplicate key on lines 1 and 2"),
     (
         "a: &a [x,x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1 if n else ''}, *a]\n" for n in range(3)),
         "no clusters",
@@ -214,7 +213,7 @@ STORED_BADLY = [
 
 
 @pytest.mark.parametrize("text, said", STORED_BADLY, ids=[said for _, said in STORED_BADLY])
-def test_a_secret_that_is_no_kubeconfig(run, server, text, said):
+def test_a_secret_that_is_not_a_kubeconfig(run, server, text, said):
     server.write(KUBECONFIG=text)
     code, _, err = run.merge()
     assert code == 1 and said in err and "kv/cluster-secret-store/secrets/KUBECONFIG" in err
@@ -224,14 +223,14 @@ def test_a_secret_that_is_no_kubeconfig(run, server, text, said):
 
 def test_a_secret_that_is_structured(run, server):
     server.write(KUBECONFIG={"clusters": [SECRETS[2]]})
-    assert "no text but something structured" in run.merge()[2] and server.read()[1] == 1
+    assert "is not a string; store the kubeconfig as text" in run.merge()[2] and server.read()[1] == 1
 
 
 def test_deleted_and_destroyed_versions(run, server):
     server.write(KUBECONFIG=OTHERS)
     server.request("DELETE", f"kv/data/{vault_server.PATH}")
     refused(
-        run, server, 1, "version 1 of kv/cluster-secret-store/secrets/KUBECONFIG, the newest, was deleted"
+        run, server, 1, "the newest version of kv/cluster-secret-store/secrets/KUBECONFIG, 1, was deleted"
     )
     server.request("PUT", f"kv/destroy/{vault_server.PATH}", {"versions": [1]})
     refused(run, server, 1, "was deleted")
@@ -253,7 +252,7 @@ def test_a_token_that_is_wrong_or_may_too_little(run, server, monkeypatch):
     server.request("PUT", "sys/policies/acl/reader", {"policy": policy})
     for token in ("hvs.wrong", server.new_token("default"), server.new_token("reader")):
         monkeypatch.setenv("VAULT_TOKEN", token)
-        refused(run, server, 2, "does not let this token read and write")
+        refused(run, server, 2, "does not allow this token to read and write")
     monkeypatch.setenv("VAULT_TOKEN", server.token)
     assert run.merge()[0] == 0
 
@@ -262,7 +261,7 @@ def test_longer_than_vault_takes(run, server):
     before = K3S.replace("default", "other") + f"x-note: {'a' * ((1 << 20) - len(K3S) - 100)}\n"
     server.write(KUBECONFIG=before)
     code, _, err = run.merge()
-    assert (code, err.count("\n")) == (1, 1) and "would be longer than Vault takes" in err
+    assert (code, err.count("\n")) == (1, 1) and "would exceed Vault's size limit" in err
     assert server.read()[0]["KUBECONFIG"] == before
 
 
@@ -277,20 +276,20 @@ def test_sealed(run, server):
 
 def test_away(run, server, monkeypatch):
     monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{vault_server.free_port()}")
-    refused(run, server, 2, "cannot be reached: [Errno 111] Connection refused; tried 3 times")
+    refused(run, server, 2, ": [Errno 111] Connection refused; tried 3 times")
 
 
 def test_a_server_that_never_answers(run, server, monkeypatch):
-    monkeypatch.setattr(vault, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(vault_client, "TIMEOUT", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        refused(run, server, 2, "cannot be reached: timed out; tried 3 times")
+        refused(run, server, 2, ": timed out; tried 3 times")
 
 
 def test_wrong_mounts(run, server, monkeypatch):
     monkeypatch.setenv("VAULT_TOKEN", server.root)
     for mount, said in {
-        "nope": "nothing mounted at nope/",
+        "nope": "nothing is mounted at nope/",
         "old": "old/ is kv 1, not kv 2",
         "cubbyhole": "cubbyhole/ is cubbyhole, not kv 2",
     }.items():
@@ -303,19 +302,19 @@ def test_wrong_mounts(run, server, monkeypatch):
 
 
 def test_a_mount_that_the_token_may_not_see(server):
-    with pytest.raises(Fault, match="does not let this token"):
+    with pytest.raises(Fault, match="does not allow this token"):
         vault.Store(mount="old").read()
 
 
 WRONG_PLACES = [
     ("VAULT_ADDR", "", "set VAULT_ADDR"),
-    ("VAULT_ADDR", "vault.example.com", "is no URL"),
-    ("VAULT_ADDR", "http://[::1", "is no URL"),
-    ("VAULT_ADDR", f"http://me:{SECRETS[2]}@127.0.0.1:1", "is no URL"),
+    ("VAULT_ADDR", "vault.example.com", "is not a valid URL"),
+    ("VAULT_ADDR", "http://[::1", "is not a valid URL"),
+    ("VAULT_ADDR", f"http://me:{SECRETS[2]}@127.0.0.1:1", "is not a valid URL"),
     ("VAULT_TOKEN", "", "set VAULT_TOKEN"),
-    ("VAULT_TOKEN", f"export VAULT_TOKEN={SECRETS[2]}", "characters that no token has"),
-    ("VAULT_TOKEN", f"{SECRETS[2]}\nmore", "characters that no token has"),
-    ("VAULT_TOKEN", f"{SECRETS[2]}\u00e9", "characters that no token has"),
+    ("VAULT_TOKEN", f"export VAULT_TOKEN={SECRETS[2]}", "characters that a token cannot have"),
+    ("VAULT_TOKEN", f"{SECRETS[2]}\nmore", "characters that a token cannot have"),
+    ("VAULT_TOKEN", f"{SECRETS[2]}\u00e9", "characters that a token cannot have"),
 ]
 
 
@@ -327,7 +326,7 @@ def test_wrong_settings(run, server, monkeypatch, name, value, said):
 
 def test_https_where_none_is_spoken(run, server, monkeypatch):
     monkeypatch.setenv("VAULT_ADDR", server.url.replace("http:", "https:"))
-    refused(run, server, 2, "it does not speak TLS; is it http://?")
+    refused(run, server, 2, "the server does not use TLS; try http://")
     monkeypatch.setenv("VAULT_CACERT", "/no/such/file")
     refused(run, server, 2, "VAULT_CACERT: ")
 
@@ -353,22 +352,22 @@ def test_a_certificate_that_is_not_trusted(run, server, monkeypatch, tmp_path):
     with vault_server.proxy(server.url) as proxy:
         proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
         monkeypatch.setenv("VAULT_ADDR", proxy.url.replace("http", "https"))
-        refused(run, server, 2, "its certificate is not trusted")
+        refused(run, server, 2, "the certificate is not trusted")
         (tmp_path / "ca.pem").write_bytes(pem)
         monkeypatch.setenv("VAULT_CACERT", str(tmp_path / "ca.pem"))
         assert run.merge()[0] == 0
 
 
-NO_USE = [
+USELESS = [
     ("", "is empty: no kubeconfig came"),
-    (f"a: [\n{SECRETS[0]}", "is not YAML (line"),
+    (f"a: [\n{SECRETS[0]}", "is not valid YAML (line"),
     ("apiVersion: v1\nkind: Config\n", "no context"),
-    (K3S.replace("https://127.0.0.1:6443", f"{SECRETS[0]}"), "no URL"),
+    (K3S.replace("https://127.0.0.1:6443", f"{SECRETS[0]}"), "not a URL"),
 ]
 
 
-@pytest.mark.parametrize("text, said", NO_USE, ids=[said for _, said in NO_USE])
-def test_a_machines_kubeconfig_of_no_use(run, server, text, said):
+@pytest.mark.parametrize("text, said", USELESS, ids=[said for _, said in USELESS])
+def test_a_machines_useless_kubeconfig(run, server, text, said):
     refused(run, server, 1, said, kubeconfig_text=text)
 
 
@@ -390,7 +389,7 @@ def test_a_machine_that_the_inventory_does_not_have(run, server):
 def test_a_name_that_is_anothers(run, server):
     server.write(KUBECONFIG=OTHERS)
     code, _, err = run.merge("k8s-dev", "--cluster-name", "home")
-    assert code == 1 and "the cluster name home of k8s-dev is that of k8s-home already" in err
+    assert code == 1 and "the cluster name home for k8s-dev is already used by k8s-home" in err
     assert server.read() == ({"KUBECONFIG": OTHERS}, 1)
 
 
@@ -419,7 +418,7 @@ def test_trouble_that_passes(run, server, monkeypatch, step, place):
         monkeypatch.setenv("VAULT_ADDR", proxy.url)
         proxy.script = [None] * place + [step]  # the read, the look at the mount, the write
         code, out, err = run.merge()
-        assert code == 0 and out.startswith("changed") and "again in" in err and stored(server)[1] == 1
+        assert code == 0 and out.startswith("changed") and "retrying in" in err and stored(server)[1] == 1
 
 
 @pytest.mark.parametrize("step", PASSING)
@@ -440,14 +439,14 @@ def test_answers_that_no_retry_mends(run, server, monkeypatch, status):
 
 
 STRANGE = [
-    ([(400, '{"errors": ["no"]}')], "refuses to read kv/"),
-    (["{}"], "answers (200), but not as Vault does"),
-    ([(500, '{"errors": [[1]]}')] * 9, "but not as Vault does; tried 3 times"),
+    ([(400, '{"errors": ["no"]}')], "refused to read kv/"),
+    (["{}"], "answered (200), but not like Vault"),
+    ([(500, '{"errors": [[1]]}')] * 9, "but not like Vault; check VAULT_ADDR; tried 3 times"),
     ([(500, '["x"]')] * 9, "tried 3 times"),
     ([(500, "<html>")] * 9, "tried 3 times"),
-    ([None, None, "{}"], "but not as Vault does"),
-    ([None, None, (400, '{"errors": ["too large"]}')], "refuses to write kv/"),
-    ([(404, "{}"), "{}"], "does not say what is mounted"),
+    ([None, None, "{}"], "but not like Vault"),
+    ([None, None, (400, '{"errors": ["too large"]}')], "refused to write kv/"),
+    ([(404, "{}"), "{}"], "does not report what is mounted"),
 ]
 
 
@@ -472,7 +471,7 @@ def test_a_mount_that_is_just_being_upgraded(run, server, monkeypatch):
         monkeypatch.setenv("VAULT_ADDR", proxy.url)
         proxy.script = [(400, '{"errors": ["Upgrading from non-versioned to versioned data"]}')]
         code, _, err = run.merge()
-        assert code == 0 and "is just becoming KV version 2; again in" in err
+        assert code == 0 and "is being upgraded to KV version 2; retrying in" in err
 
 
 def test_a_write_whose_answer_was_lost_is_not_made_twice(run, server, monkeypatch):
@@ -489,7 +488,7 @@ def test_a_404_of_a_proxy_is_no_empty_secret(run, server, monkeypatch):
         monkeypatch.setenv("VAULT_ADDR", proxy.url)
         proxy.script = [404] * 9
         code, _, err = run.merge()
-    assert code == 2 and "does not say what is mounted" in err and server.read()[1] == 1
+    assert code == 2 and "does not report what is mounted" in err and server.read()[1] == 1
 
 
 def test_a_404_of_the_moment_does_not_overwrite(run, server, monkeypatch):
@@ -524,7 +523,7 @@ def test_a_writer_that_is_always_faster(server, monkeypatch):
         server.write(KUBECONFIG=text + "x")
         return "never"
 
-    with pytest.raises(Fault, match="3 times another writer"):
+    with pytest.raises(Fault, match="was faster 3 times"):
         vault.Store().change(edit)
     assert server.read()[0]["KUBECONFIG"] == "xxx"
 
@@ -537,7 +536,7 @@ def test_twenty_writers_at_once_lose_nothing(server, tmp_path):
     def write(number):
         store, name = vault.Store(), f"k8s-n{number:02}"
         start.wait()
-        return cluster_secret.update(
+        return shared_kubeconfig.update(
             store, lambda data: kubeconfig.merge(data, new, name, f"10.0.0.{number}"), name
         )
 
@@ -575,5 +574,5 @@ def test_processes_at_once_lose_nothing(server, tmp_path):
     assert len(stored(server)[0]["contexts"]) == 4
     names = [f"k8s-p{number}" for number in range(4)]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        assert all(result.changed for result in pool.map(cluster_secret.remove, names))
+        assert all(result.changed for result in pool.map(shared_kubeconfig.remove, names))
     assert stored(server)[0]["clusters"] == []

@@ -10,7 +10,7 @@ import pytest
 import extract_ansible_tag
 import publish_inventory
 from fleet.ansible import assign as assignment
-from fleet.clusters import secret
+from fleet.clusters import shared_kubeconfig
 from fleet.findings import Fault
 from fleet.git import publish
 from fleet.git.command import SERVED
@@ -203,9 +203,9 @@ def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monk
         calls.append(name)
         if away:
             raise Fault("Vault is sealed", code=2)
-        return secret.Result(True, 2, name, "cozy-haven", [])
+        return shared_kubeconfig.Result(True, 2, name, "cozy-haven", [])
 
-    monkeypatch.setattr(secret, "remove", remove)
+    monkeypatch.setattr(shared_kubeconfig, "remove", remove)
     monkeypatch.setenv("GITHUB_OUTPUT", str(fleet.folder / "output"))
     assert fleet.publish(capsys, "web-dev") == int(away)
     assert (fleet.folder / "output").read_text() == "published=true\n"  # Ansible goes on in either case

@@ -1,1 +1,1 @@
-"""Kubernetes clusters: their kubeconfig in Vault."""
+"""Kubernetes clusters: their kubeconfig, which Vault stores."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
-from fleet.clusters import secret
+from fleet.clusters import shared_kubeconfig
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
@@ -96,7 +96,7 @@ def needed_contexts(machines: Iterable[str]) -> dict[str, str]:
 def remove_context(context: str, machine: str) -> Finding | None:
     """Remove a context of a machine that is gone from Vault's kubeconfig; why that failed, or None."""
     try:
-        result = secret.remove(context)
+        result = shared_kubeconfig.remove(context)
     except Fault as fault:
         said = f"{machine} is gone, but its context {context} could not be removed from Vault, so its"
         return Finding(f"{said} inventory line stays: {fault}")

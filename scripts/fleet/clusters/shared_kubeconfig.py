@@ -1,30 +1,30 @@
-"""The kubeconfig of the whole fleet in Vault, changed by check-and-set."""
+"""The kubeconfig that all machines share, in Vault: change it by check-and-set."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fleet.clusters import kubeconfig, yaml_edit
+from fleet.clusters import contents, kubeconfig, yaml_edit, yaml_parse
 from fleet.clusters.vault import FIELD, Store
 
 
 class Result(NamedTuple):
     changed: bool
-    version: int  # of the secret, as it is now
+    version: int  # of the secret after the call
     context: str
     cluster: str | None
     notes: list[str]
 
 
 def update(
-    store: Store, edit: Callable[[dict[str, Any]], kubeconfig.Change], context: str, dry_run: bool = False
+    store: Store, edit: Callable[[dict[str, Any]], kubeconfig.Edit], context: str, dry_run: bool = False
 ) -> Result:
-    """Change the stored kubeconfig by `edit(data) -> kubeconfig.Change`. Raises Fault."""
-    last: list[kubeconfig.Change] = []
+    """Change the stored kubeconfig by `edit(data) -> kubeconfig.Edit`. Raises Fault."""
+    last: list[kubeconfig.Edit] = []
     what = f"{FIELD} of {store.place}"
 
     def edited(text: str) -> str:
-        document = yaml_edit.parse(text, what)
-        kubeconfig.check(document.data, what)
+        document = yaml_parse.parse(text, what)
+        contents.check(document.data, what)
         last[:] = [edit(document.data)]
         return yaml_edit.render(document, last[0].data)
 
@@ -37,5 +37,5 @@ def update(
 
 
 def remove(name: str, addr: str | None = None, token: str | None = None, dry_run: bool = False) -> Result:
-    """Take a machine's context, cluster and user out of Vault's kubeconfig; fine when they are not there."""
+    """Remove a machine's context, cluster and user from Vault's kubeconfig, if they are there."""
     return update(Store(addr, token), lambda data: kubeconfig.remove(data, name), name, dry_run)

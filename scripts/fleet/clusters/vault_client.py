@@ -1,0 +1,135 @@
+"""Requests to Vault with retries; address and token come from the environment, errors are explained."""
+
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fleet.findings import Fault
+
+TIMEOUT = (5, 15)  # seconds to connect, and to wait for an answer
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between the attempts at a request
+
+
+class Client:
+    """A connection to Vault for one secret. Raises Fault for errors that retries do not solve."""
+
+    def __init__(self, addr: str | None, token: str | None, mount: str, path: str):
+        import hvac
+
+        self.place = f"{mount}/{path}"
+        self._mount, self._path = mount, path
+        self.addr = _checked_addr(addr or os.environ.get("VAULT_ADDR"))
+        self._client = hvac.Client(
+            self.addr,
+            _checked_token(token or os.environ.get("VAULT_TOKEN")),
+            verify=os.environ.get("VAULT_CACERT") or True,
+            timeout=TIMEOUT,
+            namespace=os.environ.get("VAULT_NAMESPACE"),
+        )
+        self.get, self.kv = self._client.adapter.get, self._client.secrets.kv.v2
+        self._status = 0  # of the last answer; some of hvac's exceptions lack it
+        self._client.session.hooks["response"].append(self._note_status)
+
+    def ask(self, call: Callable[..., Any], **arguments: Any) -> Any:
+        """Make one request, with retries. Raises InvalidPath and InvalidRequest for the caller to handle."""
+        import requests
+        from hvac import exceptions
+
+        for pause in (*PAUSES, None):
+            try:
+                return call(**arguments)
+            except exceptions.VaultError as error:
+                problem = self._transient(error)
+            except requests.exceptions.SSLError as error:
+                problem = f"the certificate is not trusted ({_reason(error)}); set VAULT_CACERT"
+                if "WRONG_VERSION_NUMBER" in problem:
+                    problem = "the server does not use TLS; try http://"
+                raise Fault(f"{self.addr}: {problem}", code=2) from None
+            except requests.RequestException as error:
+                problem = f"cannot reach {self.addr}: {_reason(error)}"
+            except OSError as error:  # from requests, if the file does not exist
+                raise Fault(f"VAULT_CACERT: {_reason(error)}", code=2) from None
+            except (
+                TypeError,
+                ValueError,
+                AttributeError,
+            ):  # from hvac, if the error is not JSON as Vault writes it
+                problem = str(self.not_vault())
+            if pause is None:
+                raise Fault(f"{problem}; tried {len(PAUSES) + 1} times", code=2)
+            print(f"{problem}; retrying in {pause} s", file=sys.stderr)
+            time.sleep(pause * random.uniform(0.75, 1.25))
+
+    def _transient(self, error: Exception) -> str:
+        """Describe an error that a retry may solve; raise any other."""
+        words, status = words_of(error), self._status
+        if status == 400 and "Upgrading from non-versioned" in words:
+            return f"{self._mount}/ is being upgraded to KV version 2"
+        if status in (400, 404):
+            raise error
+        if status in (401, 403):
+            raise Fault(
+                f"Vault does not allow this token to read and write {self.place}: it is invalid or expired,"
+                f" or its policy lacks create, read and update on {self._mount}/data/{self._path}",
+                code=2,
+            ) from None
+        if re.search("exceeds allowed length|value being too large", words):  # a 500, but permanent
+            limits = "max_json_string_value_length of its listener or max_entry_size of its storage"
+            raise Fault(f"{self.place} would exceed Vault's size limit ({words}): raise {limits}") from None
+        if status in (412, 429, 472, 473) or status >= 500:
+            return f"Vault at {self.addr} is not ready ({status}): {words}"
+        raise Fault(f"Vault refused the request ({status}): {words}", code=2) from None
+
+    def not_vault(self) -> Fault:
+        return Fault(f"{self.addr} answered ({self._status}), but not like Vault; check VAULT_ADDR", code=2)
+
+    def _note_status(self, response: Any, *_: Any, **__: Any) -> None:
+        self._status = response.status_code
+
+
+def _checked_addr(addr: str | None) -> str:
+    if not addr:
+        raise Fault(
+            "the address of Vault is missing: set VAULT_ADDR, for example https://vault.example.com", code=2
+        )
+    try:
+        url = urlsplit(addr.strip())
+        sound = url.scheme in ("http", "https") and url.hostname and not url.username
+    except ValueError:
+        sound = False
+    if not sound:
+        raise Fault("VAULT_ADDR is not a valid URL; expected https://HOST:PORT", code=2)
+    return addr.strip().rstrip("/")
+
+
+def _checked_token(token: str | None) -> str:
+    file = Path("~/.vault-token").expanduser()  # where `vault login` saves it
+    if not token and file.is_file():
+        token = file.read_text(errors="replace")
+    token = (token or "").strip()
+    if not token:
+        raise Fault("the token for Vault is missing: set VAULT_TOKEN", code=2)
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Fault(
+            "VAULT_TOKEN contains characters that a token cannot have; set it to the token alone", code=2
+        )
+    return token
+
+
+def words_of(error: Exception) -> str:
+    """Vault's own message on one line. It names paths and states, never the content of a secret."""
+    errors = getattr(error, "errors", None) or [str(error)]
+    return " ".join(" ".join(str(part) for part in errors).split())[:300] or type(error).__name__
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause; requests wraps it several times."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return " ".join(str(error).split())[:200] or type(error).__name__
