@@ -50,10 +50,10 @@ def build(
     known = {name: machine.vmid for name, machine in have.items() if name in wanted}
     taken = {vm.data["vmid"]: name for name, vm in found.items() if not vm.managed and "vmid" in vm.data}
     taken |= {machine.vmid: f"{name} (Terraform's state)" for name, machine in have.items()}
-    imports: dict[str, proxmox.Machine] = {}
+    imports: dict[str, proxmox.Guest] = {}
     new = {name: vm for name, vm in wanted.items() if name not in have}
     if client:
-        cluster = client.machines()
+        cluster = client.guests()
         taken |= {machine.vmid: f"{machine.name or 'a machine'} on {machine.node}" for machine in cluster}
         imports, wrong = preflight.orphans(client, cluster, new)
         new = {name: vm for name, vm in new.items() if name not in imports}
@@ -93,7 +93,7 @@ def _disks(vm, have, orphan, client) -> dict[str, dict[str, Any]]:
     """The disks of a machine whose file names none: what it has, or what its template has."""
     if have:
         return have.disks
-    source = orphan or (preflight.template_of(vm, client.machines())[0] if client else None)
+    source = orphan or (preflight.template_of(vm, client.guests())[0] if client else None)
     if source is None:
         raise Fault(
             "names no disks, so that its template's are needed, which an offline run cannot ask for", vm.path

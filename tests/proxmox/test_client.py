@@ -242,9 +242,9 @@ def test_what_is_read(tmp_path, use):
     }
     with serving(pem, answers) as endpoint:
         client = use(endpoint, pem)
-        assert client.machines() == [
-            proxmox.Machine(101, "", "node02", False, "running", "", container=True),
-            proxmox.Machine(9000, "t", "node01", True, "stopped", "clone"),
+        assert client.guests() == [
+            proxmox.Guest(101, "", "node02", False, "running", "", container=True),
+            proxmox.Guest(9000, "t", "node01", True, "stopped", "clone"),
         ]
         assert client.nodes() == {"a": True, "b": False}
         assert client.storages("a") is None

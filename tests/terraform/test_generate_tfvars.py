@@ -10,7 +10,7 @@ import generate_tfvars
 from fleet.findings import Fault
 from fleet.proxmox import ids as vmids
 from fleet.proxmox import preflight
-from fleet.proxmox.client import Machine, Refused
+from fleet.proxmox.client import Guest, Refused
 from fleet.terraform import state, tfvars
 from fleet.vms.files import load_text
 
@@ -45,7 +45,7 @@ class Cluster:
         self.list, self.configs, self.hidden = list(machines), configs or {}, set(hidden)
         self.working = True
 
-    def machines(self):
+    def guests(self):
         return self.list
 
     def config(self, node, vmid):
@@ -68,7 +68,7 @@ class Cluster:
         return vmid not in self.hidden
 
 
-TEMPLATE = Machine(9000, "ubuntu24-template", "node01", True, "stopped", "")
+TEMPLATE = Guest(9000, "ubuntu24-template", "node01", True, "stopped", "")
 TEMPLATE_CONFIG = {9000: {"scsi0": "local-lvm:base-9000-disk-0,size=3584M"}}
 
 
@@ -121,9 +121,9 @@ MARKED = {"name": "k8s-dev", "description": "tests\n\nproxmox-gitops: k8s-dev"}
     ],
 )
 def test_orphans(name, configs, vmid, found, problem):
-    cluster = Cluster([Machine(510, name, "node01", False, "stopped", "")], configs)
+    cluster = Cluster([Guest(510, name, "node01", False, "stopped", "")], configs)
     wanted = {"k8s-dev": vm("k8s-dev", **({"vmid": vmid} if vmid else {}))}
-    imports, findings = preflight.orphans(cluster, cluster.machines(), wanted)
+    imports, findings = preflight.orphans(cluster, cluster.guests(), wanted)
     assert {name: machine.vmid for name, machine in imports.items()} == ({"k8s-dev": found} if found else {})
     assert problem in "".join(finding.message for finding in findings)
     assert bool(problem) == bool(findings)
@@ -132,21 +132,21 @@ def test_orphans(name, configs, vmid, found, problem):
 def test_containers_are_no_machines():
     """Of a nameless one, or one of the same name, there is no machine's configuration to ask for."""
     found = [
-        Machine(id, name, "node01", False, "running", "", True) for id, name in ((105, ""), (106, "k8s-dev"))
+        Guest(id, name, "node01", False, "running", "", True) for id, name in ((105, ""), (106, "k8s-dev"))
     ]
-    cluster = Cluster([*found, Machine(107, "ubuntu24-template", "node01", True, "stopped", "", True)], {})
+    cluster = Cluster([*found, Guest(107, "ubuntu24-template", "node01", True, "stopped", "", True)], {})
     assert preflight.orphans(cluster, found, {"k8s-dev": vm("k8s-dev")}) == ({}, [])
-    assert preflight.template_of(vm("k8s-dev"), cluster.machines())[0] is None
+    assert preflight.template_of(vm("k8s-dev"), cluster.guests())[0] is None
 
 
 def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
     cluster = Cluster(
-        [Machine(510, "k8s-dev", "node01", False, "stopped", "clone")],
+        [Guest(510, "k8s-dev", "node01", False, "stopped", "clone")],
         {510: [MARKED, *[MARKED | {"lock": "clone"}] * 2, MARKED]},
     )
     slept = []
     imports, findings = preflight.orphans(
-        cluster, cluster.machines(), {"k8s-dev": vm("k8s-dev")}, sleep=slept.append
+        cluster, cluster.guests(), {"k8s-dev": vm("k8s-dev")}, sleep=slept.append
     )
     assert (list(imports), findings, len(slept)) == (["k8s-dev"], [], 2)
     assert "a clone of an interrupted run still goes on" in capsys.readouterr().err
@@ -154,15 +154,15 @@ def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
 
 def test_a_clone_that_was_cut_off_is_told():
     cluster = Cluster(
-        [Machine(510, "k8s-dev", "node01", False, "stopped", "")], {510: MARKED | {"lock": "clone"}}
+        [Guest(510, "k8s-dev", "node01", False, "stopped", "")], {510: MARKED | {"lock": "clone"}}
     )
     cluster.working = False
     with pytest.raises(Fault, match=r"locked \(clone\) and no task runs there.*`qm unlock 510`"):
-        preflight.orphans(cluster, cluster.machines(), {"k8s-dev": vm("k8s-dev")})
+        preflight.orphans(cluster, cluster.guests(), {"k8s-dev": vm("k8s-dev")})
 
 
 def test_two_orphans_of_one_name():
-    machines = [Machine(vmid, "k8s-dev", "node01", False, "stopped", "") for vmid in (510, 511)]
+    machines = [Guest(vmid, "k8s-dev", "node01", False, "stopped", "") for vmid in (510, 511)]
     cluster = Cluster(machines, {510: MARKED, 511: MARKED})
     imports, findings = preflight.orphans(cluster, machines, {"k8s-dev": vm("k8s-dev")})
     assert not imports

@@ -16,7 +16,7 @@ TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 TOKEN = re.compile(r"[^@!=\s]+@[^@!=\s]+![^@!=\s]+=[A-Za-z0-9-]+")
 
 
-class Machine(NamedTuple):
+class Guest(NamedTuple):
     """One guest of the cluster, as far as the token may see it."""
 
     vmid: int
@@ -87,10 +87,10 @@ class Client:
                     ) from error
             raise Refused(_refusal(self.url, path, answer.status_code, _message(answer)), answer.status_code)
 
-    def machines(self) -> list[Machine]:
+    def guests(self) -> list[Guest]:
         """All guests of the cluster, containers too (they share the VMIDs), by VMID."""
         found = [
-            Machine(
+            Guest(
                 vmid=int(entry["vmid"]),
                 name=entry.get("name") or "",
                 node=entry["node"],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fleet.findings import Fault, Finding
-from fleet.proxmox.client import Client, Machine
+from fleet.proxmox.client import Client, Guest
 from fleet.terraform.tfvars import STORAGE, gibibytes, ipconfig, mark
 from fleet.vms.files import VM
 
@@ -21,21 +21,21 @@ def say(text: str) -> None:
 
 def orphans(
     client: Client,
-    cluster: Iterable[Machine],
+    cluster: Iterable[Guest],
     wanted: Mapping[str, VM],
     wait: float = 600,
     sleep: Callable[[float], None] = time.sleep,
-) -> tuple[dict[str, Machine], list[Finding]]:
+) -> tuple[dict[str, Guest], list[Finding]]:
     """Find the machines of `wanted` (those without a state) that Proxmox has nevertheless.
 
     Ours is what carries the mark in its description, or what has the very name and VMID that a file gives.
     Waits up to `wait` seconds for a clone that still runs. Returns ({name: machine}, what is in the way).
     """
-    found: dict[str, Machine] = {}
+    found: dict[str, Guest] = {}
     findings: list[Finding] = []
     for name, vm in wanted.items():
-        ours: list[Machine] = []
-        strangers: list[Machine] = []
+        ours: list[Guest] = []
+        strangers: list[Guest] = []
         for machine in cluster:
             # A machine that is seconds old has no name yet in the cluster's list.
             if machine.template or machine.container or machine.name not in (name, "", f"VM {machine.vmid}"):
@@ -74,7 +74,7 @@ def _same_address(config: Mapping[str, Any], vm: VM) -> bool:
     return "/" not in has or has == ipconfig(vm.data["ipconfig0"])["ip"]
 
 
-def _when_idle(client: Client, machine: Machine, name: str, wait: float, sleep) -> Machine:
+def _when_idle(client: Client, machine: Guest, name: str, wait: float, sleep) -> Guest:
     until = time.monotonic() + wait
     said = False
     while (lock := client.config(machine.node, machine.vmid).get("lock")) in _BUSY:
@@ -98,7 +98,7 @@ def _when_idle(client: Client, machine: Machine, name: str, wait: float, sleep) 
     return machine
 
 
-def template_of(vm: VM, cluster: Iterable[Machine]) -> tuple[Machine | None, str]:
+def template_of(vm: VM, cluster: Iterable[Guest]) -> tuple[Guest | None, str]:
     """The template that Terraform takes too: on the target node first, then the newest; and a remark."""
     name, node = vm.data["clone"], vm.data["target_node"]
     fitting = [one for one in cluster if one.template and not one.container and one.name == name]
@@ -111,7 +111,7 @@ def template_of(vm: VM, cluster: Iterable[Machine]) -> tuple[Machine | None, str
     return taken, remark
 
 
-def needs(client: Client, cluster: list[Machine], vms: Mapping[str, VM]) -> list[Finding]:
+def needs(client: Client, cluster: list[Guest], vms: Mapping[str, VM]) -> list[Finding]:
     """Check that what these new machines ask for is there: node, template, storages, bridge."""
     if not vms:
         return []
@@ -142,7 +142,7 @@ def needs(client: Client, cluster: list[Machine], vms: Mapping[str, VM]) -> list
     return findings
 
 
-def _template_fits(client: Client, cluster: list[Machine], vm: VM) -> list[Finding]:
+def _template_fits(client: Client, cluster: list[Guest], vm: VM) -> list[Finding]:
     template, remark = template_of(vm, cluster)
     if template is None:
         there = _list(sorted({machine.name for machine in cluster if machine.template}))
