@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from fleet.findings import Fault
+from fleet.findings import Fault, printable
 
 MOUNT = "kv"
 PATH = "cluster-secret-store/secrets/KUBECONFIG"
@@ -48,6 +48,7 @@ class Store:
             verify=os.environ.get("VAULT_CACERT") or True,
             timeout=TIMEOUT,
             namespace=os.environ.get("VAULT_NAMESPACE"),
+            allow_redirects=False,  # another host would get the token, and on a write the whole secret
         )
         self._status = 0  # of the last answer; not all of hvac's exceptions tell it
         self._client.session.hooks["response"].append(self._note_status)
@@ -185,6 +186,13 @@ class Store:
 
     def _note_status(self, response: Any, *_: Any, **__: Any) -> None:
         self._status = response.status_code
+        if 300 <= self._status < 400:
+            target = printable(response.headers.get("Location", "")).partition("?")[0][:200] or "nowhere"
+            raise Fault(
+                f"Vault at {self._addr} redirects to {target} ({self._status}), which is not followed: the"
+                " token is sent to VAULT_ADDR only; set it to the address of Vault's active node",
+                code=2,
+            )
 
 
 def _checked_addr(addr: str | None) -> str:
