@@ -3,22 +3,21 @@
 
 Reads: the kubeconfig (a file, or standard input with `-`), the inventory for the machine's address, and the
 secret kv/cluster-secret-store/secrets/KUBECONFIG. Writes: that secret, by check-and-set, if it changes.
+When the token and the kubeconfig both come from standard input, the token is its first line.
 Environment: VAULT_TOKEN, VAULT_ADDR (also VAULT_CACERT, VAULT_NAMESPACE). No secret is ever printed.
 Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or Vault out of reach.
 """
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
 
 from fleet import cli
-from fleet.ansible import inventory
-from fleet.clusters import contents, kubeconfig, shared_kubeconfig, yaml_parse
+from fleet.clusters import kubeconfig, shared_kubeconfig
 from fleet.clusters.server import HOST
 from fleet.clusters.vault import Store
 from fleet.findings import Fault, Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
+from fleet.steps import cluster
 
 EXAMPLES = """examples:
   update_kubeconfig.py --kubeconfig k3s.yaml --inventory-name k8s-dev
@@ -26,32 +25,6 @@ EXAMPLES = """examples:
       update_kubeconfig.py --kubeconfig - --inventory-name k8s-dev --cluster-name cozy-haven
   update_kubeconfig.py --remove k8s-dev --dry-run
 """
-
-
-def address_of(name: str, path: Path) -> str | None:
-    """Where the inventory says that a machine is; None when it has no such host. Raises Fault."""
-    try:
-        hosts = inventory.parse(path.read_text(errors="replace")).variables()
-    except OSError as error:
-        raise Fault(f"{error.strerror}; name the inventory with --inventory", shown(path), code=2) from error
-    return hosts[name].get("ansible_host", name) if name in hosts else None
-
-
-def read_kubeconfig(source: str) -> dict[str, Any]:
-    """A machine's kubeconfig as data. Raises Fault that does not quote it."""
-    what = "standard input" if source == "-" else shown(source)
-    try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        text = raw.decode()
-    except OSError as error:
-        raise Fault(error.strerror or "cannot be read", what, code=2) from None
-    except UnicodeDecodeError:
-        raise Fault(f"{what} is no text in UTF-8") from None
-    data = yaml_parse.parse(text, what).data
-    if not data:
-        raise Fault(f"{what} is empty: no kubeconfig came from the machine")
-    contents.check(data, what)
-    return data
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,7 +41,15 @@ def parser() -> argparse.ArgumentParser:
     option("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
     option("--address", help="the machine's address (default: its ansible_host in the inventory)")
     option("--vault-addr", metavar="URL", help="default: VAULT_ADDR")
-    option("--vault-token", metavar="TOKEN", help="better by VAULT_TOKEN: others can read a command line")
+    token = options.add_mutually_exclusive_group()
+    token.add_argument(
+        "--vault-token-file",
+        metavar="FILE",
+        help="Vault's token; - for the first line of standard input (default: VAULT_TOKEN, ~/.vault-token)",
+    )
+    token.add_argument(
+        "--vault-token", metavar="TOKEN", help="others can read a command line: use one of the other ways"
+    )
     option("--dry-run", action="store_true", help="say what would change, write nothing")
     option("--format", choices=["text", "json"], default="text", help="default: %(default)s")
     return options
@@ -83,17 +64,21 @@ def main(argv: list[str] | None = None) -> int:
     ):
         command.error("give --kubeconfig and --inventory-name, or --remove")
     if options.vault_token:
-        warning = "--vault-token can be read by every user of this machine; set VAULT_TOKEN instead"
+        warning = (
+            "every user of this machine can read --vault-token; set VAULT_TOKEN or use --vault-token-file"
+        )
         report([Finding(warning, level="warning")])
-    access = (options.vault_addr, options.vault_token)
+    token_file = options.vault_token_file
+    token = options.vault_token if token_file is None else cluster.read_token(token_file)
+    access = (options.vault_addr, token)
     if options.remove:
         result = shared_kubeconfig.remove(options.remove, *access, options.dry_run)
     else:
         name = options.inventory_name
         if not HOST.fullmatch(name):
-            raise Fault(f"{name!r} is no machine's name", code=2)
-        new = read_kubeconfig(options.kubeconfig)
-        address = options.address or address_of(name, options.inventory)
+            raise Fault(f"{name!r} is not the name of a machine", code=2)
+        new = cluster.read_kubeconfig(options.kubeconfig)
+        address = options.address or cluster.address_of(name, options.inventory)
         if not address:
             missing = (
                 f"no host {name} in {shown(options.inventory)}; a server of 127.0.0.1 could not be replaced"

@@ -179,7 +179,36 @@ def test_options_of_old_are_accepted(run, server, monkeypatch):
     monkeypatch.delenv("VAULT_TOKEN")
     more = ["--cluster-name", "k8s-dev", "--vault-token", server.token, "--vault-addr", server.url]
     code, out, err = run.merge("k8s-dev", *more)
-    assert code == 0 and "cluster k8s-dev" in out and "set VAULT_TOKEN instead" in err
+    assert code == 0 and "cluster k8s-dev" in out and "can read --vault-token; set VAULT_TOKEN" in err
+
+
+@pytest.mark.parametrize("source", ["-", "file"])
+@pytest.mark.parametrize("kubeconfig_too", [True, False])
+def test_a_token_file_goes_before_the_environment(run, server, monkeypatch, tmp_path, source, kubeconfig_too):
+    monkeypatch.setenv("VAULT_TOKEN", "hvs.wrong")
+    (tmp_path / "token").write_text(server.token + "\n")
+    stdin = (f"{server.token}\n" if source == "-" else "") + (K3S if kubeconfig_too else "")
+    args = ["--inventory", tmp_path / "k8s.ini", "--inventory-name", "k8s-dev"]
+    args += ["--kubeconfig", "-" if kubeconfig_too else tmp_path / "k3s.yaml"]
+    args += ["--vault-token-file", source if source == "-" else tmp_path / "token"]
+    code, out, err = run(*args, stdin=stdin.encode())
+    assert (code, err) == (0, "") and out.startswith("changed: context k8s-dev")
+    assert run("--remove", "k8s-dev", *args[-2:], stdin=stdin.encode())[0] == 0
+
+
+@pytest.mark.parametrize("stdin", [b"", b"\n", b"\n" + K3S.encode(), b"apiVersion: v1\n", b"\xff\xfe\n"])
+def test_a_token_file_without_a_token(run, server, stdin):
+    """The environment's token, which is good, does not take its place."""
+    code, out, err = run("--remove", "k8s-dev", "--vault-token-file", "-", stdin=stdin)
+    assert (code, out) == (2, "")
+    assert "is empty where Vault's token is expected" in err or "characters that a token cannot have" in err
+    assert run("--remove", "k8s-dev", "--vault-token-file", "/no/such/file")[0] == 2
+
+
+def test_the_token_comes_in_one_way(run, server, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("--remove", "k8s-dev", "--vault-token", "x", "--vault-token-file", "-")
+    assert stop.value.code == 2 and "not allowed with" in capsys.readouterr().err
 
 
 def test_the_token_of_vault_login(run, server, monkeypatch, tmp_path):
@@ -374,7 +403,7 @@ def test_a_machines_useless_kubeconfig(run, server, text, said):
 def test_files_that_are_not_there(run, server, tmp_path):
     refused(run, server, 2, "No such file", source=tmp_path / "nope")
     (tmp_path / "k3s.yaml").write_bytes(b"\xff\xfe")
-    refused(run, server, 1, "no text in UTF-8")
+    refused(run, server, 1, "is not valid UTF-8")
     (tmp_path / "k8s.ini").unlink()
     refused(run, server, 2, "name the inventory", kubeconfig_text=K3S)
 
@@ -383,7 +412,7 @@ def test_a_machine_that_the_inventory_does_not_have(run, server):
     refused(run, server, 1, "no host k8s-nope in ", name="k8s-nope")
     away = K3S.replace("127.0.0.1", "10.9.9.9")
     assert run.merge("k8s-nope", kubeconfig_text=away)[0] == 0
-    refused(run, server, 2, "is no machine's name", name="k8s dev")
+    refused(run, server, 2, "is not the name of a machine", name="k8s dev")
 
 
 def test_a_name_that_is_anothers(run, server):
@@ -436,6 +465,23 @@ def test_answers_that_no_retry_mends(run, server, monkeypatch, status):
         monkeypatch.setenv("VAULT_ADDR", proxy.url)
         proxy.script = [None, None, status]
         assert run.merge()[0] == 2 and len(proxy.seen) == 3
+
+
+@pytest.mark.parametrize("step", [0, 1])  # the read, the write
+@pytest.mark.parametrize("status", [301, 307])
+def test_a_redirect_is_not_followed(run, server, monkeypatch, step, status):
+    """Another host would get the token, and on a write the whole secret."""
+    server.write(KUBECONFIG=OTHERS)
+    with vault_server.proxy(server.url) as proxy, vault_server.proxy(server.url) as other:
+        monkeypatch.setenv("VAULT_ADDR", proxy.url)
+        proxy.script = [None] * step + [(status, "{}", f"{other.url}/v1/x?y")]
+        code, out, err = run.merge()
+        assert (code, out) == (2, "") and other.seen == []
+        assert (
+            f"Vault at {proxy.url} redirects to {other.url}/v1/x ({status}); redirects are not followed"
+            in err
+        )
+        assert server.read()[1] == 1
 
 
 STRANGE = [

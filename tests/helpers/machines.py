@@ -2,7 +2,7 @@
 
 import json
 
-from fleet.proxmox.client import Machine as Guest
+from fleet.proxmox.client import Guest
 from fleet.vms import rules
 from fleet.vms.files import load_text
 from fleet.vms.machine import Machine, machine
@@ -39,7 +39,7 @@ class Cluster:
         self.list, self.configs, self.hidden = list(machines), configs or {}, set(hidden)
         self.working = True
 
-    def machines(self):
+    def guests(self):
         return self.list
 
     def config(self, node, vmid):

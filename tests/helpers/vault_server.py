@@ -103,8 +103,8 @@ def free_port() -> int:
 class Proxy(http.server.ThreadingHTTPServer):
     """Passes requests on to a Vault. `script` holds what the next ones get instead.
 
-    An HTTP status, a status with the text of a body, "hang up", "lose the answer" (it is passed on, but
-    nothing comes back), other text as the body of a 200, or None to pass it on.
+    An HTTP status, a status with the text of a body (and the address of a redirect), "hang up", "lose the
+    answer" (it is passed on, but nothing comes back), other text as the body of a 200, or None to pass it on.
     """
 
     daemon_threads = True
@@ -112,7 +112,7 @@ class Proxy(http.server.ThreadingHTTPServer):
     def __init__(self, target: str):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = target.removeprefix("http://")
-        self.script: list[int | tuple[int, str] | str | None] = []
+        self.script: list[int | tuple[int, str] | tuple[int, str, str] | str | None] = []
         self.seen: list[str] = []
         self.namespaces: set[str | None] = set()
         self.url = f"http://127.0.0.1:{self.server_port}"
@@ -130,7 +130,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(step, int):
             return self._answer(step, json.dumps({"errors": ["made to fail"]}).encode())
         if isinstance(step, tuple):
-            return self._answer(step[0], step[1].encode())
+            return self._answer(step[0], step[1].encode(), *step[2:])
         if step == "hang up":
             return self.connection.shutdown(socket.SHUT_RDWR)
         if step not in (None, "lose the answer"):
@@ -146,8 +146,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = _serve
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, location: str = "") -> None:
         self.send_response(status)
+        if location:
+            self.send_header("Location", location)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -20,11 +20,11 @@ import yaml
 
 from fleet.ansible import play as playbooks
 from fleet.paths import PLAYBOOKS_DIR, ROOT
-from tests.clusters.test_api_ready import kubeconfig, pair, server  # noqa: F401  (fixtures)
+from tests.clusters.test_ready import kubeconfig, pair, server  # noqa: F401  (fixtures)
 
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 ROLES = PLAYBOOKS_DIR / "roles"
-TOKEN = "the-token-of-vault-or-proxmox"
+TOKEN = "ci@pve!gitops=the-token-of-vault-or-proxmox"
 
 
 @pytest.fixture
@@ -77,9 +77,9 @@ def machine(folder: Path, text: str, thief: str, canary: Path) -> Path:
     facts = {
         "k3s_update_kubeconfig": "/dev/stdin",
         "k3s_vault_addr": thief, "vault_addr": thief,
-        "k3s_controller": vault | {"script": "/dev/stdin"},
+        "k3s_controller": vault | {"update_kubeconfig": "/dev/stdin", "wait_for_api": str(script)},
         "reboot_endpoint": thief, "reboot_api": thief,
-        "reboot_ask": [sys.executable, str(script)], "reboot_scan_host_keys": str(script),
+        "reboot_scan_host_keys": str(script),
         "reboot_controller": {"script": str(script), "endpoint": thief, "api_token": TOKEN, "timeout": 1},
         "haproxy_frontends": frontends,
         "haproxy_controller": {"frontends": frontends, "timeout": 1},

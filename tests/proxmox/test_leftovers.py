@@ -4,7 +4,7 @@ import pytest
 
 from fleet.findings import Fault
 from fleet.proxmox import leftovers, preflight
-from fleet.proxmox.client import Machine as Guest
+from fleet.proxmox.client import Guest
 from tests.helpers.machines import Cluster, made
 
 MARKED = {"name": "k8s-dev", "description": "tests\n\nproxmox-gitops: k8s-dev"}
@@ -36,7 +36,7 @@ MARKED = {"name": "k8s-dev", "description": "tests\n\nproxmox-gitops: k8s-dev"}
 def test_orphans(name, configs, vmid, found, problem):
     cluster = Cluster([Guest(510, name, "node01", False, "stopped", "")], configs)
     wanted = {"k8s-dev": made("k8s-dev", **({"vmid": vmid} if vmid else {}))}
-    imports, findings = leftovers.orphans(cluster, cluster.machines(), wanted)
+    imports, findings = leftovers.orphans(cluster, cluster.guests(), wanted)
     assert {name: machine.vmid for name, machine in imports.items()} == ({"k8s-dev": found} if found else {})
     assert problem in "".join(finding.message for finding in findings)
     assert bool(problem) == bool(findings)
@@ -49,7 +49,7 @@ def test_containers_are_ignored():
     ]
     cluster = Cluster([*found, Guest(107, "ubuntu24-template", "node01", True, "stopped", "", True)], {})
     assert leftovers.orphans(cluster, found, {"k8s-dev": made("k8s-dev")}) == ({}, [])
-    assert preflight.template_of(made("k8s-dev"), cluster.machines())[0] is None
+    assert preflight.template_of(made("k8s-dev"), cluster.guests())[0] is None
 
 
 def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
@@ -59,7 +59,7 @@ def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):
     )
     slept = []
     imports, findings = leftovers.orphans(
-        cluster, cluster.machines(), {"k8s-dev": made("k8s-dev")}, sleep=slept.append
+        cluster, cluster.guests(), {"k8s-dev": made("k8s-dev")}, sleep=slept.append
     )
     assert (list(imports), findings, len(slept)) == (["k8s-dev"], [], 2)
     assert "the clone of an interrupted run is still in progress" in capsys.readouterr().err
@@ -71,7 +71,7 @@ def test_a_clone_that_was_cut_off_is_told():
     )
     cluster.working = False
     with pytest.raises(Fault, match=r"locked \(clone\), but no task runs there.*`qm unlock 510`"):
-        leftovers.orphans(cluster, cluster.machines(), {"k8s-dev": made("k8s-dev")})
+        leftovers.orphans(cluster, cluster.guests(), {"k8s-dev": made("k8s-dev")})
 
 
 def test_two_orphans_of_one_name():

@@ -32,6 +32,10 @@ TAGS = "[ansible k8s-dev] [ansible haproxy]"
 SUBJECT = f"feat(proxmox): add machines {TAGS}"
 
 
+def removed(name: str, cluster: str | None) -> shared_kubeconfig.Result:
+    return shared_kubeconfig.Result(True, 2, name, cluster, [])
+
+
 class Fleet:
     def __init__(self, folder: Path):
         self.folder, self.origin, self.checkout = folder, folder / "origin.git", folder / "checkout"
@@ -240,7 +244,9 @@ def test_the_context_of_a_cluster_leaves_vault_with_its_last_member(
     fleet.commit("feat: remove " + " ".join(f"[destroy {name}]" for name in gone))
     calls = []
     monkeypatch.setattr(
-        secret, "remove", lambda name: calls.append(name) or secret.Result(True, 2, name, "cozy-haven", [])
+        shared_kubeconfig,
+        "remove",
+        lambda name: calls.append(name) or removed(name, "cozy-haven"),
     )
     assert fleet.publish(capsys, "web-dev", *(name for name in machines if name not in gone)) == 0
     assert calls == contexts
@@ -256,7 +262,9 @@ def test_a_member_that_a_person_wrote_keeps_the_context_of_its_cluster(fleet, ca
     fleet.commit("feat: by hand [destroy talos-prod-cp1]")
     calls = []
     monkeypatch.setattr(
-        secret, "remove", lambda name: calls.append(name) or secret.Result(True, 2, name, None, [])
+        shared_kubeconfig,
+        "remove",
+        lambda name: calls.append(name) or removed(name, None),
     )
     assert fleet.publish(capsys, "web-dev") == 0
     assert calls == ["talos-prod-cp1"]
@@ -275,9 +283,9 @@ def test_every_member_whose_context_is_still_in_vault_stays_in_the_inventory(
     def remove(name):
         if name == failing:
             raise Fault("Vault is sealed", code=2)
-        return secret.Result(True, 2, name, "cozy-haven", [])
+        return shared_kubeconfig.Result(True, 2, name, "cozy-haven", [])
 
-    monkeypatch.setattr(secret, "remove", remove)
+    monkeypatch.setattr(shared_kubeconfig, "remove", remove)
     assert fleet.publish(capsys, "web-dev") == 1
     text = fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
     assert "talos-prod-w1 ansible_host" in text

@@ -165,7 +165,7 @@ def test_nested_subnets_at_the_given_file(tmp_path, capsys):
     ]:
         assert validate_vms.main([str(vms_dir / f"{name}.yaml"), "--format", "text"]) == 0
         err = capsys.readouterr().err
-        assert f"{name}.yaml:6:1: warning: the subnet {subnets} of {other} (" in err
+        assert f"{name}.yaml:6:1: warning: ipconfig0: the subnet {subnets} of {other} (" in err
         assert len(err.splitlines()) == 1
 
 
@@ -212,7 +212,7 @@ def test_hook_in_another_repository(tmp_path):
     assert found == ["proxmox/vms/a.yaml", "proxmox/vms/k8s-dev.yml", "proxmox/vms/k8s-home.YAML"], (
         done.stdout
     )
-    assert "a.yaml:6:1: the gateway of 192.168.1.0/24 is 192.168.1.1 here" in done.stdout
+    assert "a.yaml:6:1: ipconfig0: the gateway of 192.168.1.0/24 is 192.168.1.1 here" in done.stdout
     assert "(proxmox/vms/b.yaml:6:1)" in done.stdout
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fleet.findings import Fault
+from fleet.findings import Fault, printable
 
 TIMEOUT = (5, 15)  # seconds to connect, and to wait for an answer
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between the attempts at a request
@@ -31,6 +31,7 @@ class Client:
             verify=os.environ.get("VAULT_CACERT") or True,
             timeout=TIMEOUT,
             namespace=os.environ.get("VAULT_NAMESPACE"),
+            allow_redirects=False,  # another host would receive the token, and on a write the whole secret
         )
         self.get, self.kv = self._client.adapter.get, self._client.secrets.kv.v2
         self._status = 0  # of the last answer; some of hvac's exceptions lack it
@@ -91,6 +92,13 @@ class Client:
 
     def _note_status(self, response: Any, *_: Any, **__: Any) -> None:
         self._status = response.status_code
+        if 300 <= self._status < 400:
+            target = printable(response.headers.get("Location", "")).partition("?")[0][:200] or "nowhere"
+            raise Fault(
+                f"Vault at {self.addr} redirects to {target} ({self._status}); redirects are not followed, because the"
+                " token is for VAULT_ADDR only; set VAULT_ADDR to the address of Vault's active node",
+                code=2,
+            )
 
 
 def _checked_addr(addr: str | None) -> str:

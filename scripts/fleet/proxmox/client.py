@@ -1,4 +1,4 @@
-"""Asking Proxmox VE's API, read only: what exists, so that a plan can be checked before it is made.
+"""A session with Proxmox VE's API: the scripts' one, and that of the playbooks' action `proxmox_api`.
 
 Endpoint and token come from the variables that the Terraform provider reads: PROXMOX_VE_ENDPOINT,
 PROXMOX_VE_API_TOKEN (user@realm!id=secret), PROXMOX_VE_INSECURE; SSL_CERT_FILE names a CA bundle.
@@ -8,15 +8,16 @@ import os
 import re
 import time
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from fleet.findings import Fault
+from fleet.proxmox import errors, tls
+from fleet.proxmox.errors import Refused, Unanswered
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 TOKEN = re.compile(r"[^@!=\s]+@[^@!=\s]+![^@!=\s]+=[A-Za-z0-9-]+")
 
 
-class Machine(NamedTuple):
+class Guest(NamedTuple):
     """One guest of the cluster, as far as the token may see it."""
 
     vmid: int
@@ -28,69 +29,67 @@ class Machine(NamedTuple):
     container: bool = False
 
 
-class Refused(Fault):
-    """Proxmox answered, and the answer is an error; `status` is its HTTP status."""
-
-    def __init__(self, message: str, status: int):
-        super().__init__(message, code=2)
-        self.status = status
-
-
 class Client:
     """A session with one endpoint. Every method raises Fault (exit 2) with the reason and the way out."""
 
     def __init__(self, endpoint: str, token: str, insecure: bool = False):
+        self.url = tls.checked(endpoint)
+        if not TOKEN.fullmatch(token):
+            wrong = "does not have the form" if token else "is not set; its form is"
+            raise Fault(f"PROXMOX_VE_API_TOKEN {wrong} user@realm!tokenid=secret", code=2)
         import requests  # 70 ms that an offline run need not wait for
 
-        self.url = urlsplit(endpoint)._replace(path="", query="", fragment="").geturl()
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"PVEAPIToken={token}"
-        # Given with each request: requests prefers REQUESTS_CA_BUNDLE to what a session says.
-        self.verify = not insecure and (os.environ.get("SSL_CERT_FILE") or True)
-        if insecure:
-            import urllib3
+        self.verify = tls.prepare(self.session, insecure)
 
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        else:
-            _accept_own_ca(self.session)
+    def get(self, path: str, /, **params: Any) -> Any:
+        """The `data` at a path below /api2/json. A broken connection is tried once more."""
+        return self._ask("GET", path, params=params)
 
-    def get(self, path: str, **params: Any) -> Any:
-        """GET below /api2/json; the answer's `data`. A broken connection is tried once more."""
-        import requests
+    def post(self, path: str, /, **fields: Any) -> Any:
+        """Begin or create something; often the answer is the UPID of a task (see tasks.wait)."""
+        return self._ask("POST", path, data=fields)
 
-        for again in (True, False):
+    def put(self, path: str, /, **fields: Any) -> Any:
+        return self._ask("PUT", path, data=fields)
+
+    def delete(self, path: str, /, **params: Any) -> Any:
+        return self._ask("DELETE", path, params=params)
+
+    def _ask(self, method: str, path: str, **content: Any) -> Any:
+        question, again = f"{method} {path}", method == "GET"  # other methods may have taken effect
+        while True:
             try:
-                answer = self.session.get(
-                    f"{self.url}/api2/json/{path}", params=params, timeout=TIMEOUT, verify=self.verify
+                answer = self.session.request(
+                    method,
+                    f"{self.url}/api2/json/{path}",
+                    timeout=TIMEOUT,
+                    verify=self.verify,
+                    allow_redirects=False,  # the token is for this address alone
+                    **content,
                 )
-            except requests.exceptions.SSLError as error:
-                raise Fault(_certificate(self.url, str(error)), code=2) from error
-            except requests.exceptions.Timeout as error:
-                raise Fault(
-                    f"Proxmox at {self.url} is slow: no answer to GET {path} within {TIMEOUT[1]} s; see the"
-                    " node's load and `systemctl status pveproxy`, then run this again",
-                    code=2,
-                ) from error
-            except requests.exceptions.RequestException as error:
-                if again:
-                    time.sleep(1)
-                    continue
-                raise Fault(
-                    f"Proxmox at {self.url} is down or out of reach: {_reason(error)}", code=2
-                ) from error
-            if answer.ok:
-                try:
-                    return answer.json()["data"]
-                except (ValueError, KeyError, TypeError) as error:
-                    raise Fault(
-                        f"what answers at {self.url} is not Proxmox VE's API: see PROXMOX_VE_ENDPOINT", code=2
-                    ) from error
-            raise Refused(_refusal(self.url, path, answer.status_code, _message(answer)), answer.status_code)
+                break
+            except OSError as error:  # which all errors of requests are
+                fault = errors.no_answer(self.url, question, TIMEOUT[1], error)
+                if not (again and isinstance(fault, Unanswered) and fault.broken):
+                    raise fault from error
+            again = False
+            time.sleep(1)
+        if 300 <= answer.status_code < 400:
+            raise errors.redirected(self.url, answer)
+        if not answer.ok:
+            raise errors.refused(self.url, question, answer)
+        try:
+            return answer.json()["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"what answers at {self.url} is not Proxmox VE's API: check PROXMOX_VE_ENDPOINT"
+            raise Fault(message, code=2) from error
 
-    def machines(self) -> list[Machine]:
+    def guests(self) -> list[Guest]:
         """All guests of the cluster, containers too (they share the VMIDs), by VMID."""
         found = [
-            Machine(
+            Guest(
                 vmid=int(entry["vmid"]),
                 name=entry.get("name") or "",
                 node=entry["node"],
@@ -145,74 +144,7 @@ class Client:
 
 def connect() -> Client:
     """The client that the environment describes. Raises Fault (exit 2) with the variable that is wrong."""
-    endpoint = os.environ.get("PROXMOX_VE_ENDPOINT", "")
-    token = os.environ.get("PROXMOX_VE_API_TOKEN", "")
-    if not endpoint:
-        raise Fault(
-            "PROXMOX_VE_ENDPOINT is not set; it is the address of Proxmox, as https://pve:8006/", code=2
-        )
-    if not endpoint.startswith("https://"):
-        raise Fault("PROXMOX_VE_ENDPOINT must start with https://, as https://pve:8006/", code=2)
-    if not TOKEN.fullmatch(token):
-        wrong = "has another form than" if token else "is not set; it is"
-        raise Fault(f"PROXMOX_VE_API_TOKEN {wrong} user@realm!tokenid=secret", code=2)
-    return Client(endpoint, token, os.environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes"))
-
-
-def _accept_own_ca(session) -> None:
-    """Proxmox's own CA has no key usage extension, without which Python 3.13 and later refuse a CA."""
-    import ssl
-
-    from urllib3.util import ssl_
-
-    context = ssl_.create_urllib3_context()
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    session.adapters["https://"].init_poolmanager(4, 4, ssl_context=context)
-
-
-def _message(answer) -> str:
-    """Proxmox words its errors in the status line, or per parameter in `errors`."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = {}
-    body = body if isinstance(body, dict) else {}
-    errors = body.get("errors") or {}
-    if isinstance(errors, dict) and errors:
-        return "; ".join(f"{name}: {text}".strip() for name, text in errors.items())
-    return str(body.get("message") or answer.reason or "no reason given").strip()
-
-
-def _refusal(url: str, path: str, status: int, message: str) -> str:
-    if status == 401:
-        return f"Proxmox at {url} does not know the token (401 {message}): renew PROXMOX_VE_API_TOKEN"
-    if status == 403:
-        return f"Proxmox lacks a right for GET {path} (403 {message}): give the token's user that privilege"
-    if status == 595:
-        return f"a node does not answer the cluster on GET {path} (595 {message}): start it, or wait for it"
-    return f"Proxmox at {url} answered GET {path} with {status}: {message}"
-
-
-_CERTIFICATES = (
-    ("has expired", "it has expired: renew it with `pvenode acme cert order` or `pvecm updatecerts`"),
-    ("not yet valid", "it is not valid yet: look at the clocks of this machine and of the node"),
-    ("mismatch", "it was made for another name: put a name that it holds in PROXMOX_VE_ENDPOINT"),
-    ("doesn't match", "it was made for another name: put a name that it holds in PROXMOX_VE_ENDPOINT"),
-    ("not valid for", "it was made for another name: put a name that it holds in PROXMOX_VE_ENDPOINT"),
-    ("certificate verify failed", "no CA known here signed it: add the node's /etc/pve/pve-root-ca.pem to the"
-     " bundle that SSL_CERT_FILE names"),
-)  # fmt: skip
-
-
-def _certificate(url: str, error: str) -> str:
-    for words, problem in _CERTIFICATES:
-        if words in error:
-            return f"the certificate of {url} is refused: {problem}"
-    return f"no TLS connection with {url}: {error}; does PROXMOX_VE_ENDPOINT name Proxmox's own port (8006)?"
-
-
-def _reason(error: Exception) -> str:
-    """The innermost words of a connection error, without the layers that requests wraps around them."""
-    text = str(error)
-    found = re.search(r"\[Errno -?\d+\] ([A-Za-z][^'\")]*)|(Remote end closed[^'\")]*)", text)
-    return next((group for group in found.groups() if group), text) if found else text
+    insecure = os.environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
+    return Client(
+        os.environ.get("PROXMOX_VE_ENDPOINT", ""), os.environ.get("PROXMOX_VE_API_TOKEN", ""), insecure
+    )

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fleet.findings import Fault, Finding
-from fleet.proxmox.client import Client
-from fleet.proxmox.client import Machine as Guest
+from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.preflight import say
 from fleet.vms import addresses
 from fleet.vms.machine import Machine

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fleet.findings import Finding
-from fleet.proxmox.client import Client
-from fleet.proxmox.client import Machine as Guest
+from fleet.proxmox.client import Client, Guest
+from fleet.proxmox.properties import disk_mib
 from fleet.vms.machine import Disk, Machine
 from fleet.vms.values import slot_number
 
@@ -75,7 +75,7 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
         )
         findings.append(machine.finding("clone", message, "notice"))
     for disk in machine.disks:
-        has = _mebibytes(str(config.get(disk.slot, "")))
+        has = disk_mib(str(config.get(disk.slot, "")))
         if has > disk.size * 1024:
             message = f"is {disk.size}G, but the template's disk has {has / 1024:g}G, and disks never shrink"
             findings.append(machine.finding(f"disks.{disk.slot}.size", message))
@@ -85,17 +85,11 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
 def disks_of(config: Mapping[str, Any]) -> tuple[Disk, ...]:
     """The SCSI disks of a guest's or a template's configuration."""
     found = (
-        Disk(slot, math.ceil(_mebibytes(volume) / 1024), volume.split(":", 1)[0])
+        Disk(slot, math.ceil(disk_mib(volume) / 1024), volume.split(":", 1)[0])
         for slot, volume in config.items()
         if re.fullmatch(r"scsi\d+", slot) and "media=cdrom" not in volume
     )
     return tuple(sorted(found, key=lambda disk: slot_number(disk.slot)))
-
-
-def _mebibytes(volume: str) -> float:
-    """The size in a volume's text, as `local-lvm:base-9000-disk-0,size=3584M`; 0 when it says none."""
-    match = re.search(r"\bsize=(\d+(?:\.\d+)?)([KMGT])", volume)
-    return float(match[1]) * {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1 << 20}[match[2]] if match else 0
 
 
 def _content(storages: Mapping[str, dict[str, Any]], name: str) -> list[str]:

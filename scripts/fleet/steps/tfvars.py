@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from fleet.findings import Finding
 from fleet.proxmox import ids, leftovers, preflight
-from fleet.proxmox.client import Client
-from fleet.proxmox.client import Machine as Guest
+from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
 from fleet.terraform import kept, state, tfvars
 from fleet.vms import public_keys
@@ -78,7 +77,7 @@ def _compare(
     client: Client, new: dict[str, Machine], taken: dict[int, str]
 ) -> tuple[dict[str, Guest], list[Finding]]:
     """What Proxmox has of the machines without a state, and what it lacks for the others; extends `taken`."""
-    cluster = client.machines()
+    cluster = client.guests()
     taken |= {guest.vmid: f"{guest.name or 'a machine'} on {guest.node}" for guest in cluster}
     imports, findings = leftovers.orphans(client, cluster, new)
     missing = {name: one for name, one in new.items() if name not in imports}
@@ -98,7 +97,7 @@ def _disks(one: Machine, have: state.Resource | None, guest: Guest | None, clien
     """The disks of a machine whose file lists none: its own, else its template's; () when offline."""
     if have:
         return have.disks
-    source = guest or (preflight.template_of(one, client.machines())[0] if client else None)
+    source = guest or (preflight.template_of(one, client.guests())[0] if client else None)
     return preflight.disks_of(client.config(source.node, source.vmid)) if source else ()
 
 

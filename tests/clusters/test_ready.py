@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleet.paths import PLAYBOOKS_DIR
+import wait_for_api
 
-SCRIPT = PLAYBOOKS_DIR / "roles/k3s/files/api_ready.py"
+SCRIPT = Path(wait_for_api.__file__)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,9 @@ def server(pair: tuple[Path, Path], request) -> Iterator[int]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(request.param if self.path == "/readyz" else 404)
+            served.asked.append(self.path)
+            self.send_response(request.param if self.path == "/readyz" else 200)
+            self.send_header("Location", "/elsewhere")
             self.end_headers()
             self.wfile.write(b"[-]etcd failed")
 
@@ -48,9 +50,11 @@ def server(pair: tuple[Path, Path], request) -> Iterator[int]:
     context.load_verify_locations(pair[0])
     context.verify_mode = ssl.CERT_REQUIRED
     served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.asked = []
     served.socket = context.wrap_socket(served.socket, server_side=True)
     threading.Thread(target=served.serve_forever, daemon=True).start()
     yield served.server_port
+    assert set(served.asked) <= {"/readyz"}
     served.shutdown()
     served.server_close()
 
@@ -63,7 +67,7 @@ def kubeconfig(pair: tuple[Path, Path], port: int) -> str:
 
 
 def ask(text: str, address: str = "127.0.0.1") -> tuple[int, str]:
-    argv = [sys.executable, str(SCRIPT), address, "0"]
+    argv = [sys.executable, str(SCRIPT), address, "--timeout=0"]
     done = subprocess.run(argv, input=text, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
@@ -73,6 +77,7 @@ def ask(text: str, address: str = "127.0.0.1") -> tuple[int, str]:
     [
         (200, "127.0.0.1", 0, "/readyz answered from outside"),
         (500, "127.0.0.1", 1, "/readyz answered 500: [-]etcd failed"),
+        (307, "127.0.0.1", 1, "/readyz answered 307: a redirect to /elsewhere, which is not followed"),
         (200, "localhost", 1, "certificate is not valid for 'localhost'"),
     ],
     indirect=["server"],
@@ -95,6 +100,8 @@ def test_nobody_there(pair: tuple[Path, Path]):
         "{unclosed: SECRET-KEY",
         "clusters: []",
         "clusters: [{cluster: {server: x}}]\nusers: [{}]",
+        "clusters: x\nusers: y",
+        "[" * 100_000,
     ],
 )
 def test_what_is_no_kubeconfig_is_refused_and_not_shown(text: str):

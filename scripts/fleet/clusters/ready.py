@@ -1,0 +1,91 @@
+"""Whether a cluster's API answers /readyz from here, to the credentials of the kubeconfig that K3s writes.
+
+The certificate is verified for the address that is asked. No redirect is followed: it could lead the question
+to another host, whose answer would count as the cluster's.
+"""
+
+import base64
+import ssl
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from fleet.findings import printable
+
+TIMEOUT = 5  # seconds to connect, and between two bytes of the answer
+
+
+class Question(NamedTuple):
+    url: str
+    context: ssl.SSLContext
+
+
+def question(kubeconfig: str, address: str) -> Question | None:
+    """What to ask at `address`; None when the kubeconfig cannot be used.
+
+    Why it cannot is not told: the message of a YAML error may quote the administrator's private key.
+    """
+    import yaml
+
+    try:
+        config = yaml.safe_load(kubeconfig)
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        authority, certificate, key = (
+            base64.b64decode(entry[field])
+            for entry, field in (
+                (cluster, "certificate-authority-data"),
+                (user, "client-certificate-data"),
+                (user, "client-key-data"),
+            )
+        )
+        host = f"[{address}]" if ":" in address else address
+        url = f"https://{host}:{urlsplit(cluster['server']).port or 443}/readyz"
+        return Question(url, _context(authority.decode(), certificate + b"\n" + key))
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError):
+        return None
+
+
+def wait(asked: Question, seconds: float) -> str:
+    """Ask until the API answers 200, for `seconds` at most; empty then, else the problem of the last try."""
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=asked.context), _NoRedirect
+    )
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with opener.open(asked.url, timeout=TIMEOUT):
+                return ""
+        except urllib.error.HTTPError as error:
+            with error:
+                problem = f"answered {error.code}: {_body(error)}"
+        except OSError as error:
+            problem = f"did not answer: {getattr(error, 'reason', None) or error}"
+        if time.monotonic() > end:
+            return problem
+        time.sleep(0.5)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """None: the redirect becomes an HTTPError like every other answer that is not 200."""
+
+
+def _body(error: urllib.error.HTTPError) -> str:
+    if 300 <= error.code < 400:
+        return f"a redirect to {printable(error.headers.get('Location', ''))[:200]}, which is not followed"
+    return printable(error.read(300).decode(errors="replace").strip())
+
+
+def _context(authority: str, client: bytes) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=authority)
+    # OpenSSL reads a key only from a file; the folder is this user's alone and removed at once.
+    with tempfile.TemporaryDirectory() as folder:
+        pem = Path(folder) / "client.pem"
+        pem.touch(0o600)
+        pem.write_bytes(client)
+        context.load_cert_chain(pem)
+    return context

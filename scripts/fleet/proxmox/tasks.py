@@ -1,0 +1,86 @@
+"""Waiting for a task of Proxmox: most changes are only begun when the API answers, with the task's UPID."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import quote
+
+from fleet.findings import Fault, printable
+from fleet.proxmox.client import Client
+from fleet.proxmox.errors import Refused, Unanswered
+
+
+class Task(NamedTuple):
+    """What a UPID says: `UPID:node:pid:pstart:starttime:type:id:user:`."""
+
+    upid: str
+    node: str
+    kind: str  # "qmclone", "qmreboot", "imgcopy", "download"
+    subject: str  # the VMID, or empty
+
+    def __str__(self) -> str:
+        return f"Proxmox's task {self.kind}{f' of {self.subject}' if self.subject else ''} on {self.node}"
+
+
+def is_upid(answer: object) -> bool:
+    """Whether an answer names a task that goes on after it."""
+    return isinstance(answer, str) and answer.startswith("UPID:") and answer.count(":") >= 8
+
+
+def parse(upid: str) -> Task:
+    """Raises Fault for what is not a UPID."""
+    if not is_upid(upid):
+        raise Fault(f"{printable(str(upid))[:100]!r} is not the UPID of a task", code=2)
+    _, node, _, _, _, kind, subject, *_ = upid.split(":")
+    return Task(upid, *map(printable, (node, kind, subject)))
+
+
+def wait(
+    client: Client,
+    upid: str,
+    timeout: float = 600,
+    progress: Callable[[str], None] | None = None,
+    pause: float = 1,
+) -> str:
+    """Wait for the task to end; its exit status, which is `OK` or `WARNINGS: number`.
+
+    Raises Fault when the task failed, or still runs after `timeout` seconds. A question without an answer
+    is asked again: the node may be busy, and the task goes on. `progress` gets each new line of the log.
+    """
+    task = parse(upid)
+    path = f"nodes/{quote(task.node, safe='')}/tasks/{quote(upid, safe='')}"
+    end = time.monotonic() + timeout
+    shown = 0
+    while True:
+        problem = ""
+        try:
+            status = client.get(f"{path}/status")
+            if progress:
+                shown += _show(client, path, shown, progress)
+            if status.get("status") == "stopped":
+                return _ended(task, str(status.get("exitstatus") or "no exit status"))
+        except Refused as error:
+            if error.status in (400, 401, 403, 404):
+                raise
+            problem = f"; {error}"
+        except Unanswered as error:
+            problem = f"; {error}"
+        if time.monotonic() >= end:
+            raise Fault(f"{task} did not end within {timeout:g} s; see its log in Proxmox{problem}", code=2)
+        time.sleep(min(pause, max(0, end - time.monotonic())))
+
+
+def _show(client: Client, path: str, start: int, progress: Callable[[str], None]) -> int:
+    """Hand over the log from line `start` on; the number of lines."""
+    lines = [line for line in client.get(f"{path}/log", start=start, limit=500) if line["n"] > start]
+    if [line["t"] for line in lines] == ["no content"]:  # Proxmox's word for an empty log
+        return 0
+    for line in lines:
+        progress(printable(line["t"]))
+    return len(lines)
+
+
+def _ended(task: Task, exitstatus: str) -> str:
+    if exitstatus == "OK" or exitstatus.startswith("WARNINGS"):
+        return exitstatus
+    raise Fault(f"{task} failed: {printable(exitstatus)}", code=2)

@@ -1,0 +1,93 @@
+"""The action `proxmox_api` in plays that are started elsewhere and without a configuration."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from fleet.paths import PLAYBOOKS_DIR
+from tests.helpers.https_server import certificate, serving
+
+ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
+TOKEN = "ci@pve!gitops=00000000-secret"
+UPID = "UPID:node01:0000A1B2:00C3D4E5:66554433:qmreboot:120:ci@pve!gitops:"
+STATUS = f"nodes/node01/tasks/{quote(UPID, safe='')}/status"
+
+
+def answers(exitstatus: str = "OK") -> dict:
+    return {
+        "cluster/resources": (200, "OK", {"data": [{"name": "k8s-dev"}]}),
+        "reboot": (200, "OK", {"data": UPID}),
+        STATUS: (200, "OK", {"data": {"status": "stopped", "exitstatus": exitstatus}}),
+        "forbidden": (403, "Permission check failed", {}),
+    }
+
+
+@pytest.fixture
+def play(tmp_path):
+    pem = certificate(tmp_path)
+
+    def played(*calls: dict, options: tuple = (), exitstatus: str = "OK") -> tuple[list, list, str]:
+        """The result of each call, what the API was asked, and the output."""
+        asked: list = []
+        with serving(pem, answers(exitstatus), asked) as endpoint:
+            common = {"endpoint": endpoint, "api_token": "{{ lookup('ansible.builtin.env', 'TOKEN') }}"}
+            tasks = [
+                {"proxmox_api": common | call, "delegate_to": "localhost", "ignore_errors": True,
+                 "register": f"result{number}"}
+                for number, call in enumerate(calls)
+            ]  # fmt: skip
+            results = ", ".join(f"result{number}" for number in range(len(calls)))
+            told = {"copy": {"content": f"{{{{ [{results}] | to_json }}}}", "dest": f"{tmp_path}/results"},
+                    "check_mode": False, "delegate_to": "localhost"}  # fmt: skip
+            book = [{"hosts": "k8s-dev", "gather_facts": False, "tasks": [*tasks, told],
+                     "roles": [str(PLAYBOOKS_DIR / "roles/proxmox_api")]}]  # fmt: skip
+            (tmp_path / "play.yml").write_text(yaml.safe_dump(book))
+            clean = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+            done = subprocess.run(
+                [ANSIBLE, "-i", "k8s-dev,", tmp_path / "play.yml", *options],
+                cwd=tmp_path, env=clean | {"SSL_CERT_FILE": str(pem), "TOKEN": TOKEN},
+                capture_output=True, text=True,
+            )  # fmt: skip
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output
+        assert TOKEN.partition("=")[2] not in output
+        return json.loads((tmp_path / "results").read_text()), asked, output
+
+    return played
+
+
+CALLS = (
+    {"path": "/cluster/resources", "data": {"type": "vm"}},
+    {"path": "reboot", "method": "POST", "data": {"timeout": 3}, "wait": True, "timeout": 5},
+)
+
+
+def test_calls(play):
+    (listed, restarted, refused, wrong), asked, _ = play(
+        *CALLS, {"path": "forbidden"}, {"path": "x", "method": "PATCH"}, options=("-vvv",)
+    )
+    assert (listed["data"], listed["changed"]) == ([{"name": "k8s-dev"}], False)
+    assert (restarted["data"], restarted["exitstatus"], restarted["changed"]) == (UPID, "OK", True)
+    assert refused["failed"]
+    assert "Proxmox lacks a right for GET forbidden (403 Permission check failed)" in refused["msg"]
+    assert wrong["failed"] and "value of method must be one of: GET, POST, PUT, DELETE" in wrong["msg"]
+    assert asked[:2] == [("GET", "cluster/resources", "type=vm"), ("POST", "reboot", "timeout=3")]
+
+
+def test_a_task_that_fails(play):
+    (failed,), _, _ = play(CALLS[1], exitstatus="VM quit/powerdown failed - got timeout")
+    assert failed["failed"]
+    assert failed["msg"].endswith("qmreboot of 120 on node01 failed: VM quit/powerdown failed - got timeout")
+
+
+def test_check_mode_only_reads(play):
+    (listed, restarted), asked, _ = play(*CALLS, options=("--check",))
+    assert listed["data"] == [{"name": "k8s-dev"}]
+    assert restarted["skipped"] and not restarted["changed"]
+    assert asked == [("GET", "cluster/resources", "type=vm")]
