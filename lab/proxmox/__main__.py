@@ -10,7 +10,7 @@ network; faults that tests can inject are described in faults.py.
 import argparse
 
 from lab import GATEWAY, lab_dir, secrets_dir
-from lab.proxmox import access, api_cluster, api_qemu, boot, state  # noqa: F401 (the APIs register themselves)
+from lab.proxmox import access, api, boot, state  # noqa: F401 (the requests register themselves)
 from lab.proxmox.server import Server
 
 
