@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from lab import lab_dir, template
-from lab.proxmox import config, guests, machines, properties, state, tasks, volumes
+from lab.proxmox import allocation, config, guests, machines, properties, state, tasks, volumes
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 CLUSTER_NODE = state.NODES[0]
@@ -26,8 +26,8 @@ def register_template() -> None:
         try:
             os.link(image, file)
         except OSError:  # another file system
-            volumes.copy_file(image, file)
-    cloudinit = volumes.allocate_cloudinit(CLUSTER_NODE, "local-lvm", state.TEMPLATE_ID)
+            allocation.copy_file(image, file)
+    cloudinit = allocation.allocate_cloudinit(CLUSTER_NODE, "local-lvm", state.TEMPLATE_ID)
     options = {
         "name": state.TEMPLATE_NAME,
         "description": template.DESCRIPTION,

@@ -9,7 +9,7 @@ from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lab.proxmox import access, faults
+from lab.proxmox import access, faults, login
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.routes import dispatch
 
@@ -72,12 +72,12 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/access/ticket" and self.command == "POST":
             return None
         if authorization.startswith("PVEAPIToken="):
-            return access.by_token(authorization.removeprefix("PVEAPIToken="))
+            return login.by_token(authorization.removeprefix("PVEAPIToken="))
         cookie = SimpleCookie(self.headers.get("Cookie", "")).get("PVEAuthCookie")
         if cookie is None:
             raise ApiError("No ticket", 401)
         csrf = None if self.command == "GET" else self.headers.get("CSRFPreventionToken", "")
-        return access.by_ticket(unquote(cookie.value), csrf)
+        return login.by_ticket(unquote(cookie.value), csrf)
 
     def answer(self, status: int, reason: str, body: dict) -> None:
         content = json.dumps(body).encode()

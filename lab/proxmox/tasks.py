@@ -51,7 +51,7 @@ def log_path(upid: str) -> Path:
 
 
 def start(node: str, kind: str, vmid: int | str, user: str, job: str, /, **arguments) -> str:
-    """Run `jobs.JOBS[job](**arguments)` in a worker; the task's UPID."""
+    """Run `worker.JOBS[job](**arguments)` in a worker; the task's UPID."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "lab.proxmox.worker"], cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True
     )

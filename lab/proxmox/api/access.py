@@ -1,6 +1,6 @@
 """Tickets, tokens, users, roles and access lists."""
 
-from lab.proxmox import access
+from lab.proxmox import access, accounts, login
 from lab.proxmox.routes import Request, route
 
 
@@ -8,9 +8,7 @@ from lab.proxmox.routes import Request, route
 def ticket(request: Request):
     user = request.required("username")
     realm = request.params.get("realm")
-    return access.login(
-        f"{user}@{realm}" if realm and "@" not in user else user, request.required("password")
-    )
+    return login.login(f"{user}@{realm}" if realm and "@" not in user else user, request.required("password"))
 
 
 @route("GET", "/access/permissions")
@@ -39,7 +37,7 @@ def acl(request: Request):
 def acl_change(request: Request):
     path = request.required("path")
     request.check(path, "Permissions.Modify")
-    access.grant(
+    accounts.grant(
         path, request.required("roles").split(","), request.params.get("users"), request.params.get("tokens"),
         propagate=request.flag("propagate", True), remove=request.flag("delete"),
     )  # fmt: skip
@@ -48,13 +46,13 @@ def acl_change(request: Request):
 @route("POST", "/access/roles")
 def role_create(request: Request):
     request.check("/access", "Sys.Modify")
-    access.add_role(request.required("roleid"), request.params.get("privs", ""))
+    accounts.add_role(request.required("roleid"), request.params.get("privs", ""))
 
 
 @route("POST", "/access/users")
 def user_create(request: Request):
     request.check("/access", "User.Modify")
-    access.add_user(request.required("userid"))
+    accounts.add_user(request.required("userid"))
 
 
 @route("POST", "/access/users/{user}/token/{token}")
@@ -62,4 +60,4 @@ def token_create(request: Request):
     user, token = request.names["user"], request.names["token"]
     if user != request.caller.user:
         request.check(f"/access/users/{user}", "User.Modify")
-    return access.add_token(user, token, request.flag("privsep", True), request.number("expire", 0))
+    return accounts.add_token(user, token, request.flag("privsep", True), request.number("expire", 0))

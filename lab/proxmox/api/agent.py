@@ -1,6 +1,6 @@
 """What the QEMU guest agent answers."""
 
-from lab.proxmox import guests, machines, properties
+from lab.proxmox import guest_agent, guests, machines, properties
 from lab.proxmox.errors import ApiError
 from lab.proxmox.routes import VM, Request, route
 
@@ -18,10 +18,10 @@ def _with_agent(request: Request) -> int:
 
 @route("GET", f"{VM}/agent/network-get-interfaces")
 def agent_interfaces(request: Request):
-    return {"result": machines.interfaces(_with_agent(request))}
+    return {"result": guest_agent.interfaces(_with_agent(request))}
 
 
 @route("POST", f"{VM}/agent/ping")
 def agent_ping(request: Request):
-    machines.interfaces(_with_agent(request))
+    guest_agent.interfaces(_with_agent(request))
     return {"result": {}}

@@ -1,6 +1,6 @@
 """Clones, and machines that become templates."""
 
-from lab.proxmox import config, guests, machines, pools, properties, state, tasks, volumes
+from lab.proxmox import config, guests, machines, options, pools, properties, state, tasks, volumes
 from lab.proxmox.errors import ApiError, invalid, invalid_keys
 from lab.proxmox.guests import Guest
 from lab.proxmox.routes import VM, Request, route
@@ -39,7 +39,7 @@ def clone(request: Request):
     if pool and pool not in pools.read():
         raise ApiError(f"pool '{pool}' does not exist")
     source.check_lock()
-    kept = properties.checked({k: params[k] for k in ("name", "description") if k in params})
+    kept = options.checked({k: params[k] for k in ("name", "description") if k in params})
     kept.setdefault("name", f"Copy-of-VM-{source.name}")
     with guests.lock(newid):
         guests.check_unused(newid)

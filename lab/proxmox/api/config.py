@@ -2,7 +2,7 @@
 
 import re
 
-from lab.proxmox import access, cloudinit, config, guests, machines, tasks
+from lab.proxmox import access, cloudinit, guests, machines, tasks, update
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.routes import VM, Request, route
 
@@ -50,7 +50,7 @@ def _update(request: Request) -> None:
         for key in revert:
             guest.pending.pop(key, None)
             guest.pending_delete = [k for k in guest.pending_delete if k != key]
-        config.update(guest, params, delete, bool(machines.running(request.vmid)), request.caller)
+        update.update(guest, params, delete, bool(machines.running(request.vmid)), request.caller)
         guest.save()
         machines.sync(request.vmid)
 

@@ -1,6 +1,6 @@
 """Machines below /nodes/NODE/qemu: list, create, migrate, destroy."""
 
-from lab.proxmox import config, guests, machines, pools, state, tasks
+from lab.proxmox import config, guests, machines, pools, state, tasks, update
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.guests import Guest
 from lab.proxmox.routes import VM, Request, route
@@ -26,7 +26,7 @@ def create(request: Request):
             raise ApiError(f"unable to create VM {vmid} - {error.message}") from None
         guest = Guest(vmid, request.node)
         config.identity(guest.config)
-        config.update(guest, request.params, [], False, request.caller)
+        update.update(guest, request.params, [], False, request.caller)
         guest.save()
     if pool:
         pools.change(pool, [vmid])
