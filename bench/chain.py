@@ -117,7 +117,8 @@ def push(fleet, names: dict[str, str], tag: str) -> dict[str, float]:
 @contextlib.contextmanager
 def new_fleet():
     """A clone in a new lab, so that the machines of before take no memory."""
-    from lab import daemons, setup, user
+    from lab import daemons, setup
+    from lab.clone import Clone
 
     os.environ.clear()
     os.environ.update(ENVIRONMENT, LAB_DIR=str(FOLDER))
@@ -126,7 +127,7 @@ def new_fleet():
     setup.everything()
     daemons.up()
     try:
-        yield user.Clone(FOLDER / "person" / "fleet")
+        yield Clone(FOLDER / "person" / "fleet")
     finally:
         daemons.down()
 

@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 
-from lab import LabError, environment, lab_dir
+from lab import LabError, lab_dir
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,13 +43,13 @@ def setup(_args) -> int:
 
 
 def up(args) -> int:
-    from lab import daemons
+    from lab import daemons, parts
     from lab import setup as steps
 
     for name in args.name:
-        daemons.find(name)
+        parts.find(name)
     steps.everything()
-    started = daemons.up(args.name or daemons.NAMES)
+    started = daemons.up(args.name or parts.NAMES)
     print(f"started: {', '.join(started)}" if started else "the lab was up")
     return 0
 
@@ -75,6 +75,7 @@ def status(_args) -> int:
 
 def execute(args) -> int:
     from lab import network
+    from lab.environment import environment
 
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not argv:
@@ -98,9 +99,9 @@ def logs(args) -> int:
 
 
 def demo(args) -> int:
-    from lab import demo as show
+    from lab.demo import run
 
-    return show.main(args.argv)
+    return run.main(args.argv)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,10 +21,10 @@ _PERIOD = "768h"  # a token not renewed for so long ends; each start of the lab 
 
 
 def argv() -> list[str]:
-    from lab import setup
+    from lab import builds
 
     address = VAULT_URL.removeprefix("http://")
-    return [str(setup.entry("vault") / "vault"), "-listen", address, "-storage", str(lab_dir() / "vault")]
+    return [str(builds.entry("vault") / "vault"), "-listen", address, "-storage", str(lab_dir() / "vault")]
 
 
 def prepare() -> None:

@@ -13,7 +13,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from lab import setup
+from lab import builds, cache_dir, packages
 
 HERE = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def checksum(path: Path) -> str:
 
 def version() -> str:
     """Of the kube-apiserver that is handed out, as 1.34.4."""
-    return setup.version(next(build for build in setup.BUILDS if build.name == "kubernetes"))
+    return builds.version(next(build for build in builds.BUILDS if build.name == "kubernetes"))
 
 
 def handler_of(files: dict[str, Path]) -> type[BaseHTTPRequestHandler]:
@@ -78,8 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     files = {
         "install.sh": HERE / "install.sh",
         "k3s": HERE / "k3s",
-        "kube-apiserver": options.apiserver or setup.entry("kubernetes") / "kube-apiserver",
-        "etcd": options.etcd or setup.etcd() or setup.cache_dir() / "etcd-*/etcd",
+        "kube-apiserver": options.apiserver or builds.entry("kubernetes") / "kube-apiserver",
+        "etcd": options.etcd or packages.etcd() or cache_dir() / "etcd-*/etcd",
     }
     for path in files.values():
         if not path.is_file():

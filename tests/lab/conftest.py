@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import ROOT, daemons, setup, user
+from lab import ROOT, daemons, setup
+from lab.clone import Clone
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,6 @@ def lab():
 
 
 @pytest.fixture(scope="session")
-def fleet(lab) -> user.Clone:
+def fleet(lab) -> Clone:
     """A person's clone of a new fleet's repository."""
-    return user.Clone(lab / "person" / "fleet")
+    return Clone(lab / "person" / "fleet")

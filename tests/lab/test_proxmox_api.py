@@ -13,7 +13,7 @@ import pytest
 import requests
 from proxmoxer import ProxmoxAPI, ResourceException
 
-from lab import cgroup, daemons, lab_dir, network, process, secret
+from lab import cgroup, daemons, lab_dir, leftovers, network, process, secret
 from lab.proxmox import cloudinit, faults, machines, properties, state
 
 BASE = "https://192.168.1.1:8006/api2/json"
@@ -477,7 +477,7 @@ def test_a_machines_life(api, vm):
     assert finished(api, there.status.stop.post()) == "OK"
     assert finished(api, there.delete(purge=1)) == "OK"
     assert "vm500" not in cgroup.names()
-    assert not [name for name in daemons.loops() if name]
+    assert not [name for name in leftovers.loops() if name]
 
 
 def wait_for(check, seconds: float = 30) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import plan_guard
-from lab import ROOT, daemons, environment, network, setup
+from lab import ROOT, daemons, network, setup
+from lab.environment import environment
 from lab.proxmox import faults, guests, machines
 from lab.proxmox import state as cluster
 
