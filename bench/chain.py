@@ -89,8 +89,8 @@ def push(fleet, names: dict[str, str], tag: str) -> dict[str, float]:
     for name, address in names.items():
         files[f"proxmox/vms/{name}.yaml"] = user.machine_file(name, address, memory=512)
     message = f"feat(proxmox): add {len(names)} machines [ansible {tag}]"
-    runs, seen = observed(lambda: user.wait(fleet.push(message, files)))
-    if bad := user.failed(runs):
+    runs, seen = observed(lambda: client.wait(fleet.push(message, files)))
+    if bad := client.failed(runs):
         raise SystemExit(f"bench: {bad[0]['path']} failed; its log ends:\n{client.log(bad[0]['id'])[-3000:]}")
     run = next(run for run in runs if "terraform-apply" in run["path"])
     released = max(_at(other["completed_at"]) for other in runs if "release" in other["path"])

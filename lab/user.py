@@ -2,9 +2,6 @@
 
 import json
 import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import yaml
 
@@ -12,7 +9,6 @@ from lab import GATEWAY, LabError, lab_dir, network, secrets_dir, vault
 from lab.clone import Clone
 from lab.command import output
 from lab.environment import environment
-from lab.forge import client
 
 
 def machine_file(name: str, address: str, node: str = "node01", **changes) -> str:
@@ -29,28 +25,6 @@ def machine_file(name: str, address: str, node: str = "node01", **changes) -> st
     } | changes
     body = yaml.safe_dump({key: value for key, value in data.items() if value is not None}, sort_keys=False)
     return "# yaml-language-server: $schema=../../schemas/vm.schema.json\n" + body
-
-
-def wait(
-    sha: str | None = None, number: int | None = None, told: Callable[[str], None] | None = None
-) -> list[dict]:
-    """Wait for the runs of a commit, or for one run; `told` hears of each job as it starts and ends."""
-    seen: set[tuple] = set()
-    while True:
-        found = [client.run(number)] if number else [client.run(one["id"]) for one in client.runs(sha)]
-        for run in found:
-            for job in run["jobs"]:
-                state = job["conclusion"] or job["status"]
-                if told and (key := (run["id"], job["name"], state)) not in seen and state != "skipped":
-                    told(f"{Path(run['path']).stem} / {job['name']}: {state}")
-                    seen.add(key)
-        if found and all(run["status"] == "completed" for run in found):
-            return found
-        time.sleep(0.2)
-
-
-def failed(runs: list[dict]) -> list[dict]:
-    return [run for run in runs if run["conclusion"] not in ("success", "skipped")]
 
 
 def inside(argv: list[str], check: bool = True, stdin: str | None = None, **env: str) -> str:

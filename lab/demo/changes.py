@@ -18,6 +18,7 @@ from lab.demo.proof import (
     served,
     title,
 )
+from lab.forge import client
 
 
 def memory(fleet: Clone) -> None:
@@ -88,11 +89,11 @@ def remove(fleet: Clone) -> None:
     if not (fleet.path / creation.FILE[HAPROXY]).exists():
         creation.create(fleet)
     before = fleet.read(INVENTORY), user.kubeconfig()
-    runs = user.wait(
-        fleet.push(f"chore(proxmox): remove {HAPROXY}", {creation.FILE[HAPROXY]: None}), told=say
-    )
+    removal = fleet.push(f"chore(proxmox): remove {HAPROXY}", {creation.FILE[HAPROXY]: None})
+    runs = client.wait(removal, report=say)
     need(
-        user.failed(runs) and f"[destroy {HAPROXY}]" in logs(runs), "the run is red and says what is missing"
+        client.failed(runs) and f"[destroy {HAPROXY}]" in logs(runs),
+        "the run is red and says what is missing",
     )
     text = fleet.read(creation.FILE[K8S])
     served(fleet.push("docs(proxmox): another push", {creation.FILE[K8S]: text + "# another push\n"}))

@@ -15,8 +15,8 @@ QUEUE, INVENTORY = "proxmox/new_hosts.txt", "proxmox/k8s.ini"
 
 def served(commit: str | None = None, number: int | None = None) -> list[dict]:
     """Wait for the runs; LabError with the failing job's last lines if one of them failed."""
-    runs = user.wait(commit, number, told=say)
-    for run in user.failed(runs):
+    runs = client.wait(commit, [number] if number else (), report=say)
+    for run in client.failed(runs):
         job = next((job["name"] for job in run["jobs"] if job["conclusion"] == "failure"), "")
         lines = [line for line in client.log(run["id"]).splitlines() if f" {job} | " in line or not job]
         print("\n".join(lines[-25:]))

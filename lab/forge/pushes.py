@@ -15,27 +15,36 @@ class Events:
         self.folder = repository.folder / "events"
         self._git = repository.git
         self._lock = asyncio.Lock()
+        self._started: dict[str, list[store.Run]] = {}  # by event, until its hook asks
 
-    async def take(self) -> None:
-        """Start what the pushes in events/ ask for; an event is removed when its runs are recorded."""
+    async def take(self, name: str = "") -> list[store.Run]:
+        """Start what the pushes in events/ ask for; returns the runs of the event `name`.
+
+        An event is removed when its runs are recorded. Another push may have brought it here before its own
+        hook asks for the runs.
+        """
         async with self._lock:
             for path in sorted(self.folder.glob("*.json")):
-                event = json.loads(path.read_text())
+                event, started = json.loads(path.read_text()), []
                 if not event["pusher"].startswith("run"):
                     for pushed in event["pushed"]:
-                        await self._pushed(pushed["ref"], pushed["before"], pushed["after"], event["pusher"])
+                        started += await self._pushed(**pushed, pusher=event["pusher"])
+                self._started[path.stem] = started
                 path.unlink()
+            return self._started.pop(name, [])
 
-    async def _pushed(self, ref: str, before: str, after: str, pusher: str) -> None:
+    async def _pushed(self, ref: str, before: str, after: str, pusher: str) -> list[store.Run]:
         if after == NO_COMMIT or not ref.startswith(("refs/heads/", "refs/tags/")):
-            return
+            return []
         payload = await self._payload(ref, before, after, pusher)
         if triggers.SKIP.search(payload["head_commit"]["message"]):
-            return
+            return []
         changed = await self.repository.changed(before, after)
-        for file, workflow in (await self.repository.workflows(after)).items():
-            if triggers.wants_push(workflow, ref, changed):
-                self._start(file, workflow, "push", after, ref, payload, pusher)
+        return [
+            self._start(file, workflow, "push", after, ref, payload, pusher)
+            for file, workflow in (await self.repository.workflows(after)).items()
+            if triggers.wants_push(workflow, ref, changed)
+        ]
 
     async def pull_request(self, head: str, base: str, title: str) -> dict:
         """A pull request was opened, or its branch got new commits."""

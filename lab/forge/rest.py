@@ -72,9 +72,9 @@ class Rest:
     async def _about(self, _request) -> web.Response:
         return web.json_response(about()["repository"])
 
-    async def _seen(self, _request) -> web.Response:
-        await self.events.take()
-        return web.json_response({})
+    async def _seen(self, request) -> web.Response:
+        started = await self.events.take((await request.json())["event"])
+        return web.json_response({"started": [{"id": run.id, "path": run.file} for run in started]})
 
     async def _gate(self, request) -> web.Response:
         asked = await request.json()

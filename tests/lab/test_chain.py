@@ -177,7 +177,7 @@ def test_a_runner_that_dies_anywhere_loses_nothing(fleet, lab):
     number = client.dispatch("terraform-apply.yml")
     until_said(number, "Apply complete!")
     client.kill(number)
-    client.wait(number=number)
+    client.wait(numbers=[number])
     fleet.pull()
     assert CRASH not in fleet.read(INVENTORY), "it was killed before the inventory's commit"
     assert len(machines()[CRASH]) == 1, "the half-made machine was taken over, not made again"
@@ -185,14 +185,14 @@ def test_a_runner_that_dies_anywhere_loses_nothing(fleet, lab):
     number = client.dispatch("terraform-apply.yml")
     until_said(number, r"TASK \[")
     client.kill(number)
-    client.wait(number=number)
+    client.wait(numbers=[number])
     assert queued(fleet) == [f"192.168.1.40,{CRASH},k8s"]
 
     with holding_vault_writes() as (address, written), settings(lab, secrets={"VAULT_ADDR": address}):
         number = client.dispatch("terraform-apply.yml")
         until(written.is_set, "the write to Vault")
         client.kill(number)
-        client.wait(number=number)
+        client.wait(numbers=[number])
     assert queued(fleet) == [f"192.168.1.40,{CRASH},k8s"]
     version = user.kubeconfig()[1]
 
@@ -260,8 +260,8 @@ def test_one_machine_that_never_answers_does_not_stop_the_others(fleet, lab):
     }
     with settings(lab, vars={"SSH_TIMEOUT": "6"}):
         commit = fleet.push("feat(proxmox): add two balancers [ansible haproxy]", files)
-        runs = user.wait(commit)
-    assert user.failed(runs), "the run is red"
+        runs = client.wait(commit)
+    assert client.failed(runs), "the run is red"
     log = "\n".join(client.log(run["id"]) for run in runs)
     assert re.search(r"error.*haproxy-dead", log), "and says which machine"
     assert queued(fleet) == ["192.168.1.51,haproxy-dead,haproxy"]
@@ -276,8 +276,8 @@ def test_a_sealed_vault_costs_only_time(fleet):
     vault.seal()
     try:
         commit = push_machine(fleet, "k8s-sealed", "192.168.1.41", "k8s-sealed")
-        runs = user.wait(commit)
-        assert user.failed(runs)
+        runs = client.wait(commit)
+        assert client.failed(runs)
         assert "sealed" in "\n".join(client.log(run["id"]) for run in runs)
         assert queued(fleet) == ["192.168.1.41,k8s-sealed,k8s"]
     finally:
@@ -308,8 +308,8 @@ def test_an_inventory_broken_by_hand_is_refused(fleet):
     broken = good.replace("[haproxy]", "[haproxy", 1)
     line = broken.splitlines().index("[haproxy") + 1
     commit = fleet.push("chore: a slip of the hand", {INVENTORY: broken})
-    runs = user.wait(commit)
-    assert user.failed(runs)
+    runs = client.wait(commit)
+    assert client.failed(runs)
     log = "\n".join(client.log(run["id"]) for run in runs)
     assert re.search(rf"file=proxmox/k8s\.ini,line={line}\b|proxmox/k8s\.ini:{line}\b", log), log[-3000:]
     fleet.pull()
@@ -322,8 +322,8 @@ def test_a_file_that_is_not_valid_stops_the_run_before_terraform(fleet):
     text = user.machine_file("haproxy-bad", "192.168.1.70").replace("cores: 1", "cores: none")
     line = text.splitlines().index("cores: none") + 1
     commit = fleet.push("feat(proxmox): add haproxy-bad [ansible haproxy]", {name: text})
-    runs = user.wait(commit)
-    assert user.failed(runs)
+    runs = client.wait(commit)
+    assert client.failed(runs)
     log = "\n".join(client.log(run["id"]) for run in runs)
     assert f"::error file={name},line={line}" in log
     assert "terraform plan" not in log
