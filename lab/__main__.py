@@ -12,7 +12,7 @@ from lab import LabError, lab_dir
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m lab", description="The lab: see lab/__init__.py.")
+    top = argparse.ArgumentParser(prog="python -m lab", description="The lab: see lab/README.md.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name, function, text):

@@ -3,13 +3,21 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from lab.proxmox import access, guests, state
 from lab.proxmox.errors import ApiError
 
-ROUTES: list[tuple[str, re.Pattern, Callable]] = []
+
+class Route(NamedTuple):
+    method: str
+    path: str  # such as /nodes/{node}/qemu/{vmid}/config
+    pattern: re.Pattern
+    function: Callable
+
+
+ROUTES: list[Route] = []
 VM = "/nodes/{node}/qemu/{vmid}"
 
 
@@ -63,13 +71,13 @@ class Request:
         return guests.load(self.node, self.vmid)
 
 
-def route(method: str, template: str):
+def route(method: str, path: str):
     """Register a handler for a path such as /nodes/{node}/qemu/{vmid}/config."""
     names = {"vmid": r"[1-9]\d{2,8}", "volume": r".+"}
-    pattern = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{names.get(m[1], '[^/]+')})", template)
+    pattern = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{names.get(m[1], '[^/]+')})", path)
 
     def register(function):
-        ROUTES.append((method, re.compile(pattern), function))
+        ROUTES.append(Route(method, path, re.compile(pattern), function))
         return function
 
     return register
@@ -77,8 +85,8 @@ def route(method: str, template: str):
 
 def dispatch(method: str, path: str, params: dict, caller: access.Caller):
     """Run the handler of a request; its answer is the content of "data"."""
-    for known, pattern, function in ROUTES:
-        if known == method and (match := pattern.fullmatch(path)):
+    for known in ROUTES:
+        if known.method == method and (match := known.pattern.fullmatch(path)):
             names = {key: unquote(value) for key, value in match.groupdict().items()}
             node = names.get("node")
             if node is not None and node not in state.NODES:
@@ -86,5 +94,5 @@ def dispatch(method: str, path: str, params: dict, caller: access.Caller):
                     f"hostname lookup '{node}' failed - failed to get address info for: {node}: "
                     "Name or service not known"
                 )
-            return function(Request(caller, names, params))
+            return known.function(Request(caller, names, params))
     raise ApiError(f"Method '{method} {path}' not implemented", 501)
