@@ -86,3 +86,15 @@ def no_faults(request):
 def vm(api):
     """A machine cloned from the template, stopped; gone at the end."""
     yield from made(api, 500)
+
+
+@pytest.fixture(scope="module")
+def proxmox(tmp_path_factory):
+    """A small lab of PostgreSQL and Proxmox, whatever else runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("lab")))
+        patch.setenv("LAB_PROXMOX_HOLLOW", "1")
+        setup.everything()
+        daemons.up(("postgres", "proxmox"))
+        yield
+        daemons.down()
