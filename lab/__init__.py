@@ -1,7 +1,7 @@
 """The lab: an embedded Proxmox, Vault, PostgreSQL, forge and Kubernetes, for the demo and the tests.
 
-Everything it keeps stands under LAB_DIR (default: .lab in the checkout); what it builds stands in a cache
-outside the checkout, by version, so that a second checkout builds nothing. Nothing under scripts/ imports it.
+Its state is kept in LAB_DIR (default: .lab in the checkout). What it builds goes into a cache outside the
+checkout, by version, so a second checkout builds nothing. Nothing under scripts/ imports it: see README.md.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ FORGE_URL = "http://127.0.0.1:3000"
 INSTALLER_URL = f"http://{GATEWAY}:8080/install.sh"
 
 
-# Files in LAB_DIR/secrets that are no secret.
+# Files in LAB_DIR/secrets that are not secret.
 PUBLIC = (".pub",)
 
 
 class LabError(Exception):
-    """Something that a person has to know about the lab; shown without a traceback."""
+    """An error that is shown to a person without a traceback."""
 
 
 def lab_dir() -> Path:
@@ -35,12 +35,12 @@ def lab_dir() -> Path:
 
 
 def lab_id() -> str:
-    """Six digits that tell this lab's namespace, cgroups and machines from those of another checkout."""
+    """Six digits that distinguish this lab's namespace, cgroups and machines from another's."""
     return hashlib.sha1(str(lab_dir()).encode()).hexdigest()[:6]
 
 
 def cache_dir() -> Path:
-    """Where built things stand, by version; shared by all checkouts of this user."""
+    """Where built programs are kept, by version; shared by all checkouts of this user."""
     given = os.environ.get("PROXMOX_GITOPS_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given).resolve() if given else base / "proxmox-gitops"

@@ -1,6 +1,6 @@
 """The lab's command line: python -m lab setup|up|down|status|exec|logs|demo.
 
-Exit codes: 0 done, 1 not all of the lab is up or a stage failed, 2 wrong usage or something missing;
+Exit codes: 0 done, 1 the lab is not fully up or a stage failed, 2 wrong usage or something missing;
 exec gives its command's.
 """
 
@@ -20,16 +20,16 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    add("setup", setup, "make what the lab needs: packages, built programs, the machines' file system")
-    names = add("up", up, "start the lab, or what of it does not run").add_argument
-    names("name", nargs="*", help="these daemons alone")
+    add("setup", setup, "install and build what the lab needs: packages, programs, the machines' file system")
+    names = add("up", up, "start the lab, or those of its daemons that do not run").add_argument
+    names("name", nargs="*", help="only these daemons")
     add("down", down, "stop the lab; leaves no process, mount, namespace or loop device")
-    add("status", status, "what runs, and where")
+    add("status", status, "show what runs, and where")
     run = add("exec", execute, "run a command in the lab's network, with its environment")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND …")
     logs_ = add("logs", logs, "show the end of a log: a daemon's, or a step's of the setup")
     logs_.add_argument("name")
-    logs_.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
+    logs_.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     show = add("demo", demo, "one commit becomes two running machines")
     show.add_argument("argv", nargs=argparse.REMAINDER, metavar="STEP")
     return top
@@ -50,7 +50,7 @@ def up(args) -> int:
         parts.find(name)
     steps.everything()
     started = daemons.up(args.name or parts.NAMES)
-    print(f"started: {', '.join(started)}" if started else "the lab was up")
+    print(f"started: {', '.join(started)}" if started else "the lab was already up")
     return 0
 
 

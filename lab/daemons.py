@@ -46,7 +46,7 @@ def _raise_limits() -> None:
 
 
 def start(name: str) -> bool:
-    """Start one daemon unless it runs, and see to it that it can be used."""
+    """Start one daemon unless it runs, and make it usable."""
     daemon = find(name)
     env = environment()
     if not daemon.secrets:
@@ -58,7 +58,7 @@ def start(name: str) -> bool:
 
 
 def down() -> None:
-    """Stop the lab and leave nothing behind but files, whatever state it is in."""
+    """Stop the lab in whatever state it is; only files remain."""
     if lab_dir().exists():
         with locked():
             _down()
@@ -78,7 +78,9 @@ def _down() -> None:
         if path.name != "lock" and not path.is_dir():
             path.unlink()
     if left := leftovers.found_now():
-        raise LabError("still there after the lab was stopped:\n" + "\n".join(f"  {item}" for item in left))
+        raise LabError(
+            "these remain although the lab was stopped:\n" + "\n".join(f"  {item}" for item in left)
+        )
 
 
 def _stop_machines() -> None:

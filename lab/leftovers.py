@@ -1,4 +1,4 @@
-"""What a lab leaves behind on the host when it is stopped or killed: found, and removed."""
+"""Finds and removes what a stopped or killed lab leaves on the host."""
 
 import contextlib
 import json
@@ -48,7 +48,7 @@ def unmount() -> None:
 
 def detach_loops() -> None:
     deadline = time.monotonic() + 10
-    while (found := loops()) and time.monotonic() < deadline:  # a device goes when its last user has gone
+    while (found := loops()) and time.monotonic() < deadline:  # a device is freed with its last user
         subprocess.run(["losetup", "--detach", *found], capture_output=True)
         time.sleep(0.05)
 

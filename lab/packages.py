@@ -10,7 +10,7 @@ from pathlib import Path
 from lab import LabError, cache_dir, postgres
 from lab.cache import made, patience, run
 
-# (package, a program by which one sees that it is there, what for)
+# (package, a program that shows that it is installed, its use)
 PACKAGES = (
     ("systemd-container", "systemd-nspawn", "runs the machines"),
     ("mmdebstrap", "mmdebstrap", "makes the machines' root file system"),
@@ -30,7 +30,7 @@ TOOLS = {
 
 
 def etcd() -> Path | None:
-    """Debian's etcd, if it has been fetched: the program alone, never installed."""
+    """Debian's etcd, if it has been fetched: only the program, not installed."""
     return max(cache_dir().glob("etcd-*/etcd"), default=None)
 
 
@@ -61,18 +61,18 @@ def install() -> None:
 def _apt(*arguments: str, **options) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
     command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *arguments]
-    options |= {"env": env, "contained": False}  # a package is better installed to the end
+    options |= {"env": env, "contained": False}  # an interrupted installation would need repair
     try:
         run(command, "apt", **options)
     except LabError:
-        # Most often the lists are old or were never fetched.
+        # Most often the package lists are old or missing.
         run(["apt-get", "-q", "update"], "apt-update", env=env)
         run(command, "apt", **options)
 
 
 @contextlib.contextmanager
 def _no_services() -> Iterator[None]:
-    """While in here, Debian's packages start no service, and PostgreSQL's makes no cluster."""
+    """Keep Debian's packages from starting services, and PostgreSQL's from making a cluster."""
     files = {
         Path("/usr/sbin/policy-rc.d"): "#!/bin/sh\nexit 101\n",
         Path("/etc/postgresql-common/createcluster.d/lab.conf"): "create_main_cluster = false\n",

@@ -13,7 +13,7 @@ def _made_dir(path: Path) -> Path:
 
 
 def terraform_config() -> None:
-    """LAB_DIR/terraform.tfrc: take providers from the mirror alone, and ask nobody for new versions."""
+    """LAB_DIR/terraform.tfrc: take providers only from the mirror, and do not check for new versions."""
     mirror = builds.entry("provider")
     (lab_dir() / "terraform.tfrc").write_text(
         "disable_checkpoint = true\n"
@@ -35,7 +35,7 @@ def links() -> None:
 
 
 def everything() -> None:
-    """Make sure that all the lab needs is there; says nothing when it is."""
+    """Install or build whatever the lab lacks; silent when nothing is missing."""
     lab_dir().mkdir(parents=True, exist_ok=True)
     packages.check_tools()
     packages.install()

@@ -1,4 +1,4 @@
-"""What a person does and sees: a clone of the fleet's repository, commits, pushes, and looks from outside."""
+"""What a person sees from outside: machines over SSH, clusters through Vault, Terraform's outputs."""
 
 import json
 import tempfile
@@ -12,7 +12,7 @@ from lab.environment import environment
 
 
 def machine_file(name: str, address: str, node: str = "node01", **changes) -> str:
-    """The text of a VM file; `changes` replace or add fields, a None leaves one out."""
+    """The text of a VM file; `changes` replace or add fields, None omits one."""
     data = {
         "name": name,
         "target_node": node,

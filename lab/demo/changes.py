@@ -22,8 +22,8 @@ from lab.forge import client
 
 
 def memory(fleet: Clone) -> None:
-    """More memory is written, and needs a restart that nobody makes unasked."""
-    title("more memory: the plan says that a restart is needed, nothing is cut")
+    """More memory is configured; it takes effect at a restart, which nothing here triggers."""
+    title("more memory: the run reports that a restart is needed, and there is no downtime")
     boot = user.ssh(
         ADDRESS[K8S], "cat /proc/sys/kernel/random/boot_id; systemctl show -P ActiveEnterTimestamp k3s"
     )
@@ -32,7 +32,10 @@ def memory(fleet: Clone) -> None:
     runs = served(
         fleet.push(f"feat(proxmox): {K8S} gets {size} MB", {creation.FILE[K8S]: _set(text, "memory", size)})
     )
-    need(re.search(rf"{K8S}.*restart|restart.*{K8S}", logs(runs)), f"the run says that {K8S} needs a restart")
+    need(
+        re.search(rf"{K8S}.*restart|restart.*{K8S}", logs(runs)),
+        f"the run reports that {K8S} needs a restart",
+    )
     after = user.ssh(
         ADDRESS[K8S], "cat /proc/sys/kernel/random/boot_id; systemctl show -P ActiveEnterTimestamp k3s"
     )
@@ -83,8 +86,8 @@ def drift(fleet: Clone) -> None:
 
 
 def remove(fleet: Clone) -> None:
-    """A removed file destroys nothing until a commit says so; then all that belongs to the machine goes."""
-    title("a removed VM file: refused, while other pushes go on")
+    """A removed file destroys nothing until a commit approves it; then all of the machine is removed."""
+    title("a removed VM file: refused, while other pushes are applied")
     fleet.pull()
     if not (fleet.path / creation.FILE[HAPROXY]).exists():
         creation.create(fleet)
@@ -93,23 +96,23 @@ def remove(fleet: Clone) -> None:
     runs = client.wait(removal, report=say)
     need(
         client.failed(runs) and f"[destroy {HAPROXY}]" in logs(runs),
-        "the run is red and says what is missing",
+        "the run fails and names the missing approval",
     )
     text = fleet.read(creation.FILE[K8S])
     served(fleet.push("docs(proxmox): another push", {creation.FILE[K8S]: text + "# another push\n"}))
     user.ssh(ADDRESS[HAPROXY], "true")
-    need(True, f"another push went through, and {HAPROXY} still runs")
+    need(True, f"another push was applied, and {HAPROXY} still runs")
 
-    title(f"a commit that says [destroy {HAPROXY}]")
+    title(f"a commit with [destroy {HAPROXY}]")
     served(fleet.push(f"chore(proxmox): it is no longer needed [destroy {HAPROXY}]", {}))
     fleet.pull()
     kept = [line for line in before[0].splitlines() if not line.startswith(HAPROXY)]
     need(
         fleet.read(INVENTORY).splitlines() == kept,
-        "its inventory lines are gone, all others are as they were",
+        "its inventory lines are removed, all others are unchanged",
     )
     need(HAPROXY not in fleet.read(QUEUE), "it is not in the queue")
-    need(user.kubeconfig() == before[1], "the clusters in Vault are as they were")
+    need(user.kubeconfig() == before[1], "the clusters in Vault are unchanged")
     need(HAPROXY not in user.terraform_output(fleet)["vm_ips"], "Terraform no longer has it")
     need(user.ssh(ADDRESS[HAPROXY], "echo ok", check=False) != "ok", "it no longer answers")
 
@@ -119,7 +122,7 @@ def _set(text: str, field: str, value: object) -> str:
 
 
 def _set_memory(vmid: int, size: int) -> None:
-    """What somebody does who clicks in Proxmox's own interface."""
+    """What a change in Proxmox's own interface does."""
     program = (
         "import os, sys, urllib.request as r; e = os.environ; vmid, size = sys.argv[1:];"
         "h = {'Authorization': 'PVEAPIToken=' + e['PROXMOX_VE_API_TOKEN']};"

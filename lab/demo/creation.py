@@ -44,7 +44,7 @@ def create(fleet: Clone) -> None:
     commit = fleet.merge_branch("add-machines", message, {FILE[name]: machine(name) for name in missing})
     runs = served(commit)
     table(fleet, runs)
-    # A machine that was only about to be removed is there still, and needs nothing.
+    # A machine whose removal had not been applied still exists, and needs nothing.
     prove(fleet, "" if all(f"{name} ansible_host" in known for name in missing) else tags)
 
 
@@ -59,6 +59,6 @@ def again(fleet: Clone) -> None:
     need(user.kubeconfig()[1] == before, f"Vault still has version {before}")
     table(fleet, applied)
     prove(fleet)
-    title("a task undone by hand is done again, and nothing else")
+    title("a change by hand is repaired, and nothing else is touched")
     user.ssh(ADDRESS[HAPROXY], "sudo rm /etc/haproxy/haproxy.cfg")
-    need(sum(changed(provision("haproxy", HAPROXY))) > 0, "Ansible reports what it mended as changed")
+    need(sum(changed(provision("haproxy", HAPROXY))) > 0, "Ansible reports the repair as changed")

@@ -21,7 +21,7 @@ def served(commit: str | None = None, number: int | None = None) -> list[dict]:
         lines = [line for line in client.log(run["id"]).splitlines() if f" {job} | " in line or not job]
         print("\n".join(lines[-25:]))
         raise LabError(
-            f"{run['path']}, job {job!r} failed; look further: .venv/bin/python -m lab.forge log {run['id']}"
+            f"{run['path']}, job {job!r} failed; its log: .venv/bin/python -m lab.forge log {run['id']}"
         )
     return runs
 
@@ -32,13 +32,13 @@ def provision(playbook: str, name: str) -> dict:
 
 
 def changed(run: dict) -> list[int]:
-    """What Ansible's recap says was changed, for each machine of a run."""
+    """The number of changed tasks in Ansible's recap, for each machine of a run."""
     return [int(count) for count in re.findall(r"ok=\d+\s+changed=(\d+)", client.log(run["id"]))]
 
 
 def prove(fleet: Clone, tags: str = "") -> None:
-    """What somebody who trusts nobody would look at."""
-    title("proof from outside")
+    """Check the result from outside, without the workflows' own reports."""
+    title("checked from outside")
     need(
         user.kubectl(K8S, "get", "--raw", "/readyz") == "ok", f"kubectl --context {K8S} get --raw /readyz: ok"
     )
@@ -94,9 +94,9 @@ def say(text: str) -> None:
 
 
 def need(condition: object, text: str) -> None:
-    """Tell what was proven, or end the demo."""
+    """Print what was proven, or end the demo."""
     if not condition:
-        raise LabError(f"NOT so: {text}")
+        raise LabError(f"not proven: {text}")
     say(f"proven: {text}")
 
 

@@ -1,7 +1,7 @@
 """The demo: a commit becomes two running machines, and what else happens in a machine's life.
 
 Steps: create (or, when the machines are there, proof that a second run changes nothing), memory, disk, drift,
-remove. All of them the first time, `create` alone later. Exit codes: 0 done, 1 a stage failed, 2 wrong usage.
+remove. All of them the first time, later only `create`. Exit codes: 0 done, 1 a stage failed, 2 wrong usage.
 """
 
 import argparse
@@ -22,7 +22,7 @@ STEPS = {
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make demo STEP=…", description=__doc__)
-    parser.add_argument("step", nargs="?", choices=STEPS, help="one step alone")
+    parser.add_argument("step", nargs="?", choices=STEPS, help="only this step")
     chosen = parser.parse_args(argv).step
     started = time.monotonic()
     setup.everything()
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     done = lab_dir() / "demo" / "complete"
     fleet = user.fleet()
     if newer := fleet.update():
-        title("the fleet takes what this checkout has committed since the last demo")
+        title("the fleet merges what was committed in this checkout since the last demo")
         served(newer)
     steps = [chosen] if chosen else ["create"] if done.exists() else list(STEPS)
     for step in steps:
@@ -41,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
             creation.create(fleet)  # `remove` took the HAProxy machine away
         done.touch()
         say(
-            f"done in {time.monotonic() - started:.0f} s; look around: make lab-status,"
+            f"done in {time.monotonic() - started:.0f} s; look around with make lab-status,"
             f" .venv/bin/python -m lab.forge runs, {fleet.path};"
-            f" one step alone: make demo STEP={'|'.join(STEPS)}"
+            f" one step: make demo STEP={'|'.join(STEPS)}"
         )
     return 0

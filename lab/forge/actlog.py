@@ -1,4 +1,4 @@
-"""act's log: what its lines say about jobs and steps, and how a person reads them."""
+"""act's log: its lines as jobs and steps, and as text for people."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from lab.forge import store
 
 
 def note(line: str, run: store.Run, summary: Path, on_job: Callable[[dict], None]) -> str:
-    """Note what a line of act's log tells about jobs and steps; returns the line for people."""
+    """Record the jobs and steps of one line of act's log; returns the line as text for people."""
     try:
         entry = json.loads(line)
     except ValueError:

@@ -19,7 +19,7 @@ API = f"/repos/{REPOSITORY}"
 
 
 class ForgeError(LabError):
-    """The forge is not there, or did not do what it was asked."""
+    """The forge does not answer, or refused a request."""
 
 
 class _Connection(http.client.HTTPConnection):

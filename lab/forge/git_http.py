@@ -8,7 +8,7 @@ from aiohttp import web
 
 
 async def answer(repository: Path, request: web.Request) -> web.StreamResponse:
-    """One request of a Git client; `request["who"]` is who sends it."""
+    """One request of a Git client; `request["who"]` is its sender."""
     writes = "git-receive-pack" in (request.path.rpartition("/")[2], request.query.get("service"))
     if writes and request["who"] == "stranger":
         return web.Response(status=403, text="Permission to lab/fleet.git denied to stranger.\n")

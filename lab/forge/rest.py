@@ -19,7 +19,7 @@ class Rest:
         self.ready = False
 
     def application(self, trusted: bool) -> web.Application:
-        """The API; over the socket everybody is trusted, over the network a token is needed."""
+        """The API; the socket trusts every caller, the network requires a token."""
 
         @web.middleware
         async def guard(request: web.Request, handler):

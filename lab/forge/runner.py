@@ -73,7 +73,7 @@ class Execution:
         )  # fmt: skip
 
     async def finish(self, on_job) -> str:
-        """`on_job(job)` is told of each job's begin and end. Returns success or failure."""
+        """Calls `on_job(job)` when a job starts or ends; returns success or failure."""
         with (self.home / "log.jsonl").open("w") as raw, (self.home / "log.txt").open("w") as text:
             async for line in self.process.stdout:
                 masked = self._mask(line.decode(errors="replace"))
@@ -90,7 +90,7 @@ class Execution:
         return "success" if code == 0 else "failure"
 
     def clean(self) -> None:
-        """Remove what a run leaves besides its log: clone, workspaces, files with secrets."""
+        """Remove all of a run except its log: clone, workspaces, files with secrets."""
         for name in ("clone", "work"):
             shutil.rmtree(self.home / name, ignore_errors=True)
         for name in ("secrets.yaml", "env.yaml", "vars.yaml"):

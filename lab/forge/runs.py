@@ -25,7 +25,7 @@ class Runs:
         self.tasks: set[asyncio.Task] = set()
 
     def resume(self) -> None:
-        """What was under way when the forge ended is lost, as if the runner had died; what waited goes on."""
+        """Fail the runs that were in progress when the forge ended, and start those that were waiting."""
         for run in list(self.store.runs.values()):
             if run.status == "in_progress":
                 processes.kill(processes.mark(self.folder, run))
@@ -125,7 +125,7 @@ class Runs:
         print(f"run {run.id} of {run.file} ({run.event}, {run.sha[:9]}): {conclusion} {reason}", flush=True)
 
     def cancel(self, number: int, reason: str) -> None:
-        """End a run as GitHub does: it is asked, and after ten seconds it is made to."""
+        """End a run as GitHub does: first SIGTERM, ten seconds later SIGKILL."""
         run = self.store.runs[number]
         if run.status == "completed":
             return

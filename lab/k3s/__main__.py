@@ -1,7 +1,7 @@
-"""Serve the stand-in for get.k3s.io: python -m lab.k3s
+"""Serve the lab's replacement for get.k3s.io: python -m lab.k3s
 
-Hands out /install.sh, /k3s, /kube-apiserver and /etcd, each also as NAME.sha256; the programs come from the
-lab's cache. The script names the address at which it was asked for, so that it works behind any address.
+Offers /install.sh, /k3s, /kube-apiserver and /etcd, each also as NAME.sha256; the programs come from the
+lab's cache. The script contains the address from which it was downloaded, so it works behind any address.
 Runs until it is ended; exits with 2 when a file is missing or the address cannot be used.
 """
 

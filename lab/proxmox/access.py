@@ -1,7 +1,7 @@
 """Users, API tokens, roles and access lists: LAB_DIR/proxmox/access.json, read again at each request.
 
-The lab's token (LAB_DIR/secrets/proxmox_token) has the role GitOps on /, which holds just what the
-README tells a user to grant. Only hashes of tokens stand in the file.
+The lab's token (LAB_DIR/secrets/proxmox_token) has the role GitOps on /, which holds exactly the
+privileges that the documentation tells a user to grant. The file holds only hashes of tokens.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ ROLES = {
 
 
 class Caller:
-    """Who asks: `name` is the user or USER!TOKEN, as UPIDs show it."""
+    """The sender of a request: `name` is the user or USER!TOKEN, as UPIDs show it."""
 
     def __init__(self, name: str):
         self.name = name

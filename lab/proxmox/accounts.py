@@ -65,7 +65,7 @@ def add_user(name: str) -> None:
 
 
 def add_token(user: str, token: str, privsep: bool, expire: int) -> dict:
-    """A new token; its secret is told this once."""
+    """A new token; its secret is returned only this once."""
     value = str(uuid.uuid4())
 
     def change(data: dict) -> None:

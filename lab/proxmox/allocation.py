@@ -40,7 +40,7 @@ def allocate(node: str, storage: str, vmid: int, length: int) -> str:
 
 
 def allocate_cloudinit(node: str, storage: str, vmid: int) -> str:
-    """The small volume that stands for the cloud-init drive."""
+    """The small volume in place of the cloud-init drive."""
     check_storage(storage)
     volid = f"{storage}:" + full_name(storage, vmid, f"vm-{vmid}-cloudinit", "qcow2")
     _check_space(storage, f"vm-{vmid}-cloudinit")

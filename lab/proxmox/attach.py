@@ -1,4 +1,4 @@
-"""Volumes that enter and leave a machine's configuration."""
+"""Volumes that are added to and removed from a machine's configuration."""
 
 import re
 
@@ -7,7 +7,7 @@ from lab.proxmox.guests import Guest
 
 
 def allocate(guest: Guest, key: str, drive: dict, caller: access.Caller) -> dict:
-    """Turn what was asked for into an existing volume: STORE:GiB, STORE:cloudinit, or one that is there."""
+    """Turn a requested drive into an existing volume: STORE:GiB, STORE:cloudinit, or a volume's name."""
     file = drive["file"]
     if file in ("none", "cdrom"):
         return drive | {"media": "cdrom"}
@@ -40,7 +40,7 @@ def add_unused(guest: Guest, volid: str) -> None:
 
 
 def dropped(guest: Guest, drive: dict, keep: set[str]) -> None:
-    """A drive left the configuration: its volume becomes unusedN, a cloud-init volume goes."""
+    """A drive was removed: its volume becomes unusedN, a cloud-init volume is deleted."""
     file = drive["file"]
     if file in keep or ":" not in file:
         return

@@ -1,4 +1,4 @@
-"""What a node does when it comes up: its template is there, and its machines are started."""
+"""What a node does when it boots: it registers the template and starts its machines."""
 
 import os
 from pathlib import Path
@@ -11,9 +11,9 @@ CLUSTER_NODE = state.NODES[0]
 
 
 def register_template() -> None:
-    """Make the template from the built root file system unless there is one; its volume is a hard link."""
+    """Make the template from the built root file system unless it exists; its volume is a hard link."""
     if guests.find(state.TEMPLATE_ID) or (state.root() / "registered").exists():
-        return  # one that a person destroyed stays away
+        return  # a template that a person destroyed is not made again
     volid = f"local-lvm:base-{state.TEMPLATE_ID}-disk-0"
     file = volumes.path(CLUSTER_NODE, volid)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def register_template() -> None:
 
 
 def start_machines() -> None:
-    """After the lab was down, start what has onboot or ran before; after the API alone was, nothing."""
+    """Start machines that have onboot or ran before; nothing if only the API was restarted."""
     resume = machines.to_resume()
     marker = lab_dir() / "run" / "proxmox.booted"  # all files there go when the lab is stopped
     if state.read_json(marker, "") == BOOT_ID.read_text():

@@ -10,7 +10,7 @@ from lab.proxmox.machines import running
 
 
 def interfaces(vmid: int) -> list[dict]:
-    """What the guest agent would say: the network interfaces from inside the machine."""
+    """The guest agent's answer: the network interfaces as seen inside the machine."""
     status = running(vmid)
     if not status:
         raise ApiError(f"VM {vmid} is not running")

@@ -26,7 +26,7 @@ def by_token(header: str) -> Caller:
 
 
 def login(user: str, password: str) -> dict:
-    """A ticket for a user with a password; that is root@pam alone."""
+    """A ticket for a user with a password; only root@pam has one."""
     if user != ROOT_USER or not hmac.compare_digest(password, secret("proxmox_root_password")):
         raise ApiError("authentication failure", 401)
     stamp = f"{user}:{int(time.time()):08X}"

@@ -112,7 +112,7 @@ class Machine:
 
 
 def serve(machine: Machine, listener: socket.socket) -> None:
-    """Answer until the machine is off; boot it again when it asks for that."""
+    """Answer until the machine is off; boot it again when it requests a restart."""
     waker, wake = socket.socketpair()
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno())

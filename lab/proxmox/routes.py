@@ -23,7 +23,7 @@ VM = "/nodes/{node}/qemu/{vmid}"
 
 @dataclass
 class Request:
-    """What a handler gets: names from the path, the parameters as text, and who asks."""
+    """What a handler gets: names from the path, the parameters as text, and the caller."""
 
     caller: access.Caller
     names: dict[str, str]

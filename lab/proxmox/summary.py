@@ -7,7 +7,7 @@ from lab.proxmox.guests import Guest
 
 
 def summary(guest: Guest, caller: access.Caller | None = None) -> dict:
-    """What lists and status/current say of a machine."""
+    """A machine as lists and status/current show it."""
     current = guest.config
     process = None if guest.template or current.get("lock") == "clone" else machines.running(guest.vmid)
     disks = config.disks(current)

@@ -111,7 +111,7 @@ def listed(node: str) -> list[dict]:
 
 
 def stop(upid_text: str) -> None:
-    """End a worker as PVE does; what it left locked stays so."""
+    """End a worker as PVE does; locks that it holds remain."""
     upid = parse(upid_text)
     if exit_status(upid) is None:
         os.kill(upid.pid, signal.SIGTERM)

@@ -75,7 +75,7 @@ def cloudinit_pending(request: Request):
 
 @route("PUT", f"{VM}/cloudinit")
 def cloudinit_regenerate(request: Request):
-    """The drive is made anew at each start anyway."""
+    """Nothing to do: each start writes the drive again."""
     request.check(f"/vms/{request.vmid}", "VM.Config.Cloudinit")
     guests.load(request.node, request.vmid).check_lock()
 

@@ -83,7 +83,7 @@ def destroy(node: str, vmid: int, unreferenced: bool) -> None:
         guest.check_lock()
         if machines.running(vmid):
             raise ApiError(f"VM {vmid} is running - destroy failed")
-        machines.kill(vmid)  # what a machine whose process was killed left behind
+        machines.kill(vmid)  # remains of a machine whose process was killed
         own = volumes.of_guest(node, vmid)
         values = {str(v).partition(",")[0] for v in (*guest.config.values(), *guest.pending.values())}
         for volid in own:

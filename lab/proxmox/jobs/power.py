@@ -11,7 +11,7 @@ def start(node: str, vmid: int, timeout: int | None = None) -> int:
         if machines.running(vmid):
             raise ApiError(f"VM {vmid} already running")
         for drive in config.disks(guest.effective()).values():
-            volumes.size(node, drive["file"])  # says which volume is missing
+            volumes.size(node, drive["file"])  # its error names the missing volume
         guest.apply_pending()
         guest.save()
     return machines.start(vmid, timeout or 30)
