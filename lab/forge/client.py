@@ -1,6 +1,7 @@
 """Talking to the forge from outside its network, through its socket: for people, tests and its own hook.
 
 Standard library only: Git hooks and the first step of a job use it too.
+One call of the API is one short function here, which is why this file is long.
 """
 
 import contextlib

@@ -1,4 +1,7 @@
-"""The part of GitHub's REST API that is used here, and what the hook and the jobs ask the forge."""
+"""The part of GitHub's REST API that is used here, and what the hook and the jobs ask the forge.
+
+The routes and the short functions that answer them are one table, which is why this file is long.
+"""
 
 import asyncio
 import base64
