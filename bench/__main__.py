@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from bench import ROOT, validate
-from lab import setup
+from lab import builds
 
 GROUPS = ("validate", "inventory", "kubeconfig", "tags", "chain")
 HEAD = ("this project / beside it", "size", "seconds", "beside it", "ratio", "goal", "growth")
@@ -30,7 +30,7 @@ def versions() -> str:
     commands = [
         [*validate.peer(), "--version"],
         [str(beside / "ansible"), "--version"],
-        [str(setup.entry("kubernetes") / "kubectl"), "version", "--client"],
+        [str(builds.entry("kubernetes") / "kubectl"), "version", "--client"],
         ["git", "--version"],
         ["terraform", "--version"],
     ]
@@ -39,7 +39,7 @@ def versions() -> str:
     for said, name in names.items():
         told = [text.replace(said, name) for text in told]
     lines = [f"Python {platform.python_version()}", *(text.split("\n")[0].strip() for text in told)]
-    return ", ".join([*lines, f"Vault {setup.version(setup.BUILDS[-1])}"])
+    return ", ".join([*lines, f"Vault {builds.version(builds.BUILDS[-1])}"])
 
 
 def page(text: str, notes: list[str]) -> str:

@@ -89,8 +89,8 @@ def push(fleet, names: dict[str, str], tag: str) -> dict[str, float]:
     for name, address in names.items():
         files[f"proxmox/vms/{name}.yaml"] = user.machine_file(name, address, memory=512)
     message = f"feat(proxmox): add {len(names)} machines [ansible {tag}]"
-    runs, seen = observed(lambda: user.wait(fleet.push(message, files)))
-    if bad := user.failed(runs):
+    runs, seen = observed(lambda: client.wait(fleet.push(message, files)))
+    if bad := client.failed(runs):
         raise SystemExit(f"bench: {bad[0]['path']} failed; its log ends:\n{client.log(bad[0]['id'])[-3000:]}")
     run = next(run for run in runs if "terraform-apply" in run["path"])
     released = max(_at(other["completed_at"]) for other in runs if "release" in other["path"])
@@ -117,7 +117,8 @@ def push(fleet, names: dict[str, str], tag: str) -> dict[str, float]:
 @contextlib.contextmanager
 def new_fleet():
     """A clone in a new lab, so that the machines of before take no memory."""
-    from lab import daemons, setup, user
+    from lab import daemons, setup
+    from lab.clone import Clone
 
     os.environ.clear()
     os.environ.update(ENVIRONMENT, LAB_DIR=str(FOLDER))
@@ -126,7 +127,7 @@ def new_fleet():
     setup.everything()
     daemons.up()
     try:
-        yield user.Clone(FOLDER / "person" / "fleet")
+        yield Clone(FOLDER / "person" / "fleet")
     finally:
         daemons.down()
 

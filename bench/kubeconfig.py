@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from bench import ENVIRONMENT, SCRIPTS, Command, Row, grown, label, medians, patched, script
-from lab import setup
+from lab import builds
 from tests.helpers import vault_server
 
 NOTE = """
@@ -54,8 +54,8 @@ def kubeconfig(*names: str, cluster: str = "") -> dict:
 
 def rows(runs: int) -> list[Row]:
     merge, through = [], []
-    setup.build(next(build for build in setup.BUILDS if build.name == "kubernetes"))
-    kubectl = str(setup.entry("kubernetes") / "kubectl")
+    builds.build(next(build for build in builds.BUILDS if build.name == "kubernetes"))
+    kubectl = str(builds.entry("kubernetes") / "kubectl")
     with vault_server.running() as vault, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         new, inventory, stored = folder / "k3s.yaml", folder / "k8s.ini", folder / "stored.yaml"
@@ -83,7 +83,7 @@ def rows(runs: int) -> list[Row]:
 
 def lost(count: int = 10) -> str:
     """How many clusters are left of `count` machines' own files, in all of which every name is `default`."""
-    kubectl = str(setup.entry("kubernetes") / "kubectl")
+    kubectl = str(builds.entry("kubernetes") / "kubectl")
     with vault_server.running() as vault, tempfile.TemporaryDirectory() as name:
         env = ENVIRONMENT | {"VAULT_ADDR": vault.url, "VAULT_TOKEN": vault.token}
         files = [Path(name, f"k8s-{number}.yaml") for number in range(count)]

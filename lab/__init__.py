@@ -1,12 +1,11 @@
 """The lab: an embedded Proxmox, Vault, PostgreSQL, forge and Kubernetes, for the demo and the tests.
 
-Everything it keeps stands under LAB_DIR (default: .lab in the checkout); what it builds stands in a cache
-outside the checkout, by version, so that a second checkout builds nothing. Nothing under scripts/ imports it.
+Its state is kept in LAB_DIR (default: .lab in the checkout). What it builds goes into a cache outside the
+checkout, by version, so a second checkout builds nothing. Nothing under scripts/ imports it: see README.md.
 """
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,15 +20,13 @@ POSTGRES_PORT = 5432
 FORGE_URL = "http://127.0.0.1:3000"
 INSTALLER_URL = f"http://{GATEWAY}:8080/install.sh"
 
-# What of the environment is secret: on GitHub, secrets of the repository.
-SECRET_NAMES = ("PROXMOX_VE_API_TOKEN", "PG_CONN_STR", "VAULT_TOKEN", "SSH_PRIVATE_KEY", "GITHUB_TOKEN")
 
-# Files in LAB_DIR/secrets that are no secret.
+# Files in LAB_DIR/secrets that are not secret.
 PUBLIC = (".pub",)
 
 
 class LabError(Exception):
-    """Something that a person has to know about the lab; shown without a traceback."""
+    """An error that is shown to a person without a traceback."""
 
 
 def lab_dir() -> Path:
@@ -38,12 +35,12 @@ def lab_dir() -> Path:
 
 
 def lab_id() -> str:
-    """Six digits that tell this lab's namespace, cgroups and machines from those of another checkout."""
+    """Six digits that distinguish this lab's namespace, cgroups and machines from another's."""
     return hashlib.sha1(str(lab_dir()).encode()).hexdigest()[:6]
 
 
 def cache_dir() -> Path:
-    """Where built things stand, by version; shared by all checkouts of this user."""
+    """Where built programs are kept, by version; shared by all checkouts of this user."""
     given = os.environ.get("PROXMOX_GITOPS_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(given).resolve() if given else base / "proxmox-gitops"
@@ -74,35 +71,3 @@ def secrets() -> dict[str, str]:
             if len(value) >= 12 and not value.startswith("-----"):
                 found[f"{path.name}:{number}"] = value
     return found
-
-
-def environment() -> dict[str, str]:
-    """The environment in which the production files work on this lab, added to the caller's own."""
-    from lab import postgres, setup
-
-    env = {
-        **os.environ,
-        "LAB_DIR": str(lab_dir()),
-        "PATH": os.pathsep.join(
-            [str(lab_dir() / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-        ),
-        "PROXMOX_VE_ENDPOINT": PROXMOX_URL,
-        "PROXMOX_VE_API_TOKEN": secret("proxmox_token"),
-        "PROXMOX_VE_INSECURE": "false",
-        "PG_CONN_STR": postgres.connection_string(),
-        "VAULT_ADDR": VAULT_URL,
-        "VAULT_TOKEN": secret("vault_token"),
-        "SSH_PRIVATE_KEY": secret("ssh_key") + "\n",
-        "GITHUB_TOKEN": secret("github_token"),
-        "GITHUB_API_URL": FORGE_URL,
-        "K3S_INSTALL_URL": INSTALLER_URL,
-        "TF_CLI_CONFIG_FILE": str(lab_dir() / "terraform.tfrc"),
-        "CHECKPOINT_DISABLE": "1",
-        "KUBECTL": str(setup.entry("kubernetes") / "kubectl"),
-    }
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        env[name] = str(lab_dir() / "tls" / "bundle.pem")
-    for name in ("http_proxy", "https_proxy", "all_proxy"):  # nothing of the lab is behind a proxy
-        env.pop(name, None)
-        env.pop(name.upper(), None)
-    return env

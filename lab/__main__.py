@@ -1,6 +1,6 @@
 """The lab's command line: python -m lab setup|up|down|status|exec|logs|demo.
 
-Exit codes: 0 done, 1 not all of the lab is up or a stage failed, 2 wrong usage or something missing;
+Exit codes: 0 done, 1 the lab is not fully up or a stage failed, 2 wrong usage or something missing;
 exec gives its command's.
 """
 
@@ -8,11 +8,11 @@ import argparse
 import os
 import sys
 
-from lab import LabError, environment, lab_dir
+from lab import LabError, lab_dir
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m lab", description="The lab: see lab/__init__.py.")
+    top = argparse.ArgumentParser(prog="python -m lab", description="The lab: see lab/README.md.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name, function, text):
@@ -20,16 +20,16 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    add("setup", setup, "make what the lab needs: packages, built programs, the machines' file system")
-    names = add("up", up, "start the lab, or what of it does not run").add_argument
-    names("name", nargs="*", help="these daemons alone")
+    add("setup", setup, "install and build what the lab needs: packages, programs, the machines' file system")
+    names = add("up", up, "start the lab, or those of its daemons that do not run").add_argument
+    names("name", nargs="*", help="only these daemons")
     add("down", down, "stop the lab; leaves no process, mount, namespace or loop device")
-    add("status", status, "what runs, and where")
+    add("status", status, "show what runs, and where")
     run = add("exec", execute, "run a command in the lab's network, with its environment")
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- COMMAND …")
     logs_ = add("logs", logs, "show the end of a log: a daemon's, or a step's of the setup")
     logs_.add_argument("name")
-    logs_.add_argument("-f", "--follow", action="store_true", help="go on showing what comes")
+    logs_.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     show = add("demo", demo, "one commit becomes two running machines")
     show.add_argument("argv", nargs=argparse.REMAINDER, metavar="STEP")
     return top
@@ -43,14 +43,14 @@ def setup(_args) -> int:
 
 
 def up(args) -> int:
-    from lab import daemons
+    from lab import daemons, parts
     from lab import setup as steps
 
     for name in args.name:
-        daemons.find(name)
+        parts.find(name)
     steps.everything()
-    started = daemons.up(args.name or daemons.NAMES)
-    print(f"started: {', '.join(started)}" if started else "the lab was up")
+    started = daemons.up(args.name or parts.NAMES)
+    print(f"started: {', '.join(started)}" if started else "the lab was already up")
     return 0
 
 
@@ -75,6 +75,7 @@ def status(_args) -> int:
 
 def execute(args) -> int:
     from lab import network
+    from lab.environment import environment
 
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
     if not argv:
@@ -98,9 +99,9 @@ def logs(args) -> int:
 
 
 def demo(args) -> int:
-    from lab import demo as show
+    from lab.demo import run
 
-    return show.main(args.argv)
+    return run.main(args.argv)
 
 
 def main(argv: list[str] | None = None) -> int:

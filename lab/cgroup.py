@@ -1,7 +1,7 @@
 """Control groups lab-<id>/<name>, on hosts with cgroup v2, v1, or both side by side.
 
-Each daemon and each machine gets one: all that is in it, whatever it forked, can be found, and ended.
-A group stands in every hierarchy, since systemd in a machine uses all of them as if they were its own.
+Each daemon and each machine gets one, so that every process it started can be found and ended.
+A group exists in every hierarchy, since systemd in a machine uses all of them as its own.
 """
 
 import contextlib

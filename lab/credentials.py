@@ -1,6 +1,6 @@
-"""What the lab's parts prove themselves with: tokens, passwords, an SSH key pair, a CA of the lab's own.
+"""The lab's credentials: tokens, passwords, an SSH key pair, a CA of its own.
 
-Made once, by `prepare()`; secret values stand in LAB_DIR/secrets, one per file, for their owner alone.
+Made once, by `prepare()`; secret values are in LAB_DIR/secrets, one per file, readable only by their owner.
 """
 
 import datetime
@@ -78,7 +78,7 @@ def _certificates() -> None:
 
 
 class Authority:
-    """A CA of which only the certificate is kept: its key is gone when what it had to sign is signed."""
+    """A CA whose key is dropped once it has signed the server's certificate."""
 
     def __init__(self, name: str = "lab CA"):
         from cryptography import x509

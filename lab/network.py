@@ -1,7 +1,7 @@
 """The lab's network namespace: a loopback, the bridge vmbr0 with 192.168.1.1/24, and no way out.
 
 The namespace is kept by a mount on /run/netns/lab-<id>. It is entered with `nsenter --net`: `ip netns exec`
-would mount a new /sys besides, in which systemd-nspawn does not start.
+would also mount a new /sys, in which systemd-nspawn does not start.
 """
 
 import contextlib

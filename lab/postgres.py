@@ -45,7 +45,7 @@ def _private(*argv: str) -> list[str]:
 
 
 def argv() -> list[str]:
-    """The server, to be run in the lab's network. A state lost to a crash of the machine is made anew."""
+    """The server, to be run in the lab's network; without fsync, since a lab can be built again."""
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": str(POSTGRES_PORT),
@@ -62,7 +62,7 @@ def prepare() -> None:
     """Make the cluster, with its user and database, unless it is there; the server must not run."""
     home = lab_dir() / "postgres"
     if (home / "ready").exists():
-        # A server that was killed leaves it, and its id may be another process's by now.
+        # A killed server leaves this file, and its process id may belong to another process by now.
         (home / "data/postmaster.pid").unlink(missing_ok=True)
         return
     programs = binaries()
@@ -92,7 +92,7 @@ def prepare() -> None:
 
 
 def ready() -> bool:
-    """Whether the server answers: it says what it thinks of a request for TLS once it accepts clients."""
+    """Whether the server accepts clients: it then answers a startup message."""
     with network.inside(), socket.create_connection(("127.0.0.1", POSTGRES_PORT), timeout=2) as client:
         startup = b"user\0terraform\0database\0terraform\0\0"
         client.sendall((len(startup) + 8).to_bytes(4, "big") + (196608).to_bytes(4, "big") + startup)

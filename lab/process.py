@@ -1,7 +1,7 @@
 """Daemons of the lab: started so that they outlive whoever started them, each in a cgroup of its own.
 
-LAB_DIR/run/NAME.pid holds process id and start time, so that a stranger with the same number is not
-mistaken for the daemon; LAB_DIR/log/NAME.log holds what it prints.
+LAB_DIR/run/NAME.pid holds process id and start time, so that an unrelated process with the same
+id is not mistaken for the daemon; LAB_DIR/log/NAME.log holds what it prints.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import LabError, cgroup, lab_dir, network
 
-# The new process leaves its id where others look for it, then becomes the daemon.
+# The new process writes its id to the pid file, then becomes the daemon.
 _LAUNCH = """
 for procs in $LAUNCH_CGROUPS; do echo $$ > "$procs" || exit 125; done
 stat=$(cat /proc/$$/stat)
@@ -63,7 +63,7 @@ def start(
         _wait(settled, seconds, name, "is not ready")
         if pid(name):
             return False
-    kill(name)  # what one that died left behind
+    kill(name)  # remains of one that died
     prepare()
     _launch(name, argv, env)
     _wait(settled, seconds, name, "is not ready")

@@ -1,6 +1,6 @@
 """The lab's Vault: initialised once, unsealed after each start, with a KV engine and one narrow token.
 
-Its keys stand in LAB_DIR/secrets: vault_unseal_key, vault_root_token (for tests), vault_token (what CI gets).
+Its keys are in LAB_DIR/secrets: vault_unseal_key, vault_root_token (for tests), vault_token (what CI gets).
 """
 
 import http.client
@@ -21,10 +21,10 @@ _PERIOD = "768h"  # a token not renewed for so long ends; each start of the lab 
 
 
 def argv() -> list[str]:
-    from lab import setup
+    from lab import builds
 
     address = VAULT_URL.removeprefix("http://")
-    return [str(setup.entry("vault") / "vault"), "-listen", address, "-storage", str(lab_dir() / "vault")]
+    return [str(builds.entry("vault") / "vault"), "-listen", address, "-storage", str(lab_dir() / "vault")]
 
 
 def prepare() -> None:
@@ -69,7 +69,7 @@ def unseal() -> None:
 
 
 def provision() -> None:
-    """Whatever is missing between a Vault that answers and one that CI can use."""
+    """Initialise, unseal and configure Vault until CI can use it."""
     if not request("GET", "sys/init", token="")["initialized"]:
         keys = request("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1}, token="")
         credentials.write("vault_unseal_key", keys["keys_base64"][0] + "\n")

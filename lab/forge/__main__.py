@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import os
 import sys
 from datetime import datetime
@@ -27,9 +28,9 @@ def main(argv: list[str] | None = None) -> int:
         ("kill", "end its processes as a crash of the runner would"),
     ):
         commands.add_parser(name, help=text).add_argument("run", type=int)
-    wait = commands.add_parser("wait", help="wait until runs are completed; exit 1 if one did not succeed")
-    wait.add_argument("--commit", metavar="SHA", help="the runs of this commit (default: all)")
-    wait.add_argument("--run", type=int)
+    wait = commands.add_parser("wait", help="follow runs to their end; exit 1 if one did not succeed")
+    wait.add_argument("runs", type=int, nargs="*", metavar="RUN", help="these runs (default: all)")
+    wait.add_argument("--commit", metavar="SHA", help="the runs of this commit")
     wait.add_argument("--seconds", type=float, default=900)
     dispatch = commands.add_parser("dispatch", help="start a workflow by hand")
     dispatch.add_argument("file")
@@ -42,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _do(options: argparse.Namespace) -> int:
@@ -57,9 +60,10 @@ def _do(options: argparse.Namespace) -> int:
         case "summary":
             print(client.summary(options.run), end="")
         case "wait":
-            found = client.wait(options.commit, options.run, options.seconds)
+            report = functools.partial(print, flush=True)
+            found = client.wait(options.commit, options.runs, options.seconds, report)
             _show(found)
-            return int(any(run["conclusion"] not in ("success", "skipped") for run in found))
+            return int(bool(client.failed(found)))
         case "dispatch":
             inputs = dict(text.partition("=")[::2] for text in options.inputs)
             print(client.dispatch(options.file, inputs))

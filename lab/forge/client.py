@@ -1,6 +1,7 @@
 """Talking to the forge from outside its network, through its socket: for people, tests and its own hook.
 
 Standard library only: Git hooks and the first step of a job use it too.
+One call of the API is one short function here, which is why this file is long.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lab import LabError, lab_dir
@@ -18,7 +20,7 @@ API = f"/repos/{REPOSITORY}"
 
 
 class ForgeError(LabError):
-    """The forge is not there, or did not do what it was asked."""
+    """The forge does not answer, or refused a request."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -84,19 +86,52 @@ def summary(number: int) -> str:
     return call("GET", f"/forge/summary/{number}")
 
 
-def wait(sha: str | None = None, number: int | None = None, seconds: float = 900) -> list[dict]:
-    """Wait until all runs of a commit, one run, or every run there is, are completed; returns them."""
-    deadline = time.monotonic() + seconds
+def wait(
+    sha: str | None = None,
+    numbers: Sequence[int] = (),
+    seconds: float = 900,
+    report: Callable[[str], None] | None = None,
+) -> list[dict]:
+    """Wait until runs are completed, and return them with their jobs.
+
+    Which runs: those of a commit, those with these numbers, or all that there are. `report` gets a line for
+    each job that starts or ends.
+    """
+    deadline, ended, seen = time.monotonic() + seconds, {}, set()
     while True:
-        found = [run(number)] if number else runs(sha)
-        if all(one["status"] == "completed" for one in found):
+        wanted = numbers or [one["id"] for one in runs(sha)]
+        found = [ended.get(number) or run(number) for number in wanted]
+        ended = {one["id"]: one for one in found if one["status"] == "completed"}
+        for key, line in _lines(found).items():
+            if report and key not in seen:
+                report(line)
+            seen.add(key)
+        if len(ended) == len(found):
             return found
         if time.monotonic() > deadline:
-            unfinished = ", ".join(
-                f"{one['path']} {one['status']}" for one in found if one["status"] != "completed"
-            )
-            raise ForgeError(f"not completed after {seconds:.0f} s: {unfinished}")
+            late = ", ".join(f"{name(one)} {one['status']}" for one in found if one["id"] not in ended)
+            raise ForgeError(f"not completed after {seconds:.0f} s: {late}")
         time.sleep(0.1)
+
+
+def _lines(found: list[dict]) -> dict[tuple, str]:
+    """The state of each job of some runs, as a line for people."""
+    states = [(one, job["name"], job["conclusion"] or job["status"]) for one in found for job in one["jobs"]]
+    return {
+        (one["id"], job, state): f"{name(one)} / {job}: {state}"
+        for one, job, state in states
+        if state != "skipped"
+    }
+
+
+def failed(found: list[dict]) -> list[dict]:
+    """Those of some completed runs that did not succeed."""
+    return [one for one in found if one["conclusion"] not in ("success", "skipped")]
+
+
+def name(one: dict) -> str:
+    """A run's workflow file without its ending: terraform-apply."""
+    return Path(one["path"]).stem
 
 
 def dispatch(file: str, inputs: dict | None = None, ref: str = "main") -> int:

@@ -1,7 +1,7 @@
 """Copies of workflow files in which jobs wait for their concurrency group, since act ignores `concurrency`.
 
 A job that has a group, and each job of a called workflow that has one, gets a first step that asks the forge
-for it and waits. Nothing else changes. The copies stand in .git/forge of the run's clone: there they cannot
+for it and waits. Nothing else changes. The copies are in .git/forge of the run's clone: there they cannot
 be committed, and act reads a called workflow from the place that the caller names.
 """
 

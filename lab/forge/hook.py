@@ -1,11 +1,13 @@
 """Git hook of the forge's repository; the same file is post-receive and update. Standard library only.
 
-post-receive leaves each push as a file in events/, from where the forge takes it even if it was away, then
-tells the forge. update refuses a workflow's own pushes to a protected branch, in GitHub's words.
+post-receive writes each push to a file in events/, where a forge that was not running finds it later, then
+notifies the forge and prints the runs that it started; Git shows these lines to the person who pushes, after
+"remote: ". update refuses a workflow's own pushes to a protected branch, in GitHub's words.
 """
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -34,9 +36,26 @@ def post_receive(lines: list[str]) -> None:
     from lab.forge import client
 
     try:
-        client.call("POST", "/forge/pushed", {}, folder=FORGE, seconds=20)
+        started = client.call("POST", "/forge/pushed", {"event": name}, folder=FORGE, seconds=20)["started"]
     except client.ForgeError:
         print("the forge is not running; it will start the workflows when it does", file=sys.stderr)
+        return
+    for run in started:
+        print(f"started {client.name(run)} #{run['id']}", file=sys.stderr)
+    if started:
+        print(f"follow it with: {follow([run['id'] for run in started])}", file=sys.stderr)
+
+
+def follow(runs: list[int]) -> str:
+    """The command that follows the runs, for a shell in any folder."""
+    from lab import ROOT, lab_dir
+
+    python = Path(sys.executable)
+    command = [str(python.relative_to(ROOT) if python.is_relative_to(ROOT) else python)]
+    command += ["-m", "lab.forge", "wait", *map(str, runs)]
+    os.environ.pop("LAB_DIR", None)
+    elsewhere = "" if lab_dir() / "forge" == FORGE else f"LAB_DIR={shlex.quote(str(FORGE.parent))} "
+    return f"(cd {shlex.quote(str(ROOT))} && {elsewhere}{shlex.join(command)})"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import yaml
 
-# A push whose newest commit says one of these starts nothing.
+# A push starts nothing if its newest commit contains one of these.
 SKIP = re.compile(r"\[(skip ci|ci skip|no ci|skip actions|actions skip)\]")
 
 
@@ -13,7 +13,7 @@ def load(text: str) -> dict:
     """A workflow file as data, with `on` under its own name (YAML 1.1 takes it for a boolean)."""
     data = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     if not isinstance(data, dict) or "jobs" not in data:
-        raise ValueError("no workflow: `jobs` is missing")
+        raise ValueError("not a workflow: `jobs` is missing")
     if True in data:
         data["on"] = data.pop(True)
     return data
@@ -71,7 +71,7 @@ def matches(patterns: str | list[str], name: str) -> bool:
 
 
 def _regex(pattern: str) -> str:
-    """GitHub's patterns: * stops at a slash, ** does not, ? and + repeat what stands before, [] is a set."""
+    """GitHub's patterns: * stops at a slash, ** does not, ? and + repeat what precedes, [] is a set."""
     text, at = "", 0
     while at < len(pattern):
         char = pattern[at]

@@ -1,1 +1,1 @@
-"""What stands in for get.k3s.io in the lab: an install script, its files, and what hands them out."""
+"""The lab's replacement for get.k3s.io: an install script, its files, and the server that offers them."""

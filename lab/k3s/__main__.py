@@ -1,7 +1,7 @@
-"""Serve the stand-in for get.k3s.io: python -m lab.k3s
+"""Serve the lab's replacement for get.k3s.io: python -m lab.k3s
 
-Hands out /install.sh, /k3s, /kube-apiserver and /etcd, each also as NAME.sha256; the programs come from the
-lab's cache. The script names the address at which it was asked for, so that it works behind any address.
+Offers /install.sh, /k3s, /kube-apiserver and /etcd, each also as NAME.sha256; the programs come from the
+lab's cache. The script contains the address from which it was downloaded, so it works behind any address.
 Runs until it is ended; exits with 2 when a file is missing or the address cannot be used.
 """
 
@@ -13,7 +13,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from lab import setup
+from lab import builds, cache_dir, packages
 
 HERE = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def checksum(path: Path) -> str:
 
 def version() -> str:
     """Of the kube-apiserver that is handed out, as 1.34.4."""
-    return setup.version(next(build for build in setup.BUILDS if build.name == "kubernetes"))
+    return builds.version(next(build for build in builds.BUILDS if build.name == "kubernetes"))
 
 
 def handler_of(files: dict[str, Path]) -> type[BaseHTTPRequestHandler]:
@@ -78,8 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     files = {
         "install.sh": HERE / "install.sh",
         "k3s": HERE / "k3s",
-        "kube-apiserver": options.apiserver or setup.entry("kubernetes") / "kube-apiserver",
-        "etcd": options.etcd or setup.etcd() or setup.cache_dir() / "etcd-*/etcd",
+        "kube-apiserver": options.apiserver or builds.entry("kubernetes") / "kube-apiserver",
+        "etcd": options.etcd or packages.etcd() or cache_dir() / "etcd-*/etcd",
     }
     for path in files.values():
         if not path.is_file():

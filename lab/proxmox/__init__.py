@@ -1,10 +1,11 @@
-"""A stand-in for a Proxmox VE cluster of two nodes, whose machines are systemd-nspawn containers.
+"""A simulated Proxmox VE cluster of two nodes, whose machines are systemd-nspawn containers.
 
-server.py      HTTPS, authentication, envelopes          access.py    users, tokens, roles, ACLs
-api_*.py       what each request does                    faults.py    what tests break
-config.py      changes to a machine's configuration      tasks.py     UPIDs, workers, task logs
-properties.py  options and property strings              jobs.py      what the workers do
-volumes.py     disk images                               machines.py  starts and stops machines
-guests.py      configuration files                       machine.py   one running machine
-cloudinit.py   the seed as Proxmox makes it              disks.py     loop devices
+Requests     server.py (HTTPS), routes.py, api/ (a file for each subject), login.py, errors.py, faults.py
+Accounts     access.py (privileges), accounts.py (changes)
+Machines     guests.py (configuration files), summary.py, config.py, options.py, properties.py, update.py,
+             attach.py (volumes of a configuration), cloudinit.py, pools.py
+Volumes      volumes.py (names, sizes), allocation.py (new, copied, freed)
+Tasks        tasks.py (UPIDs and logs), worker.py (one task's process), jobs/ (what the tasks do)
+Running      machines.py (from outside), machine.py (one machine), nspawn.py, disks.py (loop devices),
+             guest_agent.py, boot.py (when a node comes up), state.py (where everything is kept)
 """

@@ -1,14 +1,11 @@
 """Users, API tokens, roles and access lists: LAB_DIR/proxmox/access.json, read again at each request.
 
-The lab's token (LAB_DIR/secrets/proxmox_token) has the role GitOps on /, which holds just what the
-README tells a user to grant. Only hashes of tokens stand in the file.
+The lab's token (LAB_DIR/secrets/proxmox_token) has the role GitOps on /, which holds exactly the
+privileges that the documentation tells a user to grant. The file holds only hashes of tokens.
 """
 
 import hashlib
-import hmac
 import secrets
-import time
-import uuid
 
 from lab import secret, secrets_dir
 from lab.proxmox import state
@@ -33,7 +30,7 @@ ROLES = {
 
 
 class Caller:
-    """Who asks: `name` is the user or USER!TOKEN, as UPIDs show it."""
+    """The sender of a request: `name` is the user or USER!TOKEN, as UPIDs show it."""
 
     def __init__(self, name: str):
         self.name = name
@@ -76,54 +73,6 @@ def prepare() -> None:
 
 def hashed(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
-
-
-def by_token(header: str) -> Caller:
-    """The caller of `PVEAPIToken=USER@REALM!ID=SECRET`."""
-    name, _, value = header.partition("=")
-    user, _, token_id = name.partition("!")
-    data = read()
-    if user not in data["users"] and user != ROOT_USER:
-        raise ApiError(f"no such user ('{user}')", 401)
-    token = data["tokens"].get(name)
-    if token is None:
-        raise ApiError(f"no such token '{token_id}' for user '{user}'", 401)
-    if not hmac.compare_digest(token["hash"], hashed(value)):
-        raise ApiError("invalid token value!", 401)
-    if 0 < token.get("expire", 0) < time.time():
-        raise ApiError("token expired", 401)
-    return Caller(name)
-
-
-def login(user: str, password: str) -> dict:
-    """A ticket for a user with a password; that is root@pam alone."""
-    if user != ROOT_USER or not hmac.compare_digest(password, secret("proxmox_root_password")):
-        raise ApiError("authentication failure", 401)
-    stamp = f"{user}:{int(time.time()):08X}"
-    return {
-        "username": user,
-        "ticket": f"PVE:{stamp}::{_signed(stamp)}",
-        "CSRFPreventionToken": f"{stamp.rpartition(':')[2]}:{_signed('csrf' + stamp)}",
-        "clustername": "lab",
-        "cap": {},
-    }
-
-
-def by_ticket(ticket: str, csrf: str | None) -> Caller:
-    """The caller of a ticket; `csrf` is None for requests that change nothing."""
-    body, _, signature = ticket.removeprefix("PVE:").partition("::")
-    user, _, issued = body.rpartition(":")
-    if not ticket.startswith("PVE:") or not hmac.compare_digest(signature, _signed(body)):
-        raise ApiError("permission denied - invalid PVE ticket", 401)
-    if int(issued, 16) < time.time() - 7200:
-        raise ApiError("permission denied - invalid PVE ticket", 401)
-    if csrf is not None and csrf != f"{issued}:{_signed('csrf' + body)}":
-        raise ApiError("Permission denied - invalid csrf token", 401)
-    return Caller(user)
-
-
-def _signed(text: str) -> str:
-    return hmac.new(read()["ticket_key"].encode(), text.encode(), "sha256").hexdigest()
 
 
 def _granted(data: dict, name: str, path: str) -> set[str]:
@@ -169,79 +118,3 @@ def check(caller: Caller, path: str, *any_of: str) -> None:
 
 def may(caller: Caller, path: str, *any_of: str) -> bool:
     return bool(privileges(caller, path) & set(any_of))
-
-
-def _change(function) -> None:
-    with state.locked("access"):
-        data = read()
-        function(data)
-        write(data)
-
-
-def grant(
-    path: str, roles: list[str], users: str | None, tokens: str | None, propagate: bool, remove: bool
-) -> None:
-    """Add or remove access list entries, as PUT /access/acl does."""
-    known = ROLES | read()["roles"]
-    for role in roles:
-        if role not in known:
-            raise ApiError(f"role '{role}' does not exist")
-    names = [("user", n) for n in (users or "").split(",") if n] + [
-        ("token", n) for n in (tokens or "").split(",") if n
-    ]
-
-    def change(data: dict) -> None:
-        wanted = [
-            {"path": path, "ugid": name, "type": kind, "roleid": role}
-            for kind, name in names
-            for role in roles
-        ]
-        same = [{k: v for k, v in entry.items() if k != "propagate"} in wanted for entry in data["acl"]]
-        data["acl"] = [entry for entry, drop in zip(data["acl"], same, strict=True) if not drop]
-        data["acl"] += [] if remove else [entry | {"propagate": int(propagate)} for entry in wanted]
-
-    _change(change)
-
-
-def add_role(name: str, privs: str) -> None:
-    wanted = [p for p in privs.replace(" ", ",").split(",") if p]
-    for privilege in wanted:
-        if privilege not in PRIVILEGES:
-            raise ApiError(
-                "Parameter verification failed.", 400, {"privs": f"invalid privilege '{privilege}'"}
-            )
-
-    def change(data: dict) -> None:
-        if name in ROLES | data["roles"]:
-            raise ApiError(f"create role failed: role '{name}' already exists")
-        data["roles"][name] = wanted
-
-    _change(change)
-
-
-def add_user(name: str) -> None:
-    def change(data: dict) -> None:
-        if name in data["users"]:
-            raise ApiError(f"create user failed: user '{name}' already exists")
-        data["users"][name] = {"enable": 1}
-
-    _change(change)
-
-
-def add_token(user: str, token: str, privsep: bool, expire: int) -> dict:
-    """A new token; its secret is told this once."""
-    value = str(uuid.uuid4())
-
-    def change(data: dict) -> None:
-        if user not in data["users"] and user != ROOT_USER:
-            raise ApiError(f"no such user ('{user}')")
-        if f"{user}!{token}" in data["tokens"]:
-            raise ApiError("Parameter verification failed.", 400, {"tokenid": "Token already exists."})
-        data["tokens"][f"{user}!{token}"] = {"privsep": int(privsep), "expire": expire, "hash": hashed(value)}
-
-    _change(change)
-    return {
-        "full-tokenid": f"{user}!{token}",
-        "value": value,
-        "info": {"privsep": int(privsep), "expire": expire},
-    }

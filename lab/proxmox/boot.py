@@ -1,19 +1,19 @@
-"""What a node does when it comes up: its template is there, and its machines are started."""
+"""What a node does when it boots: it registers the template and starts its machines."""
 
 import os
 from pathlib import Path
 
 from lab import lab_dir, template
-from lab.proxmox import config, guests, machines, properties, state, tasks, volumes
+from lab.proxmox import allocation, config, guests, machines, properties, state, tasks, volumes
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 CLUSTER_NODE = state.NODES[0]
 
 
 def register_template() -> None:
-    """Make the template from the built root file system unless there is one; its volume is a hard link."""
+    """Make the template from the built root file system unless it exists; its volume is a hard link."""
     if guests.find(state.TEMPLATE_ID) or (state.root() / "registered").exists():
-        return  # one that a person destroyed stays away
+        return  # a template that a person destroyed is not made again
     volid = f"local-lvm:base-{state.TEMPLATE_ID}-disk-0"
     file = volumes.path(CLUSTER_NODE, volid)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -26,8 +26,8 @@ def register_template() -> None:
         try:
             os.link(image, file)
         except OSError:  # another file system
-            volumes.copy_file(image, file)
-    cloudinit = volumes.allocate_cloudinit(CLUSTER_NODE, "local-lvm", state.TEMPLATE_ID)
+            allocation.copy_file(image, file)
+    cloudinit = allocation.allocate_cloudinit(CLUSTER_NODE, "local-lvm", state.TEMPLATE_ID)
     options = {
         "name": state.TEMPLATE_NAME,
         "description": template.DESCRIPTION,
@@ -55,7 +55,7 @@ def register_template() -> None:
 
 
 def start_machines() -> None:
-    """After the lab was down, start what has onboot or ran before; after the API alone was, nothing."""
+    """Start machines that have onboot or ran before; nothing if only the API was restarted."""
     resume = machines.to_resume()
     marker = lab_dir() / "run" / "proxmox.booted"  # all files there go when the lab is stopped
     if state.read_json(marker, "") == BOOT_ID.read_text():

@@ -16,5 +16,5 @@ def invalid(**errors: str) -> ApiError:
 
 
 def invalid_keys(errors: dict[str, str]) -> ApiError:
-    """As `invalid`, for names that are no Python identifiers."""
+    """As `invalid`, for names that are not Python identifiers."""
     return ApiError("Parameter verification failed.", 400, errors)

@@ -1,4 +1,4 @@
-"""Faults that a test puts into the stand-in: LAB_DIR/proxmox/faults.json, read at each request and task.
+"""Faults that a test injects into Proxmox: LAB_DIR/proxmox/faults.json, read at each request and task.
 
 A list of objects. `match` is a regular expression searched in "METHOD /path" of a request (path
 below /api2/json, without query) or in "TASK type:id" of a worker, for example "TASK qmclone:9000".

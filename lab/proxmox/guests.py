@@ -92,3 +92,16 @@ def lock(vmid: int, timeout: float = 10):
 def check_unused(vmid: int) -> None:
     if guest := find(vmid):
         raise ApiError(f"VM {vmid} already exists on node '{guest.node}'")
+
+
+def next_free() -> int:
+    taken = {guest.vmid for guest in all_guests()}
+    return next(number for number in range(100, 1_000_000_000) if number not in taken)
+
+
+def renamed(options: dict, names: dict[str, str]) -> dict:
+    def change(value):
+        head, comma, tail = str(value).partition(",")
+        return f"{names[head]}{comma}{tail}" if head in names else value
+
+    return {key: change(value) for key, value in options.items()}

@@ -2,6 +2,8 @@
 
 Run by machines.start in a mount namespace of its own. Prints "ready" or why it cannot start. A restart
 from inside the machine keeps this process, as QEMU's reset does: nothing pending takes effect.
+
+The machine and the loop that serves it are one process with one life, so they share this longer file.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import time
 from pathlib import Path
 
 from lab import cgroup
-from lab.proxmox import cloudinit, config, guests, machines, properties, state
+from lab.proxmox import cloudinit, config, guests, machines, nspawn, state
 from lab.proxmox.disks import Disks
 from lab.proxmox.errors import ApiError
 
@@ -51,7 +53,7 @@ class Machine:
             Path(place).mkdir(parents=True, exist_ok=True)
             subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
         guest = self.guest()
-        self.limit_memory(guest.config)
+        nspawn.limit_memory(guest)
         self.disks.sync(guest, None)
         root = self.disks.mount_root(guest)
         if any(config.is_cloudinit(d["file"]) for d in config.drives(guest.config).values()):
@@ -61,63 +63,11 @@ class Machine:
                 (seed / name).write_text(text)
                 (seed / name).chmod(0o600)
 
-    def limit_memory(self, options: dict) -> None:
-        size = int(str(options.get("memory", 512)).removeprefix("current=")) << 20
-        for folder in cgroup.make(machines.group(self.vmid)):
-            for name in ("memory.limit_in_bytes", "memory.max"):
-                if (folder / name).exists():
-                    (folder / name).write_text(str(size))
-
     def boot(self) -> None:
         if self.hollow:
             self.process = subprocess.Popen(["sleep", "infinity"], stdin=subprocess.DEVNULL)
             return
-        guest = self.guest()
-        network = self.network(guest.config)
-        command = [
-            # Entered before as well, or the machine's /sys would show the network devices of the lab.
-            "nsenter", f"--net={network}", "--",
-            "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
-            f"--directory={self.disks.root}", f"--machine=vm{self.vmid}",
-            f"--hostname={guest.name}", "--link-journal=no",
-            "--resolv-conf=off", "--timezone=off", f"--bind-ro={self.disks.guest_directory}:/run/machine",
-            *(f"--bind={device}" for device in self.disks.devices()),
-            f"--network-namespace-path={network}",
-            "--capability=CAP_NET_ADMIN,CAP_SYS_RESOURCE",
-        ]  # fmt: skip
-        legacy = (
-            {}
-            if Path("/sys/fs/cgroup/cgroup.controllers").exists()
-            else {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"}
-        )
-        console = (self.directory / "console.log").open("ab")
-        self.process = subprocess.Popen(
-            command,
-            env={**os.environ, **legacy},
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-        )
-
-    def network(self, options: dict) -> str:
-        """Make the machine's network namespace and devices; its name is private to this mount namespace."""
-        name = f"vm{self.vmid}"
-        subprocess.run(["ip", "netns", "delete", name], capture_output=True)
-        commands = [f"netns add {name}"]
-        for key in sorted(k for k in options if properties.NET.fullmatch(k)):
-            net, number = properties.parse_net(key, options[key]), key[3:]
-            tap, bridge = f"tap{self.vmid}i{number}", net.get("bridge", state.BRIDGE)
-            if subprocess.run(["ip", "link", "show", bridge], capture_output=True).returncode:
-                raise ApiError(f"bridge '{bridge}' does not exist")
-            subprocess.run(["ip", "link", "delete", tap], capture_output=True)
-            device = f"name eth{number} address {net['macaddr'].lower()} netns {name}"
-            commands += [
-                f"link add {tap} type veth peer {device}",
-                f"link set {tap} master {bridge} {'down' if net.get('link_down') == '1' else 'up'}",
-            ]
-        for command in commands:
-            subprocess.run(["ip", *command.split()], check=True)
-        return f"/run/netns/{name}"
+        self.process = nspawn.boot(self.guest(), self.disks, self.directory / "console.log")
 
     def leader(self) -> int | None:
         """The pid of the machine's init."""
@@ -162,7 +112,7 @@ class Machine:
 
 
 def serve(machine: Machine, listener: socket.socket) -> None:
-    """Answer until the machine is off; boot it again when it asks for that."""
+    """Answer until the machine is off; boot it again when it requests a restart."""
     waker, wake = socket.socketpair()
     waker.setblocking(False)
     signal.set_wakeup_fd(waker.fileno())

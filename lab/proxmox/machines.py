@@ -1,7 +1,7 @@
 """Starting, stopping and asking running machines, each of which is a process: machine.py.
 
 A machine listens on an abstract socket of the lab's network namespace, so it runs if something listens
-there, and nothing is left to mistake for it when it was killed.
+there, and a killed machine leaves nothing that could be mistaken for a running one.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ def ask(vmid: int, command: str, timeout: float = 20) -> dict | None:
 
 
 def running(vmid: int) -> dict | None:
-    """What a running machine says of itself: pid, leader (its init's pid, or null), since."""
+    """A running machine's status: pid, leader (its init's pid, or null), since."""
     return ask(vmid, "status")
 
 
@@ -52,7 +52,7 @@ def start(vmid: int, timeout: float) -> int:
     """Start the machine's process and wait until its init runs; the number of warnings."""
     log = lab_dir() / "log" / f"vm{vmid}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    cgroup.kill(group(vmid))  # what a machine whose process was killed left behind
+    cgroup.kill(group(vmid))  # remains of a machine whose process was killed
     hollow = os.environ.get("LAB_PROXMOX_HOLLOW") or faults.never_boots(vmid)
     command = [sys.executable, "-m", "lab.proxmox.machine", str(vmid), *(["--hollow"] if hollow else [])]
     with log.open("ab") as output:
@@ -103,39 +103,6 @@ def sync(vmid: int) -> None:
         raise ApiError(answer["error"])
 
 
-def interfaces(vmid: int) -> list[dict]:
-    """What the guest agent would say: the network interfaces from inside the machine."""
-    status = running(vmid)
-    if not status:
-        raise ApiError(f"VM {vmid} is not running")
-    if os.environ.get("LAB_PROXMOX_HOLLOW"):
-        address = {"ip-address": "192.168.1.9", "prefix": 24, "ip-address-type": "ipv4"}
-        return [{"name": "eth0", "hardware-address": "00:00:00:00:00:00", "ip-addresses": [address]}]
-    leader = status.get("leader")
-    if not leader or not Path(f"/proc/{leader}/root/run/sshd").exists():  # made when its services start
-        raise ApiError("QEMU guest agent is not running")
-    found = subprocess.run(
-        ["nsenter", f"--target={leader}", "--net", "ip", "-json", "-stats", "address"],
-        capture_output=True,
-        text=True,
-    )
-    result = []
-    for link in json.loads(found.stdout or "[]"):
-        stats = link.get("stats64", {})
-        result.append({
-            "name": link["ifname"],
-            "hardware-address": link.get("address", "00:00:00:00:00:00"),
-            "ip-addresses": [
-                {"ip-address": a["local"], "prefix": a["prefixlen"],
-                 "ip-address-type": "ipv4" if a["family"] == "inet" else "ipv6"}
-                for a in link.get("addr_info", [])
-            ],
-            "statistics": {f"{way}-{what}": stats.get(way, {}).get({"errs": "errors"}.get(what, what), 0)
-                           for way in ("rx", "tx") for what in ("bytes", "packets", "errs", "dropped")},
-        })  # fmt: skip
-    return result
-
-
 def alive() -> list[str]:
     """The cgroups of the machines that run; unlike `running` this works from any network."""
     return [name for name in cgroup.names() if re.fullmatch(r"vm\d+", name) and cgroup.pids(name)]
@@ -144,7 +111,7 @@ def alive() -> list[str]:
 def stop_all(seconds: float = 20) -> None:
     """Switch all machines off as a node's shutdown does, from outside the lab's network as well.
 
-    Their configurations remember nothing of it: those with onboot, and those that ran, start with the lab.
+    Their configurations do not change; those with onboot, and those that ran, start with the lab.
     """
     names = alive()
     state.write_json(_resume_path(), sorted(int(name[2:]) for name in names))
@@ -165,7 +132,7 @@ def _resume_path() -> Path:
 
 
 def to_resume() -> list[int]:
-    """The machines that ran when the lab was stopped; asked once."""
+    """The machines that ran when the lab was stopped; the list is removed when read."""
     found = state.read_json(_resume_path(), [])
     _resume_path().unlink(missing_ok=True)
     return found

@@ -1,95 +1,19 @@
 """The HTTPS side: TLS 1.3, authentication, parameters, faults, and Proxmox' envelope around answers."""
 
 import json
-import re
 import ssl
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lab.proxmox import access, faults, state
+from lab.proxmox import access, faults, login
 from lab.proxmox.errors import ApiError, invalid
+from lab.proxmox.routes import dispatch
 
-ROUTES: list[tuple[str, re.Pattern, Callable]] = []
 BASE = "/api2/json"
-
-
-@dataclass
-class Request:
-    """What a handler gets: names from the path, the parameters as text, and who asks."""
-
-    caller: access.Caller
-    names: dict[str, str]
-    params: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def node(self) -> str:
-        return self.names["node"]
-
-    @property
-    def vmid(self) -> int:
-        return int(self.names["vmid"])
-
-    def check(self, path: str, *any_of: str) -> None:
-        access.check(self.caller, path, *any_of)
-
-    def may(self, path: str, *any_of: str) -> bool:
-        return access.may(self.caller, path, *any_of)
-
-    def flag(self, name: str, default: bool = False) -> bool:
-        value = self.params.get(name)
-        return default if value is None else str(value).lower() in ("1", "on", "yes", "true")
-
-    def number(self, name: str, default: int | None = None) -> int | None:
-        if name not in self.params:
-            return default
-        if not re.fullmatch(r"\d+", str(self.params[name])):
-            raise ApiError(
-                "Parameter verification failed.",
-                400,
-                {name: f"type check ('integer') failed - got '{self.params[name]}'"},
-            )
-        return int(self.params[name])
-
-    def required(self, name: str) -> str:
-        if name not in self.params:
-            raise ApiError(
-                "Parameter verification failed.", 400, {name: "property is missing and it is not optional"}
-            )
-        return str(self.params[name])
-
-
-def route(method: str, template: str):
-    """Register a handler for a path such as /nodes/{node}/qemu/{vmid}/config."""
-    names = {"vmid": r"[1-9]\d{2,8}", "volume": r".+"}
-    pattern = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{names.get(m[1], '[^/]+')})", template)
-
-    def register(function):
-        ROUTES.append((method, re.compile(pattern), function))
-        return function
-
-    return register
-
-
-def dispatch(method: str, path: str, params: dict, caller: access.Caller):
-    """Run the handler of a request; its answer is the content of "data"."""
-    for known, pattern, function in ROUTES:
-        if known == method and (match := pattern.fullmatch(path)):
-            names = {key: unquote(value) for key, value in match.groupdict().items()}
-            node = names.get("node")
-            if node is not None and node not in state.NODES:
-                raise ApiError(
-                    f"hostname lookup '{node}' failed - failed to get address info for: {node}: "
-                    "Name or service not known"
-                )
-            return function(Request(caller, names, params))
-    raise ApiError(f"Method '{method} {path}' not implemented", 501)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -148,12 +72,12 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/access/ticket" and self.command == "POST":
             return None
         if authorization.startswith("PVEAPIToken="):
-            return access.by_token(authorization.removeprefix("PVEAPIToken="))
+            return login.by_token(authorization.removeprefix("PVEAPIToken="))
         cookie = SimpleCookie(self.headers.get("Cookie", "")).get("PVEAuthCookie")
         if cookie is None:
             raise ApiError("No ticket", 401)
         csrf = None if self.command == "GET" else self.headers.get("CSRFPreventionToken", "")
-        return access.by_ticket(unquote(cookie.value), csrf)
+        return login.by_ticket(unquote(cookie.value), csrf)
 
     def answer(self, status: int, reason: str, body: dict) -> None:
         content = json.dumps(body).encode()

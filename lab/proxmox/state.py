@@ -1,4 +1,4 @@
-"""Where the stand-in keeps its cluster: everything is a file under LAB_DIR/proxmox.
+"""Where the simulated Proxmox keeps its cluster: everything is a file under LAB_DIR/proxmox.
 
 The API, the task workers and the machines are processes of their own (as pveproxy, its workers and
 kvm are), so files with atomic renames and flock are what they share. Any of them may be killed.

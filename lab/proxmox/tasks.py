@@ -51,7 +51,7 @@ def log_path(upid: str) -> Path:
 
 
 def start(node: str, kind: str, vmid: int | str, user: str, job: str, /, **arguments) -> str:
-    """Run `jobs.JOBS[job](**arguments)` in a worker; the task's UPID."""
+    """Run `worker.JOBS[job](**arguments)` in a worker; the task's UPID."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "lab.proxmox.worker"], cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True
     )
@@ -111,7 +111,7 @@ def listed(node: str) -> list[dict]:
 
 
 def stop(upid_text: str) -> None:
-    """End a worker as PVE does; what it left locked stays so."""
+    """End a worker as PVE does; locks that it holds remain."""
     upid = parse(upid_text)
     if exit_status(upid) is None:
         os.kill(upid.pid, signal.SIGTERM)

@@ -6,8 +6,31 @@ import sys
 import time
 import traceback
 
-from lab.proxmox import faults, jobs, tasks
+from lab.proxmox import faults, tasks
 from lab.proxmox.errors import ApiError
+from lab.proxmox.jobs import copies, disks, power
+
+
+def nothing() -> None:
+    """The work was done before the task: changes to a configuration."""
+
+
+JOBS = {
+    "clone": copies.clone,
+    "destroy": disks.destroy,
+    "migrate": disks.migrate,
+    "move_disk": disks.move_disk,
+    "nothing": nothing,
+    "reboot": power.reboot,
+    "reset": power.reset,
+    "resize": disks.resize,
+    "shutdown": power.shutdown,
+    "start": power.start,
+    "stop": power.stop,
+    "template": copies.template,
+}
+# What a task that fails on purpose has to undo.
+ABORTS = {"clone": copies.clone_abort}
 
 
 def main() -> int:
@@ -20,9 +43,9 @@ def main() -> int:
         fault = faults.take(f"TASK {upid.type}:{upid.id}") or {}
         time.sleep(fault.get("delay", 0))
         if fault.get("error"):
-            jobs.ABORTS.get(order["job"], lambda **_: None)(**order["arguments"])
+            ABORTS.get(order["job"], lambda **_: None)(**order["arguments"])
             raise ApiError(fault["error"])
-        warnings = jobs.JOBS[order["job"]](**order["arguments"]) or 0
+        warnings = JOBS[order["job"]](**order["arguments"]) or 0
     except ApiError as error:
         print(f"TASK ERROR: {error.message}", flush=True)
         return 1

@@ -16,7 +16,7 @@ from lab.cache import made, patience, run
 
 SIZE = 3 << 30
 DESCRIPTION = """\
-Stand-in of the lab: named as the production template, but it is a minimal Debian 12 with cloud-init and
+A template of the lab: named as the production template, but it is a minimal Debian 12 with cloud-init and
 OpenSSH in a raw ext4 image without partitions, run by systemd-nspawn on the host's kernel.
 No bootloader, no kernel, no QEMU guest agent (the lab's API answers in its place).
 apt knows only an archive inside the image; it offers haproxy."""
@@ -33,7 +33,7 @@ EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 
 def image() -> Path:
-    """Where the image stands in the cache, whether it is there yet or not."""
+    """The image's place in the cache, whether it exists yet or not."""
     recipe = [
         PACKAGES,
         OFFERED,

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab import setup
+from lab import builds
 
 PATH = "cluster-secret-store/secrets/KUBECONFIG"
 POLICY = f"""
@@ -76,8 +76,8 @@ class Vault:
 
 @contextlib.contextmanager
 def running() -> Iterator[Vault]:
-    setup.build(next(build for build in setup.BUILDS if build.name == "vault"))
-    program = setup.entry("vault") / "vault"
+    builds.build(next(build for build in builds.BUILDS if build.name == "vault"))
+    program = builds.entry("vault") / "vault"
     port = free_port()
     with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
         command = [str(program), "-listen", f"127.0.0.1:{port}", "-storage", f"{folder}/data"]

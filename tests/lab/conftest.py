@@ -5,8 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import requests
+from proxmoxer import ProxmoxAPI
 
-from lab import ROOT, daemons, setup, user
+from lab import ROOT, daemons, lab_dir, network, secret, setup
+from lab.clone import Clone
+from lab.proxmox import faults
+from tests.helpers.proxmox import BASE, made
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +33,68 @@ def lab():
 
 
 @pytest.fixture(scope="session")
-def fleet(lab) -> user.Clone:
+def fleet(lab) -> Clone:
     """A person's clone of a new fleet's repository."""
-    return user.Clone(lab / "person" / "fleet")
+    return Clone(lab / "person" / "fleet")
+
+
+@pytest.fixture(scope="module")
+def hypervisor(tmp_path_factory):
+    """A lab of its own with nothing but Proxmox in it; the tests' thread is in its network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("proxmox") / "lab"))
+        daemons.up(["proxmox"])
+        patch.setenv("REQUESTS_CA_BUNDLE", str(lab_dir() / "tls/bundle.pem"))
+        with network.inside():
+            yield lab_dir()
+        daemons.down()
+
+
+@pytest.fixture
+def session(hypervisor):
+    with requests.Session() as found:
+        found.headers["Authorization"] = f"PVEAPIToken={secret('proxmox_token')}"
+        yield found
+
+
+@pytest.fixture
+def api(hypervisor):
+    name, _, value = secret("proxmox_token").partition("=")
+    user, _, token = name.partition("!")
+    return ProxmoxAPI("192.168.1.1", user=user, token_name=token, token_value=value)
+
+
+@pytest.fixture
+def root(hypervisor):
+    """A session of root@pam, by ticket."""
+    with requests.Session() as found:
+        login = {"username": "root@pam", "password": secret("proxmox_root_password")}
+        ticket = found.post(f"{BASE}/access/ticket", data=login).json()["data"]
+        found.cookies.set("PVEAuthCookie", ticket["ticket"])
+        found.headers["CSRFPreventionToken"] = ticket["CSRFPreventionToken"]
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def no_faults(request):
+    yield
+    if "hypervisor" in request.fixturenames:
+        faults.inject()
+
+
+@pytest.fixture
+def vm(api):
+    """A machine cloned from the template, stopped; gone at the end."""
+    yield from made(api, 500)
+
+
+@pytest.fixture(scope="module")
+def proxmox(tmp_path_factory):
+    """A small lab of PostgreSQL and Proxmox, whatever else runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("lab")))
+        patch.setenv("LAB_PROXMOX_HOLLOW", "1")
+        setup.everything()
+        daemons.up(("postgres", "proxmox"))
+        yield
+        daemons.down()

@@ -14,20 +14,22 @@ import time
 import pytest
 
 import lab as laboratory
-from lab import demo, network, user, vault
+from lab import network, user, vault
+from lab.clone import Clone
+from lab.demo import changes, creation, proof
 from lab.forge import client
 from lab.proxmox import faults
 
-QUEUE, INVENTORY = demo.QUEUE, demo.INVENTORY
+QUEUE, INVENTORY = proof.QUEUE, proof.INVENTORY
 CRASH = "k8s-crash"
 
 
-def queued(fleet: user.Clone) -> list[str]:
+def queued(fleet: Clone) -> list[str]:
     fleet.pull()
     return [line for line in fleet.read(QUEUE).splitlines() if line and not line.startswith("#")]
 
 
-def push_machine(fleet: user.Clone, name: str, address: str, tag: str, **changes) -> str:
+def push_machine(fleet: Clone, name: str, address: str, tag: str, **changes) -> str:
     text = user.machine_file(name, address, **changes)
     return fleet.push(f"feat(proxmox): add {name} [ansible {tag}]", {f"proxmox/vms/{name}.yaml": text})
 
@@ -78,39 +80,39 @@ def machines() -> dict[str, list[dict]]:
 
 
 def test_one_commit_makes_two_machines_and_a_cluster(fleet):
-    demo.create(fleet)
-    assert {name: len(found) for name, found in machines().items() if name in demo.ADDRESS} == {
-        demo.K8S: 1,
-        demo.HAPROXY: 1,
+    creation.create(fleet)
+    assert {name: len(found) for name, found in machines().items() if name in proof.ADDRESS} == {
+        proof.K8S: 1,
+        proof.HAPROXY: 1,
     }
 
 
 def test_a_second_run_changes_nothing(fleet):
-    demo.again(fleet)
+    creation.again(fleet)
 
 
 def test_more_memory_cuts_nothing(fleet):
-    demo.memory(fleet)
+    changes.memory(fleet)
 
 
 def test_a_restart_is_made_when_asked_for(fleet):
     boot = "systemctl show -P ActiveEnterTimestampMonotonic k3s; cat /etc/machine-id; stat -c %Z /run"
-    before = user.ssh(demo.ADDRESS[demo.K8S], boot)
-    vmid = machines()[demo.K8S][0]["vmid"]
+    before = user.ssh(proof.ADDRESS[proof.K8S], boot)
+    vmid = machines()[proof.K8S][0]["vmid"]
     pending = f"nodes/node01/qemu/{vmid}/pending"
     assert [item for item in proxmox(pending) if item["key"] == "memory" and "pending" in item]
-    demo.provision("reboot", demo.K8S)
+    proof.provision("reboot", proof.K8S)
     assert not [item for item in proxmox(pending) if "pending" in item]
-    assert user.ssh(demo.ADDRESS[demo.K8S], boot) != before
-    until(lambda: user.kubectl(demo.K8S, "get", "--raw", "/readyz", check=False) == "ok", "the API")
+    assert user.ssh(proof.ADDRESS[proof.K8S], boot) != before
+    until(lambda: user.kubectl(proof.K8S, "get", "--raw", "/readyz", check=False) == "ok", "the API")
 
 
 def test_a_disk_grows_online(fleet):
-    demo.disk(fleet)
+    changes.disk(fleet)
 
 
 def test_drift_appears_in_the_plan(fleet):
-    demo.drift(fleet)
+    changes.drift(fleet)
 
 
 def test_the_commands_of_the_readme(fleet, lab):
@@ -148,7 +150,7 @@ def test_the_commands_of_the_readme(fleet, lab):
 
 
 def test_a_removal_is_refused_until_it_is_approved(fleet):
-    demo.remove(fleet)
+    changes.remove(fleet)
 
 
 @contextlib.contextmanager
@@ -175,7 +177,7 @@ def test_a_runner_that_dies_anywhere_loses_nothing(fleet, lab):
     number = client.dispatch("terraform-apply.yml")
     until_said(number, "Apply complete!")
     client.kill(number)
-    client.wait(number=number)
+    client.wait(numbers=[number])
     fleet.pull()
     assert CRASH not in fleet.read(INVENTORY), "it was killed before the inventory's commit"
     assert len(machines()[CRASH]) == 1, "the half-made machine was taken over, not made again"
@@ -183,18 +185,18 @@ def test_a_runner_that_dies_anywhere_loses_nothing(fleet, lab):
     number = client.dispatch("terraform-apply.yml")
     until_said(number, r"TASK \[")
     client.kill(number)
-    client.wait(number=number)
+    client.wait(numbers=[number])
     assert queued(fleet) == [f"192.168.1.40,{CRASH},k8s"]
 
     with holding_vault_writes() as (address, written), settings(lab, secrets={"VAULT_ADDR": address}):
         number = client.dispatch("terraform-apply.yml")
         until(written.is_set, "the write to Vault")
         client.kill(number)
-        client.wait(number=number)
+        client.wait(numbers=[number])
     assert queued(fleet) == [f"192.168.1.40,{CRASH},k8s"]
     version = user.kubeconfig()[1]
 
-    demo.served(number=client.dispatch("terraform-apply.yml"))
+    proof.served(number=client.dispatch("terraform-apply.yml"))
     assert queued(fleet) == []
     assert len(machines()[CRASH]) == 1
     assert user.kubectl(CRASH, "get", "--raw", "/readyz") == "ok"
@@ -258,14 +260,14 @@ def test_one_machine_that_never_answers_does_not_stop_the_others(fleet, lab):
     }
     with settings(lab, vars={"SSH_TIMEOUT": "6"}):
         commit = fleet.push("feat(proxmox): add two balancers [ansible haproxy]", files)
-        runs = user.wait(commit)
-    assert user.failed(runs), "the run is red"
+        runs = client.wait(commit)
+    assert client.failed(runs), "the run is red"
     log = "\n".join(client.log(run["id"]) for run in runs)
     assert re.search(r"error.*haproxy-dead", log), "and says which machine"
     assert queued(fleet) == ["192.168.1.51,haproxy-dead,haproxy"]
     assert "active" in user.ssh("192.168.1.52", "systemctl is-active haproxy")
     started = user.machine_file("haproxy-dead", "192.168.1.51")
-    demo.served(fleet.push("fix(proxmox): switch it on", {"proxmox/vms/haproxy-dead.yaml": started}))
+    proof.served(fleet.push("fix(proxmox): switch it on", {"proxmox/vms/haproxy-dead.yaml": started}))
     assert queued(fleet) == []
 
 
@@ -274,14 +276,14 @@ def test_a_sealed_vault_costs_only_time(fleet):
     vault.seal()
     try:
         commit = push_machine(fleet, "k8s-sealed", "192.168.1.41", "k8s-sealed")
-        runs = user.wait(commit)
-        assert user.failed(runs)
+        runs = client.wait(commit)
+        assert client.failed(runs)
         assert "sealed" in "\n".join(client.log(run["id"]) for run in runs)
         assert queued(fleet) == ["192.168.1.41,k8s-sealed,k8s"]
     finally:
         vault.unseal()
     assert user.kubeconfig() == before
-    demo.served(number=client.dispatch("terraform-apply.yml"))
+    proof.served(number=client.dispatch("terraform-apply.yml"))
     assert queued(fleet) == []
     assert {"k8s-sealed", *names(before[0])} == names(user.kubeconfig()[0])
 
@@ -306,13 +308,13 @@ def test_an_inventory_broken_by_hand_is_refused(fleet):
     broken = good.replace("[haproxy]", "[haproxy", 1)
     line = broken.splitlines().index("[haproxy") + 1
     commit = fleet.push("chore: a slip of the hand", {INVENTORY: broken})
-    runs = user.wait(commit)
-    assert user.failed(runs)
+    runs = client.wait(commit)
+    assert client.failed(runs)
     log = "\n".join(client.log(run["id"]) for run in runs)
     assert re.search(rf"file=proxmox/k8s\.ini,line={line}\b|proxmox/k8s\.ini:{line}\b", log), log[-3000:]
     fleet.pull()
     assert fleet.read(INVENTORY) == broken, "nothing was written"
-    demo.served(fleet.push("fix: mend it", {INVENTORY: good}))
+    proof.served(fleet.push("fix: mend it", {INVENTORY: good}))
 
 
 def test_a_file_that_is_not_valid_stops_the_run_before_terraform(fleet):
@@ -320,12 +322,12 @@ def test_a_file_that_is_not_valid_stops_the_run_before_terraform(fleet):
     text = user.machine_file("haproxy-bad", "192.168.1.70").replace("cores: 1", "cores: none")
     line = text.splitlines().index("cores: none") + 1
     commit = fleet.push("feat(proxmox): add haproxy-bad [ansible haproxy]", {name: text})
-    runs = user.wait(commit)
-    assert user.failed(runs)
+    runs = client.wait(commit)
+    assert client.failed(runs)
     log = "\n".join(client.log(run["id"]) for run in runs)
     assert f"::error file={name},line={line}" in log
     assert "terraform plan" not in log
-    demo.served(fleet.push("fix(proxmox): not needed", {name: None}))
+    proof.served(fleet.push("fix(proxmox): not needed", {name: None}))
 
 
 def plain(value: str) -> list[str]:

@@ -117,6 +117,31 @@ def test_a_push_runs_the_pushed_workflows_and_their_results_are_kept(lab):
     assert ends(client.runs(sha)) == {"good": "success", "bad": "failure"}
 
 
+def test_a_push_answers_with_its_runs_and_the_command_that_follows_them(lab):
+    files = {name: workflow({"push": {"paths": ["go"]}}, "true") for name in ("good", "bad")}
+    files["bad"] = files["bad"].replace('"true"', '"exit 3"')
+    lab.commit(**files)
+
+    def push(**files):
+        for name in files:
+            (lab.clone / name).touch()
+        lab.git("add", "--all")
+        lab.git("commit", "--quiet", "--allow-empty", "-m", "x")
+        done = subprocess.run(
+            ["git", "push", "origin", "HEAD"], cwd=lab.clone, capture_output=True, text=True
+        )
+        return [line[8:].strip() for line in done.stderr.splitlines() if line.startswith("remote: ")]
+
+    bad, good, follow = push(go="")
+    assert (bad, good) == ("started bad #1", "started good #2")
+    command = ["sh", "-c", follow.removeprefix("follow it with: ")]
+    environment = {name: value for name, value in os.environ.items() if name != "LAB_DIR"}
+    shown = subprocess.run(command, cwd=lab.clone, env=environment, capture_output=True, text=True)
+    assert shown.returncode == 1, shown.stderr
+    assert {"bad / one: failure", "good / one: success"} <= set(shown.stdout.splitlines())
+    assert push() == [], "nothing started, nothing to follow"
+
+
 def test_a_job_has_a_clone_that_can_fetch_and_push_and_its_push_starts_nothing(lab):
     step = (
         "git fetch -q origin main && git log -1 --format=%s origin/main && echo bot > bot && git add bot &&"
@@ -261,7 +286,7 @@ def test_started_by_hand_with_checked_inputs(lab):
     on = {"workflow_dispatch": {"inputs": {"hosts": {"type": "string", "required": True}}}}
     sha = lab.commit(hand=workflow(on, 'echo "hosts: $HOSTS"', HOSTS="${{ inputs.hosts }}"))
     number = client.dispatch("hand.yml", {"hosts": "a b; touch x"})
-    (run,) = client.wait(number=number, seconds=30)
+    (run,) = client.wait(numbers=[number], seconds=30)
     assert (run["conclusion"], run["head_sha"], run["event"]) == ("success", sha, "workflow_dispatch")
     assert "hosts: a b; touch x" in client.log(number)
     for file, inputs, message in (
@@ -284,15 +309,15 @@ def test_killed_cancelled_and_run_again(lab):
                 break
             time.sleep(0.05)
         end(number)
-        (run,) = client.wait(number=number, seconds=20)
+        (run,) = client.wait(numbers=[number], seconds=20)
         assert run["conclusion"] == conclusion
         assert [one for one in client.processes_of(lab.folder) if "sleep 30" in one[1]] == []
         client.rerun(number)
     (lab.folder / "again").touch()
     client.cancel(number)
-    client.wait(number=number, seconds=20)
+    client.wait(numbers=[number], seconds=20)
     client.rerun(number)
-    (run,) = client.wait(number=number, seconds=20)
+    (run,) = client.wait(numbers=[number], seconds=20)
     assert (run["conclusion"], run["run_attempt"]) == ("success", 4)
 
 

@@ -14,7 +14,8 @@ import pytest
 import requests
 
 import lab
-from lab import cache, cgroup, daemons, network, process, setup, vault
+from lab import cache, cgroup, daemons, leftovers, network, process, setup, vault
+from lab.environment import environment
 
 SMALL = ("postgres", "vault")  # of the real daemons, the quick ones
 
@@ -68,7 +69,7 @@ def test_command_line(small):
     assert "ready to accept connections" in command("logs", "postgres").stdout
     assert command("logs", "nginx").returncode == 2
     assert command("down").returncode == 0
-    assert daemons.leftovers() == []
+    assert leftovers.found_now() == []
 
 
 def test_a_daemon_that_died_is_started_again_with_its_state(small):
@@ -93,7 +94,7 @@ def test_state_outlives_a_crash_of_everything(small):
         with contextlib.suppress(ProcessLookupError):  # a server's child ends with it
             os.kill(pid, signal.SIGKILL)
     daemons.down()
-    assert daemons.leftovers() == []
+    assert leftovers.found_now() == []
     assert daemons.up(SMALL) == list(SMALL)
     assert ci("GET", f"kv/data/{vault.PATH}")["data"]["data"] == {"KUBECONFIG": "kept"}
 
@@ -109,10 +110,10 @@ def test_down_finds_what_nobody_keeps_a_record_of(small, tmp_path):
     stray = subprocess.Popen(network.inside_argv(["sleep", "600"]), cwd=mount)
     while stray.pid not in network.processes():
         time.sleep(0.01)
-    assert daemons.mounts() and daemons.loops()
+    assert leftovers.mounts() and leftovers.loops()
     daemons.down()
     assert stray.wait(5) == -signal.SIGKILL
-    assert daemons.leftovers() == []
+    assert leftovers.found_now() == []
 
 
 def test_down_of_a_lab_that_never_was_or_is_half_there(small):
@@ -120,7 +121,7 @@ def test_down_of_a_lab_that_never_was_or_is_half_there(small):
     network.up()
     cgroup.make("vm500")
     daemons.down()
-    assert daemons.leftovers() == []
+    assert leftovers.found_now() == []
 
 
 def test_a_stranger_with_the_same_process_id_is_let_alone(small):
@@ -164,7 +165,7 @@ def test_two_labs_side_by_side(small, tmp_path, monkeypatch):
             assert lab.secret("vault_token") != ci_token_of(small)
         finally:
             daemons.down()
-        assert daemons.leftovers() == []
+        assert leftovers.found_now() == []
     assert running() == mine
 
 
@@ -174,7 +175,7 @@ def ci_token_of(folder: Path) -> str:
 
 def proxmox(method: str, path: str, **form) -> object:
     """One call of the lab's Proxmox API, with the token and the CA that Terraform uses."""
-    env = lab.environment()
+    env = environment()
     with network.inside():
         answer = requests.request(
             method, f"{lab.PROXMOX_URL}api2/json{path}", data=form or None, timeout=60,
@@ -199,12 +200,12 @@ def test_machines_stop_and_start_with_the_lab_and_leave_nothing(small):
     proxmox("PUT", "/nodes/node01/qemu/500/config", scsi1="local-lvm:1", ide2="local-lvm:cloudinit")
     proxmox("POST", "/nodes/node01/qemu/500/status/start")
     assert daemons.machines() == ["vm500"]
-    assert daemons.loops()
+    assert leftovers.loops()
     process.kill("proxmox")
     assert daemons.machines() == ["vm500"], "a machine does not need the API that started it"
     assert daemons.up() == ["proxmox"]
     daemons.down()
-    assert daemons.leftovers() == []
+    assert leftovers.found_now() == []
     daemons.up()
     deadline = time.monotonic() + 20
     while not daemons.machines() and time.monotonic() < deadline:
@@ -215,7 +216,7 @@ def test_machines_stop_and_start_with_the_lab_and_leave_nothing(small):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     daemons.down()
-    assert daemons.leftovers() == []
+    assert leftovers.found_now() == []
 
 
 def test_nothing_leads_out_of_the_network(small):

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 import lab as laboratory
-from lab import GATEWAY, PROXMOX_URL, ROOT, daemons, environment, network, secrets_dir, setup, user, vault
+from lab import GATEWAY, PROXMOX_URL, ROOT, daemons, network, secrets_dir, setup, user, vault
+from lab.environment import environment
 
 DISK = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"
 DEV, PROD, HAPROXY = "k8s-dev", "k8s-prod", "haproxy-dev"

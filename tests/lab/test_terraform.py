@@ -1,184 +1,37 @@
-"""The real provider on the lab's Proxmox: each danger of a plan, and what follows a killed or failed apply.
+"""The real provider on the lab's Proxmox: each danger of a plan.
 
-The machines are empty processes here, since what counts is what Proxmox is told.
+The machines are empty processes here, since only what Proxmox is asked matters.
 """
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 import plan_guard
-from lab import ROOT, daemons, environment, network, setup
-from lab.proxmox import faults, guests, machines
-from lab.proxmox import state as cluster
-
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f fleet"
-
-
-@pytest.fixture(scope="module")
-def proxmox(tmp_path_factory):
-    """A small lab of PostgreSQL and Proxmox, whatever else runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("lab")))
-        patch.setenv("LAB_PROXMOX_HOLLOW", "1")
-        setup.everything()
-        daemons.up(("postgres", "proxmox"))
-        yield
-        daemons.down()
-
-
-class Fleet:
-    """A repository with VM files and production's Terraform configuration, its state in a file."""
-
-    def __init__(self, home: Path, backend: str = "local"):
-        self.home, self.proxmox = home, home / "proxmox"
-        shutil.copytree(ROOT / "proxmox", self.proxmox, ignore=shutil.ignore_patterns(".terraform*", "vms*"))
-        (self.proxmox / "vms").mkdir()
-        (self.proxmox / "authorized_keys").write_text(KEY + "\n")
-        (self.proxmox / "k8s.ini").write_text("")
-        if backend != "pg":
-            text = f'terraform {{\n  backend "{backend}" {{}}\n}}\n'
-            (self.proxmox / "backend_override.tf").write_text(text)
-        self.git("init", "-q", "-b", "main")
-
-    def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        command = ["git", *identity, *arguments]
-        return subprocess.run(
-            command, cwd=self.home, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-    def write(self, name: str, number: int, **fields) -> None:
-        """A VM file with the address 192.168.1.`number`; a field that is None is left out."""
-        given = {
-            "name": name,
-            "target_node": "node01",
-            "cores": 1,
-            "memory": 1024,
-            "clone": "ubuntu24-template",
-            "ipconfig0": f"ip=192.168.1.{number}/24,gw=192.168.1.1",
-            "ciuser": "suporte",
-            "disks": {"scsi0": {"size": "4G", "storage": "local-lvm"}},
-        } | fields
-        lines = [f"{field}: {json.dumps(value)}" for field, value in given.items() if value is not None]
-        (self.proxmox / "vms" / f"{name}.yaml").write_text("\n".join(lines) + "\n")
-
-    def remove(self, name: str) -> None:
-        (self.proxmox / "vms" / f"{name}.yaml").unlink()
-
-    def commit(self, message: str = "x") -> str:
-        self.git("add", "-A", "proxmox/vms")
-        self.git("commit", "-qm", message)
-        return self.git("rev-parse", "HEAD")
-
-    def known(self, *names: str) -> None:
-        """Write the inventory as update_inventory.py would."""
-        lines = [
-            f"{name} ansible_host=192.168.1.9{n} # terraform mac=x instance=y" for n, name in enumerate(names)
-        ]
-        (self.proxmox / "k8s.ini").write_text("\n".join(lines) + "\n")
-
-    @property
-    def outputs(self) -> dict | None:
-        file = self.home / "outputs.json"
-        return json.loads(file.read_text())["ansible_inventory"]["value"] if file.exists() else None
-
-    def command(self, *arguments: str) -> list[str]:
-        script = [sys.executable, str(ROOT / "scripts/apply_terraform.py"), "--dir", str(self.proxmox)]
-        return network.inside_argv([*script, "--outputs", str(self.home / "outputs.json"), *arguments])
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        return subprocess.Popen(
-            self.command(*arguments), env=environment(), text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, cwd=self.home, start_new_session=True,
-        )  # fmt: skip
-
-    def apply(self, *arguments: str) -> tuple[int, str]:
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=120)
-        return process.returncode, output
-
-    def plan(self, *arguments: str) -> tuple[int, str]:
-        return self.apply("--plan-only", *arguments)
-
-    def terraform(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = network.inside_argv(["terraform", f"-chdir={self.proxmox}", *arguments])
-        return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+from lab import ROOT
+from lab.environment import environment
+from lab.proxmox import faults
+from tests.helpers.fleet import (
+    TWO_DISKS,
+    Fleet,
+    clean,
+    config,
+    disks,
+    one_machine,
+    pve,
+    resources,
+    running,
+    vmids,
+)
 
 
 @pytest.fixture
 def fleet(proxmox, tmp_path):
     yield Fleet(tmp_path / "fleet")
     clean()
-
-
-def clean() -> None:
-    faults.inject()
-    for guest in guests.all_guests():
-        if guest.vmid != cluster.TEMPLATE_ID:
-            pve("create", f"/nodes/{guest.node}/qemu/{guest.vmid}/status/stop")
-            pve("delete", f"/nodes/{guest.node}/qemu/{guest.vmid}")
-
-
-def pve(method: str, path: str, **body) -> dict:
-    """Ask Proxmox as an administrator would, and wait for the task."""
-    import requests
-
-    secret = environment()
-    with network.inside():
-        session = requests.Session()
-        session.verify = str(Path(os.environ["LAB_DIR"]) / "tls/bundle.pem")
-        session.trust_env = False
-        session.headers["Authorization"] = f"PVEAPIToken={secret['PROXMOX_VE_API_TOKEN']}"
-        base = f"{secret['PROXMOX_VE_ENDPOINT']}api2/json"
-        verb = {"get": "GET", "set": "PUT", "create": "POST", "delete": "DELETE"}[method]
-        answer = session.request(verb, base + path, data=body or None, timeout=30)
-        data = answer.json().get("data")
-        while isinstance(data, str) and data.startswith("UPID:"):
-            node = data.split(":")[1]
-            status = session.get(f"{base}/nodes/{node}/tasks/{data}/status", timeout=30).json()["data"]
-            if status["status"] == "stopped":
-                break
-            time.sleep(0.1)
-    return data
-
-
-def config(vmid: int, node: str = "node01") -> dict:
-    return pve("get", f"/nodes/{node}/qemu/{vmid}/config")
-
-
-def running(vmid: int) -> dict | None:
-    with network.inside():
-        return machines.running(vmid)
-
-
-def vmids() -> list[int]:
-    return sorted(guest.vmid for guest in guests.all_guests() if guest.vmid != cluster.TEMPLATE_ID)
-
-
-def kill_session(process: subprocess.Popen) -> None:
-    """SIGKILL for all that a run started, as when a runner dies."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getsid(int(entry.name)) == process.pid:
-                os.kill(int(entry.name), signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
-    process.communicate()
-
-
-TWO_DISKS = {"scsi0": {"size": "4G"}, "scsi1": {"size": "1G", "mount": "/mnt/storage"}}
-
-
-def disks(**more) -> dict:
-    return {slot: {"size": f"{size}G"} for slot, size in ({"scsi0": 4} | more).items()}
 
 
 def test_a_machine_is_made_and_a_second_plan_is_empty(proxmox, tmp_path):
@@ -227,17 +80,6 @@ def test_a_machine_is_made_and_a_second_plan_is_empty(proxmox, tmp_path):
     assert (status, vmids()) == (0, []), output
 
 
-def one_machine(fleet: Fleet) -> Fleet:
-    """A machine of two disks, VMID 500, known to the inventory."""
-    fleet.write("k8s-dev", 20, disks=TWO_DISKS)
-    fleet.commit()
-    fleet.git("tag", "first")
-    status, output = fleet.apply()
-    assert status == 0, output
-    fleet.known("k8s-dev")
-    return fleet
-
-
 @pytest.fixture
 def machine(fleet):
     return one_machine(fleet)
@@ -252,10 +94,6 @@ REFUSED = [
     ),
     ({"vmid": 700}, "would destroy k8s-dev and make it anew, for vm_id (500 → 700)"),
 ]
-
-
-def resources(*numbers: int) -> list[dict]:
-    return [entry for entry in pve("get", "/cluster/resources?type=vm") if entry["vmid"] in numbers]
 
 
 @pytest.fixture(scope="class")
@@ -412,95 +250,6 @@ def test_a_removal_waits_for_its_approval_and_holds_nobody_up(machine):
     assert config(501) == other
 
 
-@pytest.mark.parametrize("bare", [False, True])
-def test_killed_during_the_clone(fleet, bare):
-    """The next run takes the clone over, completes it and makes no second one, whatever the template has."""
-    if bare:  # no cloud-init drive, agent, serial port, tags nor boot order, and a disk elsewhere
-        pve("create", "/nodes/node01/qemu/9000/clone", newid=9003, full=1, name="bare", storage="local")
-        gone = "ide2,agent,serial0,vga,tags,boot,scsihw,cpu,ostype"
-        pve("set", "/nodes/node01/qemu/9003/config", delete=gone, onboot=1)
-        pve("create", "/nodes/node01/qemu/9003/template")
-    template = "bare" if bare else "ubuntu24-template"
-    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x", clone=template)
-    fleet.commit()
-    faults.inject({"match": "TASK qmclone:9", "delay": 4, "times": 1})
-    process = fleet.start()
-    wait_for(lambda: not faults.current())  # the clone goes on
-    kill_session(process)
-    assert '"mode": "managed"' not in (fleet.proxmox / "terraform.tfstate").read_text()
-    status, output = fleet.apply()
-    assert status == 0, output
-    assert "waiting for k8s-dev (VMID 500): a clone of an interrupted run still goes on" in output
-    complete(fleet)
-
-
-def test_killed_before_the_start(fleet):
-    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x")
-    fleet.commit()
-    faults.inject({"match": "TASK qmstart", "delay": 2, "times": 1})
-    process = fleet.start()
-    wait_for(lambda: not faults.current())
-    kill_session(process)
-    wait_for(lambda: running(500))
-    status, output = fleet.apply()
-    assert status == 0, output
-    complete(fleet)
-
-
-def wait_for(condition, seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def complete(fleet: Fleet) -> None:
-    """The one machine is just what an undisturbed run makes, and the next plan is empty."""
-    assert [vmid for vmid in vmids() if vmid < 9000] == [500]
-    made = config(500)
-    assert "cloudinit" in made["ide2"]
-    assert (
-        made["ipconfig0"] == "gw=192.168.1.1,ip=192.168.1.20/24" or "ip=192.168.1.20/24" in made["ipconfig0"]
-    )
-    assert (made["ciuser"], str(made["memory"]), made["tags"]) == ("suporte", "2048", "proxmox-gitops;x")
-    assert KEY.split()[1] in made["sshkeys"].replace("%2F", "/").replace("%2B", "+")
-    assert "size=4G" in made["scsi0"] and "size=1G" in made["scsi1"] and "discard=on" in made["scsi0"]
-    assert made["net0"].startswith("virtio=")
-    assert "lock" not in made
-    assert pve("get", "/nodes/node01/qemu/500/status/current")["status"] == "running"
-    assert fleet.outputs["k8s-dev"]["mac"] in made["net0"]
-    status, output = fleet.plan()
-    assert (status, "No changes." in output) == (0, True), output
-
-
-def test_a_failed_start_is_finished_and_does_not_hold_the_others_up(fleet):
-    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x")
-    fleet.write("z", 21)
-    fleet.commit()
-    faults.inject({"match": "TASK qmstart:500", "error": "start failed: no space left on device", "times": 1})
-    status, output = fleet.apply()
-    assert (status, list(fleet.outputs)) == (3, ["z"]), output
-    assert "not done: k8s-dev" in output
-    fleet.known("z")
-    fleet.remove("z")
-    pve("create", "/nodes/node01/qemu/501/status/stop")
-    status, output = fleet.apply("--approve-destroy", "z")
-    assert (status, "k8s-dev was left unfinished by an earlier run" in output) == (0, True), output
-    complete(fleet)
-
-
-def test_a_full_storage_is_told_and_made_good(fleet):
-    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, tags="x")
-    fleet.commit()
-    with faults.injected({"full": "local-lvm"}):
-        status, output = fleet.apply()
-    assert (status, fleet.outputs) == (2, None), output
-    assert "no machine could be made" in output
-    status, output = fleet.apply()
-    assert status == 0, output
-    complete(fleet)
-
-
 def test_a_stranger_of_the_same_name_is_left_alone_or_taken_over(fleet):
     pve("create", "/nodes/node01/qemu/9000/clone", newid=105, full=1, name="k8s-dev")
     fleet.write("k8s-dev", 20)
@@ -514,40 +263,6 @@ def test_a_stranger_of_the_same_name_is_left_alone_or_taken_over(fleet):
     assert "taken over: k8s-dev" in output
     assert config(105)["description"] == "proxmox-gitops: k8s-dev"
     assert "No changes." in fleet.plan()[1]
-
-
-def test_interrupted_by_the_runner(fleet):
-    """SIGTERM is waited for: the state knows what was made."""
-    fleet.write("k8s-dev", 20)
-    fleet.commit()
-    faults.inject({"match": "TASK qmclone", "delay": 2, "times": 1})
-    process = fleet.start()
-    wait_for(lambda: not faults.current())
-    script = next(
-        int(entry.name)
-        for entry in Path("/proc").glob("[0-9]*")
-        if entry.name.isdigit() and _session(entry) == process.pid and b"apply_terraform" in _command(entry)
-    )
-    os.kill(script, signal.SIGTERM)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "this" in fleet.terraform("state", "list").stdout, output
-    assert fleet.apply()[0] == 0
-    assert vmids() == [500]
-
-
-def _session(entry: Path) -> int:
-    try:
-        return os.getsid(int(entry.name))
-    except ProcessLookupError:
-        return 0
-
-
-def _command(entry: Path) -> bytes:
-    try:
-        return (entry / "cmdline").read_bytes().split(b"\0")[1]
-    except (OSError, IndexError):
-        return b""
 
 
 def test_plain_terraform_says_make_tfvars(fleet):
@@ -588,18 +303,3 @@ def test_proxmox_refuses(fleet, fault, words):
     faults.inject(fault)
     status, output = fleet.apply()
     assert (status, words in output, fleet.outputs, vmids()) == (2, True, None, []), output
-
-
-def test_one_at_a_time(fleet):
-    """The second run waits, names who holds the lock, and gives up when told to."""
-    fleet.write("k8s-dev", 20)
-    fleet.commit()
-    faults.inject({"match": "TASK qmclone", "delay": 3, "times": 1})
-    first = fleet.start()
-    wait_for(lambda: not faults.current())
-    status, output = fleet.apply("--lock-timeout", "0.5")
-    assert (status, "the lock is held by proxmox-gitops" in output) == (2, True), output
-    status, output = fleet.apply()
-    assert (status, "waiting up to" in output, vmids()) == (0, True, [500]), output
-    first.communicate()
-    assert first.returncode == 0

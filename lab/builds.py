@@ -1,0 +1,87 @@
+"""The Go programs of the lab, each built once.
+
+A build goes into the cache (lab.cache_dir()) under a name with version and a hash of its sources. It is made
+in a temporary folder that is then renamed; a lock makes a second checkout wait instead of building too.
+"""
+
+import functools
+import hashlib
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from lab import ROOT, cache_dir
+from lab.cache import made, patience, run
+
+BUILD_DIR = ROOT / "lab" / "build"
+
+
+class Build(NamedTuple):
+    name: str
+    module: str  # whose version names the entry
+    packages: dict[str, str]  # program: Go package
+    what: str
+    usual: str
+
+
+BUILDS = (
+    Build("provider", "github.com/bpg/terraform-provider-proxmox",
+          {"terraform-provider-proxmox": "github.com/bpg/terraform-provider-proxmox"},
+          "Terraform's Proxmox provider, since no registry is asked", "15 s, the first time 3 min"),
+    Build("actionlint", "github.com/rhysd/actionlint",
+          {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
+          "the linter of workflows", "5 s, the first time 20 s"),
+    Build("kubernetes", "k8s.io/kubernetes",
+          {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubectl")},
+          "the Kubernetes API server that runs in the machines, and kubectl", "30 s, the first time 4 min"),
+    Build("vault", "github.com/hashicorp/vault", {"vault": "."},
+          "HashiCorp Vault's core", "20 s, the first time 6 min"),
+)  # fmt: skip
+
+
+def version(build: Build) -> str:
+    text = (BUILD_DIR / build.name / "go.mod").read_text()
+    found = re.search(rf"^\s*(?:require )?{re.escape(build.module)} v(\S+)", text, re.MULTILINE)
+    return found[1]
+
+
+@functools.cache
+def entry(name: str) -> Path:
+    """The folder in the cache that holds a built thing, whether it is there yet or not."""
+    build = next(build for build in BUILDS if build.name == name)
+    sources = sorted((BUILD_DIR / name).glob("*.go")) + sorted((BUILD_DIR / name).glob("go.*"))
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
+    return cache_dir() / f"{name}-{version(build)}-{digest}"
+
+
+def build(item: Build) -> None:
+    """Build one of the Go programs into the cache."""
+    target = entry(item.name)
+    if target.exists():
+        return
+    with made(target, item.what) as folder:
+        if not folder:
+            return
+        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
+        flags = "-s -w"
+        if item.name == "kubernetes":  # its own build script would set these
+            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+                flags += f" -X {package}.gitVersion=v{version(item)}"
+        with patience(f"building {item.name} {version(item)}: {item.what}", item.usual):
+            for program, package in item.packages.items():
+                run(
+                    ["go", "build", "-trimpath", f"-ldflags={flags}", "-o", str(folder / program), package],
+                    f"{item.name}-{program}", cwd=BUILD_DIR / item.name, env=env,
+                )  # fmt: skip
+        if item.name == "provider":
+            _as_mirror(folder, version(item))
+
+
+def _as_mirror(folder: Path, number: str) -> None:
+    """Lay the provider out as Terraform expects it of a filesystem mirror."""
+    arch = subprocess.run(["go", "env", "GOARCH"], capture_output=True, text=True, check=True).stdout.strip()
+    place = folder / "registry.terraform.io/bpg/proxmox" / number / f"linux_{arch}"
+    place.mkdir(parents=True)
+    (folder / "terraform-provider-proxmox").rename(place / f"terraform-provider-proxmox_v{number}")

@@ -1,0 +1,40 @@
+"""The environment in which production's files work on this lab."""
+
+import os
+import sys
+from pathlib import Path
+
+from lab import FORGE_URL, INSTALLER_URL, PROXMOX_URL, VAULT_URL, builds, lab_dir, postgres, secret
+
+# What of the environment is secret: on GitHub, secrets of the repository.
+SECRET_NAMES = ("PROXMOX_VE_API_TOKEN", "PG_CONN_STR", "VAULT_TOKEN", "SSH_PRIVATE_KEY", "GITHUB_TOKEN")
+
+
+def environment() -> dict[str, str]:
+    """The environment in which the production files work on this lab, added to the caller's own."""
+    env = {
+        **os.environ,
+        "LAB_DIR": str(lab_dir()),
+        "PATH": os.pathsep.join(
+            [str(lab_dir() / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+        ),
+        "PROXMOX_VE_ENDPOINT": PROXMOX_URL,
+        "PROXMOX_VE_API_TOKEN": secret("proxmox_token"),
+        "PROXMOX_VE_INSECURE": "false",
+        "PG_CONN_STR": postgres.connection_string(),
+        "VAULT_ADDR": VAULT_URL,
+        "VAULT_TOKEN": secret("vault_token"),
+        "SSH_PRIVATE_KEY": secret("ssh_key") + "\n",
+        "GITHUB_TOKEN": secret("github_token"),
+        "GITHUB_API_URL": FORGE_URL,
+        "K3S_INSTALL_URL": INSTALLER_URL,
+        "TF_CLI_CONFIG_FILE": str(lab_dir() / "terraform.tfrc"),
+        "CHECKPOINT_DISABLE": "1",
+        "KUBECTL": str(builds.entry("kubernetes") / "kubectl"),
+    }
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        env[name] = str(lab_dir() / "tls" / "bundle.pem")
+    for name in ("http_proxy", "https_proxy", "all_proxy"):  # nothing of the lab is behind a proxy
+        env.pop(name, None)
+        env.pop(name.upper(), None)
+    return env

@@ -1,0 +1,90 @@
+"""The cluster as a whole: its status, all that is in it, the next free VMID."""
+
+from lab.proxmox import guests, pools, state, tasks, volumes
+from lab.proxmox.api.nodes import node_item
+from lab.proxmox.errors import ApiError, invalid
+from lab.proxmox.routes import Request, route
+from lab.proxmox.summary import summary
+
+
+@route("GET", "/cluster")
+def cluster_index(_request: Request):
+    return [{"name": name} for name in ("resources", "nextid", "status", "tasks", "ha", "options")]
+
+
+@route("GET", "/cluster/status")
+def cluster_status(request: Request):
+    request.check("/", "Sys.Audit")
+    nodes_ = [{"id": f"node/{name}", "name": name, "type": "node", "online": 1, "nodeid": number,
+               "ip": f"192.168.1.{number}", "local": int(number == 1), "level": ""}
+              for number, name in enumerate(state.NODES, 1)]  # fmt: skip
+    return [
+        {"id": "cluster", "name": "lab", "type": "cluster", "nodes": len(nodes_), "quorate": 1, "version": 2},
+        *nodes_,
+    ]
+
+
+@route("GET", "/cluster/resources")
+def resources(request: Request):
+    kind = request.params.get("type")
+    if kind not in (None, "vm", "storage", "node", "sdn"):
+        raise invalid(
+            type=f"value '{kind}' does not have a value in the enumeration 'vm, storage, node, sdn'"
+        )
+    result = []
+    if kind in (None, "vm"):
+        of_pool = {vmid: name for name, pool in pools.read().items() for vmid in pool["vms"]}
+        for guest in guests.all_guests():
+            if request.may(f"/vms/{guest.vmid}", "VM.Audit"):
+                item = summary(guest) | {"id": f"qemu/{guest.vmid}", "type": "qemu", "node": guest.node}
+                item |= {"maxcpu": item.pop("cpus"), "template": int(guest.template)}
+                if guest.vmid in of_pool:
+                    item["pool"] = of_pool[guest.vmid]
+                item.pop("pid", None)
+                result.append(item)
+    if kind in (None, "node"):
+        result += [node_item(name) for name in state.NODES]
+    if kind in (None, "storage"):
+        for name in state.NODES:
+            for storage, about in state.STORAGES.items():
+                if request.may(f"/storage/{storage}", "Datastore.Audit", "Datastore.AllocateSpace"):
+                    used, total = volumes.usage(name, storage)
+                    result.append({
+                        "id": f"storage/{name}/{storage}", "type": "storage", "node": name,
+                        "storage": storage, "status": "available",
+                        "shared": 0, "disk": used, "maxdisk": total,
+                        "plugintype": about["type"], "content": about["content"],
+                    })  # fmt: skip
+    return result
+
+
+@route("GET", "/cluster/nextid")
+def nextid(request: Request):
+    wanted = request.number("vmid")
+    if wanted is None:
+        return str(guests.next_free())
+    if guests.find(wanted):
+        raise invalid(vmid=f"VM {wanted} already exists")
+    return str(wanted)
+
+
+@route("GET", "/cluster/tasks")
+def cluster_tasks(_request: Request):
+    return [task for name in state.NODES for task in tasks.listed(name)][:50]
+
+
+@route("GET", "/cluster/ha/resources")
+def ha_resources(request: Request):
+    request.check("/", "Sys.Audit")
+    return []
+
+
+@route("GET", "/cluster/ha/resources/{sid}")
+def ha_resource(request: Request):
+    request.check("/", "Sys.Audit")
+    raise ApiError(f"no such resource '{request.names['sid']}'")
+
+
+@route("GET", "/cluster/options")
+def options(_request: Request):
+    return {"mac_prefix": "BC:24:11"}

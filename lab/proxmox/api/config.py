@@ -1,0 +1,87 @@
+"""A machine's configuration: what runs, what waits for the next start, and its cloud-init drive."""
+
+import re
+
+from lab.proxmox import access, cloudinit, guests, machines, tasks, update
+from lab.proxmox.errors import ApiError, invalid
+from lab.proxmox.routes import VM, Request, route
+
+
+@route("GET", f"{VM}/config")
+def get_config(request: Request):
+    guest = request.audited()
+    shown = guest.config if request.flag("current") else guest.effective()
+    return shown | {"digest": guest.digest()}
+
+
+@route("GET", f"{VM}/pending")
+def get_pending(request: Request):
+    guest = request.audited()
+    result = []
+    for key in sorted(guest.config.keys() | guest.pending.keys()):
+        item = {"key": key}
+        if key in guest.config:
+            item["value"] = guest.config[key]
+        if key in guest.pending:
+            item["pending"] = guest.pending[key]
+        if key in guest.pending_delete:
+            item["delete"] = 1
+        result.append(item)
+    return result
+
+
+def _update(request: Request) -> None:
+    params = dict(request.params)
+    delete = [key for key in re.split(r"[,; ]+", str(params.pop("delete", ""))) if key]
+    revert = [key for key in re.split(r"[,; ]+", str(params.pop("revert", ""))) if key]
+    digest, skiplock = params.pop("digest", None), params.pop("skiplock", None)
+    for name in ("force", "background_delay"):
+        params.pop(name, None)
+    if skiplock and request.caller.name != access.ROOT_USER:
+        raise invalid(skiplock="Only root may use this option.")
+    if not params and not delete and not revert:
+        raise ApiError("no options specified")
+    with guests.lock(request.vmid):
+        guest = guests.load(request.node, request.vmid)
+        if digest and digest != guest.digest():
+            raise ApiError("detected modified configuration - file changed by other user? Try again.")
+        if not skiplock:
+            guest.check_lock()
+        for key in revert:
+            guest.pending.pop(key, None)
+            guest.pending_delete = [k for k in guest.pending_delete if k != key]
+        update.update(guest, params, delete, bool(machines.running(request.vmid)), request.caller)
+        guest.save()
+        machines.sync(request.vmid)
+
+
+@route("PUT", f"{VM}/config")
+def put_config(request: Request):
+    _update(request)
+
+
+@route("POST", f"{VM}/config")
+def post_config(request: Request):
+    _update(request)
+    return tasks.start(request.node, "qmconfig", request.vmid, request.caller.name, "nothing")
+
+
+@route("GET", f"{VM}/cloudinit")
+def cloudinit_pending(request: Request):
+    guest = request.audited()
+    keys = [k for k in guest.config if re.fullmatch(r"ci\w+|ipconfig\d+|nameserver|searchdomain|sshkeys", k)]
+    return [{"key": key, "value": guest.config[key]} for key in sorted(keys)]
+
+
+@route("PUT", f"{VM}/cloudinit")
+def cloudinit_regenerate(request: Request):
+    """Nothing to do: each start writes the drive again."""
+    request.check(f"/vms/{request.vmid}", "VM.Config.Cloudinit")
+    guests.load(request.node, request.vmid).check_lock()
+
+
+@route("GET", f"{VM}/cloudinit/dump")
+def cloudinit_dump(request: Request):
+    guest = request.audited()
+    kind = {"user": "user-data", "network": "network-config", "meta": "meta-data"}[request.required("type")]
+    return cloudinit.seed(guest.config, guest.vmid)[kind]

@@ -1,0 +1,39 @@
+"""Start, stop and restart."""
+
+from lab.proxmox import config, guests, machines, volumes
+from lab.proxmox.errors import ApiError
+
+
+def start(node: str, vmid: int, timeout: int | None = None) -> int:
+    with guests.lock(vmid):
+        guest = guests.load(node, vmid)
+        guest.check_lock()
+        if machines.running(vmid):
+            raise ApiError(f"VM {vmid} already running")
+        for drive in config.disks(guest.effective()).values():
+            volumes.size(node, drive["file"])  # its error names the missing volume
+        guest.apply_pending()
+        guest.save()
+    return machines.start(vmid, timeout or 30)
+
+
+def stop(vmid: int) -> None:
+    machines.kill(vmid)
+
+
+def shutdown(vmid: int, timeout: int = 180, force: bool = False) -> None:
+    if not machines.shutdown(vmid, timeout):
+        if not force:
+            raise ApiError("VM quit/powerdown failed - got timeout")
+        print("VM quit/powerdown failed - terminating now with SIGTERM", flush=True)
+        machines.kill(vmid)
+
+
+def reboot(node: str, vmid: int, timeout: int = 180) -> int:
+    shutdown(vmid, timeout)
+    return start(node, vmid)
+
+
+def reset(node: str, vmid: int) -> int:
+    machines.kill(vmid)
+    return machines.start(vmid, 30)
