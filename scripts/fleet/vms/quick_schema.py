@@ -11,6 +11,7 @@ from typing import Any
 Check = Callable[[Any], bool]
 
 _ANNOTATIONS = {"$schema", "$id", "$defs", "title", "description", "default", "examples", "errorMessage"}
+_ANNOTATIONS |= {"x-takes-effect"}
 TYPES: dict[str, Check] = {
     "string": lambda value: type(value) is str,
     "integer": lambda value: type(value) is int,
