@@ -13,10 +13,10 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_help_of_the_scripts_is_up_to_date():
-    spec = importlib.util.spec_from_file_location("readme_help", ROOT / "docs" / "help.py")
+    spec = importlib.util.spec_from_file_location("readme_help", ROOT / "docs" / "generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.render() == README, "run docs/help.py"
+    assert module.render() == README, "run docs/generate.py"
 
 
 def test_the_role_in_proxmox_is_the_one_that_the_lab_grants():
