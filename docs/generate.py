@@ -150,10 +150,11 @@ def use_page() -> str:
     from fleet import names
 
     rows = ""
-    for rule in names.RULES:
-        playbook = f"`{rule.playbook}.yml`" if rule.playbook else "none"
-        rows += f"| `{rule.pattern.pattern}` | `[{rule.group}]` | {playbook} |\n"
-    table = f"| name | group | playbook |\n|---|---|---|\n{rows}"
+    for kind in names.KINDS:
+        shown = " or ".join(f"`{pattern}`" for pattern in kind.patterns)
+        playbook = f"`{kind.playbook}.yml`" if kind.playbook else "only by a tag"
+        rows += f"| {shown} | {kind.description} | `[{kind.group}]` | {playbook} |\n"
+    table = f"| a machine called | is | in group | provisioned by |\n|---|---|---|---|\n{rows}"
     return TABLE.sub(lambda match: match[1] + table + match[2], (ROOT / "docs" / "use.md").read_text())
 
 

@@ -348,11 +348,17 @@ def test_resolution(repo, extract, tag, playbook, machine):
 
 
 UNRESOLVED = [
-    ("[ansible k8s-nope]", "names a machine that neither the inventory nor vms/ has; k8s machines: k8s-old"),
+    (
+        "[ansible k8s-nope]",
+        "names a machine that neither the inventory nor vms/ has; a tag can name: k8s-old",
+    ),
     ("[ansible k8s-odl]", "did you mean k8s-old?"),
-    ("[ansible nope]", "names no playbook and no k8s machine; playbooks: haproxy, k8s, k8s-ha, myapp"),
+    (
+        "[ansible nope]",
+        "neither a playbook nor a machine that a tag can name; playbooks: haproxy, k8s, k8s-ha, myapp",
+    ),
     ("[ansible haproxy-dev]", "did you mean [ansible haproxy]?"),
-    ("[ansible k3s]", "names no playbook"),  # a group without a playbook
+    ("[ansible k3s]", "names neither a playbook"),  # a group without a playbook
     ("[ansible MyApp]", "did you mean myapp?"),
     ("[destroy nope]", "names a machine that neither the inventory has nor vms/ ever had"),
     ("[destroy k8s-home]", "is never destroyed"),
@@ -373,7 +379,8 @@ def test_a_machine_that_no_tag_can_name(repo, extract):
     repo.commit("add [ansible app0] [ansible haproxy-one]")
     said = extract(repo.path)[2]
     assert (
-        "[ansible app0] names a machine, which a tag can do for k8s-… alone; playbooks: haproxy, k8s" in said
+        "[ansible app0] names a machine, and of these a tag can only name k8s-*-cp<n>, k8s-*-w<n>, k8s-*;"
+        in said
     )
     assert "myapp; did you mean [ansible haproxy]?" in said
 
@@ -712,7 +719,7 @@ def test_standard_input(repo, capsys, monkeypatch):
         ("myapp", None),
         ("k8s-old", None),
     ]
-    assert "message (three [ansible nope]): [ansible nope] names no playbook" in err
+    assert "message (three [ansible nope]): [ansible nope] names neither a playbook" in err
 
 
 def test_standard_input_needs_no_repository(tmp_path, capsys, monkeypatch):

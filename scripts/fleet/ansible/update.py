@@ -4,16 +4,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from fleet import names
 from fleet.ansible import command as ansible
 from fleet.ansible import queue
 from fleet.ansible.edit import change
 from fleet.ansible.inventory import Host, Machine, parse, read, write
 from fleet.findings import Finding
-from fleet.names import EXCLUDED, group_of, playbook_of
+from fleet.names import group_of, playbook_of
 from fleet.paths import INVENTORY, QUEUE, shown
 from fleet.terraform import outputs
-
-NEVER_LEAVE = frozenset(Path(name).stem for name in EXCLUDED)
 
 
 class Result(NamedTuple):
@@ -49,7 +48,7 @@ def update(
     entries, broken = queue.parse(queue_text, queue_path)
     found = list(before.findings)
     managed = before.managed()
-    gone = [name for name in managed if name not in machines and name not in NEVER_LEAVE]
+    gone = [name for name in managed if name not in machines and names.managed(name)]
     unapproved = set(gone) - set(approved)
     if unapproved and (not machines or len(unapproved) > max(1, len(managed) / 2)):
         message = (
@@ -68,8 +67,7 @@ def update(
         strange = not any(name in machines or name in managed for name in host.names)
         if (host.defines or strange) and not host.managed:
             kept[host.pattern] = "written by hand"
-            names = [name for name in host.names if name in machines and name not in managed]
-            by_hand |= dict.fromkeys(names, host)
+            by_hand |= {name: host for name in host.names if name in machines and name not in managed}
     for name, host in by_hand.items():
         if (there := host.variables.get("ansible_host", name)) != machines[name].address:
             message = f"{name} is at {there} by hand, but Terraform has it at {machines[name].address}"
