@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Write the reference pages: docs/scripts.md, docs/vm-file.md and the names table in docs/use.md.
 
-Reads each script's --help, schemas/vm.schema.json and the table of names; writes the three pages.
+Reads each script's --help, schemas/vm.schema.json and the table of kinds; writes the three pages. One module,
+because `make lint` and a reader of the pages need one name to run; each page is one function of its own.
 Exit codes: 0 written or up to date, 1 with --check when a page is stale, or when a script has no help.
 """
 

@@ -74,6 +74,11 @@ def test_the_readme_is_short():
     assert len(PAGES["README.md"].encode()) <= 8000
 
 
+@pytest.mark.parametrize("page", [*WRITTEN, "docs/vm-file.md"])
+def test_the_english_is_plain(page):
+    assert re.findall(r"(?<!ere )\bis no\b|\banew\b|\btold\b|\bstands twice\b", PAGES[page]) == []
+
+
 @pytest.mark.parametrize(("page", "target"), found(r"\]\((?!https?:)([^)\s]+)\)", PAGES))
 def test_a_link_leads_somewhere(page, target):
     path, _, anchor = target.partition("#")
