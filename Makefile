@@ -43,6 +43,7 @@ lint: setup ## every linter, with no exceptions
 	actionlint
 	zizmor --quiet --offline .github
 	ansible-lint --offline --quiet proxmox/playbooks
+	python3 docs/generate.py --check
 
 lab-up: setup ## start the lab and leave it running
 	@$(PYTHON) -m lab up

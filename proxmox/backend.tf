@@ -1,4 +1,4 @@
-# The connection comes from PG_CONN_STR; see the README for another backend by an override file.
+# The connection comes from PG_CONN_STR; docs/install.md says how to use another backend.
 terraform {
   backend "pg" {}
 }

@@ -187,12 +187,6 @@ def test_the_scripts_exist_and_know_the_options(words):
         assert re.search(rf"{option}\b", done.stdout), f"{words[0]} has no {option}"
 
 
-def test_environment_of_the_steps_names_only_secrets_that_the_readme_tells_of():
-    table = (ROOT / "README.md").read_text()
-    for name in set(SECRET.findall("".join(path.read_text() for path in FILES))):
-        assert f"`{name}`" in table, f"README.md does not tell how to set the secret {name}"
-
-
 @pytest.mark.parametrize(
     "command", [["actionlint"], ["zizmor", "--quiet", "--offline", ".github"]], ids=lambda c: c[0]
 )

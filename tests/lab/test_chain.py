@@ -115,13 +115,15 @@ def test_drift_appears_in_the_plan(fleet):
     changes.drift(fleet)
 
 
-def test_the_commands_of_the_readme(fleet, lab):
+def test_the_commands_of_the_pages(fleet, lab):
     """Those that a person runs in a clone; `make demo` and `make test` are what runs here."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```$", (laboratory.ROOT / "README.md").read_text(), re.M | re.S)
-    playbook, kubeconfig = (
+    pages = "\n".join(path.read_text() for path in sorted((laboratory.ROOT / "docs").glob("*.md")))
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", pages, re.M | re.S)
+    playbook, kubeconfig, look = (
         next(block for block in blocks if block.startswith(start))
-        for start in ("ansible-playbook", "cd proxmox")
+        for start in ("ansible-playbook", "cd proxmox", "make lab-status")
     )
+    requests = re.search(r"python3 scripts/extract_ansible_tag\.py --range [\w./]+", pages)[0]
     key = laboratory.secrets_dir() / "ssh_key"
     options = f"-i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
     kubeconfig = kubeconfig.replace("ssh ", f"ssh {options} ")
@@ -145,7 +147,8 @@ def test_the_commands_of_the_readme(fleet, lab):
     assert "machines" in run("make tfvars 2>&1")
     assert "written: nothing" in run(f"make inventory OUTPUTS={outputs}")
     assert "written: nothing" in run("proxmox/update-inventory.sh")
-    assert "demo" in run("make") and "forge" in run("make lab-status")
+    assert "demo" in run("make") and "terraform-apply" in run(look)
+    run(requests)
     assert fleet.git("status", "--porcelain", "--untracked-files=no") == ""
 
 
