@@ -9,19 +9,18 @@ Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out 
 without approval since the requests' `since`.
 """
 
-import os
-import tempfile
 from pathlib import Path
 
 import generate_tfvars
 from fleet import cli, paths
 from fleet.ansible import inventory
-from fleet.files import write_atomic
+from fleet.console import note
+from fleet.files import read_text, temporary, write_atomic
 from fleet.findings import Finding, guarded, report
 from fleet.forge import step
 from fleet.git import deleted
 from fleet.proxmox import client as proxmox
-from fleet.steps.apply import Job, carry_out, current, say, untaint, without_failed
+from fleet.steps.apply import Job, carry_out, current, untaint, without_failed
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
 from fleet.terraform import kept as removed
@@ -46,9 +45,9 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         findings.append(removed.unapproved(entry, "error" if fresh and values else "warning"))
     if report(findings) and not values:
         return 1
-    say(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
-    with tempfile.TemporaryDirectory(prefix="proxmox-gitops-", dir=os.environ.get("RUNNER_TEMP")) as folder:
-        done = carry_out(job, values, Path(folder) / "plan", plan_only)
+    note(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
+    with temporary("proxmox-gitops-") as folder:
+        done = carry_out(job, values, folder / "plan", plan_only)
     if plan_only:
         return int(partly)
     if not done:
@@ -59,7 +58,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
     if outputs:
         write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
         step.output("applied", "true")
-    say("done, but for what is said above" if partly else "done")
+    note("done, but for what is said above" if partly else "done")
     return 3 if partly else 0
 
 
@@ -85,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         directory=args.dir,
         vms_dir=args.vms_dir or args.dir / paths.VMS_DIR.name,
         approved=requests_file.approvals(args),
-        known=inventory.parse(inventory.read(hosts)).managed(),
+        known=inventory.parse(read_text(hosts)).managed(),
         max_changes=args.max_changes,
     )
     if args.plan_only:

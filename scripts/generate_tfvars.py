@@ -14,6 +14,7 @@ from typing import Any
 
 import validate_vms
 from fleet import cli, paths
+from fleet.console import note
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.proxmox import client as proxmox
@@ -131,11 +132,9 @@ def main(argv: list[str] | None = None) -> int:
     what = f"{count} machine{'s' * (count != 1)}, {'written' if changed else 'unchanged'}"
     print(f"{paths.shown(args.output)}: {what}")
     if text is None:
-        preflight.say(
-            "not read: Terraform's state; VMIDs are those of the files, of the earlier input, or new"
-        )
+        note("not read: Terraform's state; VMIDs are those of the files, of the earlier input, or new")
     if args.offline:
-        preflight.say("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
+        note("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
     return 0
 
 

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from fleet import cli, processes
 from fleet.ansible import play, queue
-from fleet.ansible.inventory import parse, read, write
+from fleet.ansible.inventory import parse
 from fleet.ansible.playable import playable, refusing
 from fleet.ansible.queue import Entry
+from fleet.files import read_text, write_text
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.forge import step
 from fleet.git import publish
@@ -61,7 +62,7 @@ class Run:
             return set()
         start = time.monotonic()
         file = args.playbooks_dir / f"{name}.yml"
-        members = parse(read(args.inventory)).members()
+        members = parse(read_text(args.inventory)).members()
         others = {member for host in ready for member in members.get(host, ())} - set(ready)
         done = play.run(file, ready, args.inventory, known_hosts, self.key_file, sorted(others))
         self.stopped = done.stopped
@@ -75,8 +76,8 @@ class Run:
         """Play what is queued, playbook by playbook; the queue is read again each time, it may have grown."""
         tried: set[Entry] = set()
         while not self.stopped:
-            inventory = parse(read(self.args.inventory), shown(self.args.inventory))
-            entries, found = queue.parse(read(self.args.queue), shown(self.args.queue))
+            inventory = parse(read_text(self.args.inventory), shown(self.args.inventory))
+            entries, found = queue.parse(read_text(self.args.queue), shown(self.args.queue))
             good, problems = playable(entries, inventory, self.args.playbooks_dir, shown(self.args.queue))
             left = [entry for entry in good if entry not in tried]
             if inventory.findings or not left:
@@ -91,8 +92,8 @@ class Run:
 
     def take_off(self, done: list[Entry]) -> None:
         def change() -> str | None:
-            text = read(self.args.queue)
-            if not write(self.args.queue, queue.remove(text, done)):
+            text = read_text(self.args.queue)
+            if not write_text(self.args.queue, queue.remove(text, done)):
                 return None
             return f"Drain the Ansible queue: {', '.join(f'{e.host} ({e.playbook})' for e in done)}"
 
@@ -137,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
         run = Run(args, key_file)
         if args.playbook:
             hosts = list(dict.fromkeys(args.hosts.replace(",", " ").split()))
-            inventory = parse(read(args.inventory), shown(args.inventory))
+            inventory = parse(read_text(args.inventory), shown(args.inventory))
             refused = refusing(inventory, args.playbooks_dir)
             problems = [refused(host, args.playbook) for host in hosts]
             wrong = list(inventory.findings)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fleet import cli, processes
 from fleet.ansible import queue
-from fleet.ansible.inventory import read
+from fleet.files import read_text
 from fleet.findings import Finding, guarded, report
 from fleet.hosts import readiness, ssh
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.hosts:
         names = args.hosts.replace(",", " ").split()
     else:
-        names = [entry.host for _, entry in queue.parse(read(args.queue))[0]]
+        names = [entry.host for _, entry in queue.parse(read_text(args.queue))[0]]
     machines, found = readiness.targets(dict.fromkeys(names), args.inventory)
     with processes.exit_on_signals(), ssh.private_key() as key_file:
         file = args.known_hosts.expanduser()

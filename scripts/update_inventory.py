@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 
 from fleet import cli
-from fleet.ansible.inventory import read
 from fleet.ansible.update import Result, update_files
+from fleet.files import read_text
 from fleet.findings import guarded, report
 from fleet.paths import shown
 from fleet.terraform import outputs
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--inventory and --queue are the same file")
     terraform = outputs.load(args.outputs)
     files = (args.inventory, args.queue)
-    before = tuple(map(read, files))
+    before = tuple(map(read_text, files))
     result = update_files(terraform, *files, args.keep, args.dry_run, args.approve_destroy)
     code = report(result.findings, "text" if args.format == "json" else args.format)
     if code:

@@ -59,6 +59,13 @@ def cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def listed(names: Iterable[object], most: int = 30) -> str:
+    """Names for a message: at most `most` of them, the others only counted."""
+    names = [str(name) for name in names]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
+
+
 def default_format() -> str:
     return "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
 

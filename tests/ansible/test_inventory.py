@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.ansible.edit import change
-from fleet.ansible.inventory import INDIVIDUAL, Machine, parse, read
-from fleet.findings import Fault
+from fleet.ansible.inventory import INDIVIDUAL, parse
 from fleet.names import group_of
+from fleet.terraform.outputs import Machine
 
 settings.register_profile("fleet", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("fleet")
@@ -212,13 +212,6 @@ def test_update(before, after):
 )
 def test_drop(before, after):
     assert change(parse(before), {}, ["k8s-a"]) == after
-
-
-def test_not_utf8(tmp_path):
-    (tmp_path / "k8s.ini").write_bytes(b"# one\nk8s-\xff")
-    with pytest.raises(Fault, match="UTF-8") as fault:
-        read(tmp_path / "k8s.ini")
-    assert fault.value.finding.line == 2
 
 
 # Properties. Lines as people write them, and as nobody would.

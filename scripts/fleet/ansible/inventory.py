@@ -6,13 +6,9 @@ Lines count from 1 in findings and from 0 inside.
 
 import re
 import shlex
-from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from fleet.files import write_atomic
-from fleet.findings import Fault, Finding
-from fleet.paths import shown
+from fleet.findings import Finding
 
 INDIVIDUAL = "# Individual hosts"
 RANGE_LIMIT = 100_000  # hosts that one file may name through ranges
@@ -25,27 +21,6 @@ _CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _MARKER = re.compile(r"#\s*individual hosts\b.*", re.I)
 _PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):(\d+)")
 _RANGE = re.compile(r"([^\[\]]*)\[(?:(\d*):(\d+)|([a-zA-Z]):([a-zA-Z]))(?::(\d+))?\](.*)")
-
-
-class Machine(NamedTuple):
-    """What Terraform knows of a machine. `mounts`: disk slot to mount point; `instance`: cloud-init's."""
-
-    address: str
-    user: str
-    mac: str = ""
-    instance: str = ""
-    mounts: Mapping[str, str] = {}
-
-    def variables(self) -> dict[str, str]:
-        variables = {"ansible_host": self.address, "ansible_user": self.user}
-        if self.mounts:
-            pairs = (f"{slot}:{path}" for slot, path in sorted(self.mounts.items()))
-            variables["disk_mounts"] = ",".join(pairs)
-        return variables
-
-    def mark(self) -> str:
-        values = {"mac": self.mac, "instance": self.instance}
-        return " ".join(["# terraform", *(f"{key}={value}" for key, value in values.items() if value)])
 
 
 class Host(NamedTuple):
@@ -98,28 +73,6 @@ class Inventory(NamedTuple):
             for name in host.names:
                 known.setdefault(name, {}).update(host.variables | host.marks)
         return known
-
-
-def read(path: Path) -> str:
-    """A file's text with its line endings; "" when there is none yet. Raises Fault."""
-    try:
-        raw = path.read_bytes()
-        return raw.decode()
-    except FileNotFoundError:
-        return ""
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise Fault("is no text in UTF-8; save it as such", shown(path), line, code=2) from None
-    except OSError as error:
-        raise Fault(f"cannot be read: {error}", shown(path), code=2) from None
-
-
-def write(path: Path, text: str, backup: str | Path | None = None) -> bool:
-    """`write_atomic`, with a Fault for what a person can mend: a wrong path, no rights, a full disk."""
-    try:
-        return write_atomic(path, text, backup)
-    except OSError as error:
-        raise Fault(f"cannot be written: {error}", shown(path), code=2) from None
 
 
 def parse(text: str, path: str = "") -> Inventory:

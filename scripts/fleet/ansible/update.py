@@ -7,7 +7,8 @@ from typing import NamedTuple
 from fleet.ansible import command as ansible
 from fleet.ansible import queue
 from fleet.ansible.edit import change
-from fleet.ansible.inventory import Host, Machine, parse, read, write
+from fleet.ansible.inventory import Host, parse
+from fleet.files import read_text, write_text
 from fleet.findings import Finding
 from fleet.names import EXCLUDED, group_of, playbook_of
 from fleet.paths import INVENTORY, QUEUE, shown
@@ -117,7 +118,7 @@ def update_files(
     approved: Iterable[str] = (),
 ) -> Result:
     """`update` on the files, with ansible-inventory's check of the new text before anything is written."""
-    old, waiting = read(inventory), read(queue_file)
+    old, waiting = read_text(inventory), read_text(queue_file)
     result = update(old, waiting, terraform, keep, approved, shown(inventory), shown(queue_file))
     if result.inventory_text != old:
         machines = outputs.machines(terraform)
@@ -128,12 +129,12 @@ def update_files(
         return result._replace(inventory_text=old, queue_text=waiting)
     if not dry_run:
         # The queue first: killed between the two, the next run still finds the machine new.
-        write(queue_file, result.queue_text)
-        write(inventory, result.inventory_text, backup=f"{inventory}.bak")
+        write_text(queue_file, result.queue_text)
+        write_text(inventory, result.inventory_text, backup=f"{inventory}.bak")
     return result
 
 
-def _differences(host: Host, machine: Machine) -> dict[str, str]:
+def _differences(host: Host, machine: outputs.Machine) -> dict[str, str]:
     """What a managed line says otherwise than Terraform, as key to text."""
     had = host.variables | host.marks
     wanted = machine.variables() | {"mac": machine.mac, "instance": machine.instance}

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from fleet import processes
 from fleet.ansible import command as ansible
-from fleet.ansible.inventory import parse, read
-from fleet.files import write_atomic
+from fleet.ansible.inventory import parse
+from fleet.files import read_text, write_atomic
 from fleet.findings import Finding, printable
 from fleet.hosts import known_hosts, ssh
 from fleet.paths import shown
@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
 def targets(names: Iterable[str], inventory: Path) -> tuple[list[ssh.Target], list[Finding]]:
     """How to reach machines, as Ansible sees them, and a finding for each that the inventory lacks."""
-    marks = parse(read(inventory)).variables()
+    marks = parse(read_text(inventory)).variables()
     variables, found = ansible.host_variables(inventory)
     wanted: list[ssh.Target] = []
     for name in names if not found else ():
@@ -76,7 +76,9 @@ def scan(
     cloud_init_timeout: float = CLOUD_INIT_TIMEOUT,
 ) -> list[Outcome]:
     """Wait for all machines at once, at most the two times in seconds, and bring `file` up to date."""
-    wait = Wait(read(file), key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event())
+    wait = Wait(
+        read_text(file), key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event()
+    )
     outcomes: dict[str, Outcome] = {}
     said = wait.start
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, _ending_early(wait.over):
@@ -89,7 +91,7 @@ def scan(
                 said = time.monotonic()
                 names = ", ".join(sorted(running[future].name for future in left))
                 print(f"waiting for {names}, {said - wait.start:.0f} s", file=sys.stderr)
-    text = read(file)  # another run may have written it meanwhile
+    text = read_text(file)  # another run may have written it meanwhile
     for machine in machines:
         keys = outcomes[machine.name].keys
         if keys and outcomes[machine.name].ready:

@@ -2,21 +2,17 @@
 
 import math
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from fleet.console import note
 from fleet.findings import Fault, Finding
 from fleet.proxmox.client import Client, Machine
 from fleet.terraform.tfvars import STORAGE, gibibytes, ipconfig, mark
 from fleet.vms.files import VM
 
 _BUSY = ("clone", "create", "migrate", "disk")
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def orphans(
@@ -92,7 +88,7 @@ def _when_idle(client: Client, machine: Machine, name: str, wait: float, sleep) 
             way_out = f"`qm unlock {machine.vmid}` and `qm destroy {machine.vmid}`, then run this again"
             raise Fault(f"{message}: its clone was cut off; {way_out}", code=2)
         if not said:
-            say(f"waiting for {name} (VMID {machine.vmid}): a {lock} of an interrupted run still goes on")
+            note(f"waiting for {name} (VMID {machine.vmid}): a {lock} of an interrupted run still goes on")
             said = True
         sleep(2)
     return machine
@@ -147,7 +143,7 @@ def _template_fits(client: Client, cluster: list[Machine], vm: VM) -> list[Findi
     if template is None:
         there = _list(sorted({machine.name for machine in cluster if machine.template}))
         return [_at(vm, "clone", f"Proxmox has no template {vm.data['clone']}; it has {there}")]
-    say(remark)
+    note(remark)
     config = client.config(template.node, template.vmid)
     findings = []
     if int(config.get("protection") or 0):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
 from fleet.clusters import secret
-from fleet.files import write_atomic
+from fleet.files import read_text, write_atomic
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
 from fleet.names import is_k8s
@@ -38,7 +38,7 @@ class InventoryCommit:
 
     def _update(self) -> None:
         approved = [one["name"] for one in self.requests if one["action"] == "destroy"]
-        texts = (inventory.read(path) for path in (self.inventory, self.queue))
+        texts = (read_text(path) for path in (self.inventory, self.queue))
         planned = update.update(*texts, self.terraform, approved=approved)
         for name in filter(is_k8s, planned.removed):
             if name not in self.removed:
@@ -49,7 +49,7 @@ class InventoryCommit:
         self._note(result.findings)
 
     def _assign(self, requests: list[dict]) -> None:
-        inventory_text, queue_text = (inventory.read(path) for path in (self.inventory, self.queue))
+        inventory_text, queue_text = (read_text(path) for path in (self.inventory, self.queue))
         # A machine that could not be made yet is given its playbook too, or the request would be lost.
         known = inventory.parse(inventory_text).variables()
         addresses = {name: one for name, one in self._addresses().items() if name not in known}

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from fleet.files import read_text
 from fleet.findings import Fault, Finding
 from fleet.names import EXCLUDED, is_k8s, playbook_names, playbook_of
 from fleet.tags import ranges
@@ -38,7 +39,7 @@ def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Kno
     if inventory_path.is_file():
         from fleet.ansible import inventory
 
-        machines |= set(inventory.parse(inventory.read(inventory_path)).variables())
+        machines |= set(inventory.parse(read_text(inventory_path)).variables())
     return Known(playbook_names(playbooks_dir), machines)
 
 
