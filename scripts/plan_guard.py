@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     findings = judge(found, known, approved, args.max_changes)
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]
-        print(json.dumps(changes.told(found) | {"refused": refused}, indent=2))
+        print(json.dumps(changes.as_data(found) | {"refused": refused}, indent=2))
         return int(bool(refused))
     print("\n".join(changes.lines(found)))
     return report(findings, args.format)

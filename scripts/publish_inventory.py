@@ -34,7 +34,7 @@ TERRAFORM = (
 )
 
 
-def needs_terraform(repo: Path, opened: requests_file.Asked) -> str | None:
+def needs_terraform(repo: Path, opened: requests_file.RequestsFile) -> str | None:
     """Why only terraform-apply may serve the open commits, or None."""
     for request in opened.requests:
         if request["action"] == "destroy":
