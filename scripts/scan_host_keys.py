@@ -15,6 +15,7 @@ from fleet.ansible import queue
 from fleet.files import read_text
 from fleet.findings import Finding, guarded, report
 from fleet.hosts import readiness, ssh
+from fleet.hosts.targets import targets
 
 
 @guarded
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         names = args.hosts.replace(",", " ").split()
     else:
         names = [entry.host for _, entry in queue.parse(read_text(args.queue))[0]]
-    machines, found = readiness.targets(dict.fromkeys(names), args.inventory)
+    machines, found = targets(dict.fromkeys(names), args.inventory)
     with processes.exit_on_signals(), ssh.private_key() as key_file:
         file = args.known_hosts.expanduser()
         outcomes = readiness.scan(machines, file, key_file, args.timeout, args.cloud_init_timeout)

@@ -13,6 +13,7 @@ from fleet.ansible import assign as assignment
 from fleet.clusters import secret
 from fleet.findings import Fault
 from fleet.git import publish
+from fleet.git.checkout import bring_to_head
 from fleet.git.command import SERVED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ class Fleet:
             self.write(f"proxmox/playbooks/{playbook}.yml", "[]\n")
         self.commit("first")
         self.git("push", "--quiet", "origin", "HEAD:refs/gitops/served")
-        publish.bring_to_head(self.checkout)
+        bring_to_head(self.checkout)
 
     def git(self, *args):
         done = subprocess.run(["git", *args], cwd=self.checkout, capture_output=True, text=True, check=True)

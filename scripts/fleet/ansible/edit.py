@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from fleet.ansible.inventory import INDIVIDUAL, MARK, TOKEN, Host, Inventory
+from fleet.ansible.host import MARK, TOKEN, Host
+from fleet.ansible.inventory import INDIVIDUAL, Inventory
 from fleet.names import GROUPS, group_of
 from fleet.terraform.outputs import Machine
 
