@@ -80,7 +80,7 @@ def test_standard_input(repo, capsys, monkeypatch):
         ("myapp", None),
         ("k8s-old", None),
     ]
-    assert "message (three [ansible nope]): [ansible nope] names no playbook" in err
+    assert "message (three [ansible nope]): [ansible nope] names neither a playbook" in err
 
 
 def test_standard_input_needs_no_repository(tmp_path, capsys, monkeypatch):

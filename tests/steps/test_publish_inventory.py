@@ -28,6 +28,7 @@ disks:
   scsi0: {{size: 20G, storage: local-lvm}}
 """
 ADDRESSES = {"k8s-dev": "192.168.1.20", "haproxy-dev": "192.168.1.30", "web-dev": "192.168.1.40"}
+MEMBERS = {"talos-prod-cp1": "192.168.1.51", "talos-prod-w1": "192.168.1.52", "k8s-ha-cp1": "192.168.1.53"}
 TAGS = "[ansible k8s-dev] [ansible haproxy]"
 SUBJECT = f"feat(proxmox): add machines {TAGS}"
 
@@ -58,7 +59,7 @@ class Fleet:
 
     def vm(self, *names):
         for name in names:
-            self.write(f"proxmox/vms/{name}.yaml", VM.format(name=name, address=ADDRESSES[name]))
+            self.write(f"proxmox/vms/{name}.yaml", VM.format(name=name, address=(ADDRESSES | MEMBERS)[name]))
 
     def commit(self, message):
         self.git("add", "--all")
@@ -78,7 +79,7 @@ class Fleet:
 
     def outputs(self, *names):
         fixed = {"user": "suporte", "mac": "BC:24:11:00:00:01", "instance": "0123456789ab", "mounts": {}}
-        machines = {name: {"address": ADDRESSES[name], **fixed} for name in names}
+        machines = {name: {"address": (ADDRESSES | MEMBERS)[name], **fixed} for name in names}
         path = self.folder / "outputs.json"
         path.write_text(json.dumps({"ansible_inventory": {"value": machines}}))
         return path
@@ -212,11 +213,76 @@ def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monk
     assert calls == ["k8s-dev"]
     text = fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
     assert ("k8s-dev ansible_host" in text) is away
-    assert ("could not leave Vault" in capsys.readouterr().err) is away
+    assert ("context k8s-dev could not be removed from Vault" in capsys.readouterr().err) is away
     if away:  # the next run makes it good
         away = False
         assert fleet.publish(capsys, "web-dev") == 0
         assert "k8s-dev ansible_host" not in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+
+
+# Machines, those of them that leave, and the contexts that leave Vault with them.
+LEAVING = [
+    (["haproxy-dev"], ["haproxy-dev"], []),
+    (["talos-prod-cp1", "talos-prod-w1"], ["talos-prod-w1"], ["talos-prod-w1"]),
+    (["talos-prod-cp1"], ["talos-prod-cp1"], ["talos-prod-cp1", "talos-prod"]),
+    (["talos-prod-cp1", "talos-prod-w1"], ["talos-prod-cp1", "talos-prod-w1"],
+     ["talos-prod-cp1", "talos-prod", "talos-prod-w1"]),
+    (["k8s-ha-cp1", "k8s-dev"], ["k8s-ha-cp1"], ["k8s-ha-cp1", "k8s-ha"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("machines", "gone", "contexts"), LEAVING)
+def test_the_context_of_a_cluster_leaves_vault_with_its_last_member(
+    fleet, capsys, monkeypatch, machines, gone, contexts
+):
+    fleet.vm("web-dev", *machines)
+    fleet.commit("feat: add")
+    assert fleet.publish(capsys, "web-dev", *machines) == 0
+    fleet.commit("feat: remove " + " ".join(f"[destroy {name}]" for name in gone))
+    calls = []
+    monkeypatch.setattr(
+        secret, "remove", lambda name: calls.append(name) or secret.Result(True, 2, name, "cozy-haven", [])
+    )
+    assert fleet.publish(capsys, "web-dev", *(name for name in machines if name not in gone)) == 0
+    assert calls == contexts
+
+
+def test_a_member_that_a_person_wrote_keeps_the_context_of_its_cluster(fleet, capsys, monkeypatch):
+    fleet.vm("web-dev", "talos-prod-cp1")
+    fleet.commit("feat: add")
+    assert fleet.publish(capsys, "web-dev", "talos-prod-cp1") == 0
+    path = fleet.checkout / "proxmox/k8s.ini"
+    by_hand = "talos-prod-w9 ansible_host=192.168.1.59\n"
+    path.write_text(by_hand + path.read_text())
+    fleet.commit("feat: by hand [destroy talos-prod-cp1]")
+    calls = []
+    monkeypatch.setattr(
+        secret, "remove", lambda name: calls.append(name) or secret.Result(True, 2, name, None, [])
+    )
+    assert fleet.publish(capsys, "web-dev") == 0
+    assert calls == ["talos-prod-cp1"]
+    assert "context talos-prod stays in Vault, talos-prod-w9 uses it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("failing", ["talos-prod", "talos-prod-w1"])
+def test_every_member_whose_context_is_still_in_vault_stays_in_the_inventory(
+    fleet, capsys, monkeypatch, failing
+):
+    fleet.vm("web-dev", "talos-prod-cp1", "talos-prod-w1")
+    fleet.commit("feat: add")
+    assert fleet.publish(capsys, "web-dev", "talos-prod-cp1", "talos-prod-w1") == 0
+    fleet.commit("feat: remove [destroy talos-prod-cp1] [destroy talos-prod-w1]")
+
+    def remove(name):
+        if name == failing:
+            raise Fault("Vault is sealed", code=2)
+        return secret.Result(True, 2, name, "cozy-haven", [])
+
+    monkeypatch.setattr(secret, "remove", remove)
+    assert fleet.publish(capsys, "web-dev") == 1
+    text = fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+    assert "talos-prod-w1 ansible_host" in text
+    assert ("talos-prod-cp1 ansible_host" in text) is (failing == "talos-prod")
 
 
 @pytest.mark.parametrize("approved", [True, False])

@@ -111,7 +111,7 @@ def test_annotation_is_at_the_line(tmp_path, capsys, monkeypatch):
 
 def test_the_repositorys_own_files():
     assert validate_vms.main([]) == 0
-    assert set(names.EXCLUDED) <= {path.name for path in paths.VMS_DIR.glob("*.yaml")}
+    assert set(names.UNMANAGED) <= {path.stem for path in paths.VMS_DIR.glob("*.yaml")}
 
 
 # As a pre-commit hook: some files are given.
@@ -467,9 +467,9 @@ def test_load_text_of_a_removed_file():
     assert vm.data["cores"] == 2 and vm.lines["cores"] == (3, 1)
 
 
-@pytest.mark.parametrize("name", names.EXCLUDED)
-def test_excluded_files_are_not_managed(name):
-    assert not vms.load_text(f"proxmox/vms/{name}", "name: x\n")[0].managed
+@pytest.mark.parametrize("name", names.UNMANAGED)
+def test_files_of_machines_elsewhere_are_not_managed(name):
+    assert not vms.load_text(f"proxmox/vms/{name}.yaml", "name: x\n")[0].managed
 
 
 def test_name_without_text_is_the_stem():

@@ -7,9 +7,9 @@ from fleet.ansible.inventory import parse
 from fleet.ansible.queue import Entry, edit
 from fleet.ansible.queue import parse as parse_queue
 from fleet.findings import Finding
-from fleet.names import RULES, is_k8s, playbook_of
+from fleet.names import KINDS, playbook_of, tag_playbook_of
 
-TABLE = frozenset(rule.playbook for rule in RULES if rule.playbook)
+TABLE = frozenset(kind.playbook for kind in KINDS if kind.playbook)
 
 
 class Assigned(NamedTuple):
@@ -74,7 +74,7 @@ def assign(
     text = edit(queue_text, served, assigned)
     left = [(number, entry) for number, entry in parse_queue(text)[0] if entry.playbook is None]
     for number, entry in left:
-        tag = entry.host if is_k8s(entry.host) else playbook_of(entry.host) or "PLAYBOOK"
+        tag = entry.host if tag_playbook_of(entry.host) else playbook_of(entry.host) or "PLAYBOOK"
         message = f"{entry.host} waits for a playbook; ask for it in a commit with [ansible {tag}]"
         found.append(Finding(message, queue_path, number, level="notice"))
     return Assigned(text, assigned, [entry for _, entry in left], found)

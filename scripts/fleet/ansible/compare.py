@@ -1,20 +1,18 @@
 """Where an inventory and Terraform's outputs differ."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from fleet.ansible.host import Host
 from fleet.ansible.inventory import Inventory, parse
 from fleet.findings import Finding
-from fleet.names import EXCLUDED, group_of
+from fleet.names import group_of
+from fleet.names import managed as is_managed
 from fleet.terraform.outputs import Machine
-
-NEVER_LEAVE = frozenset(Path(name).stem for name in EXCLUDED)
 
 
 def leaving(managed: Iterable[str], machines: Iterable[str]) -> list[str]:
     """The managed machines that Terraform no longer has."""
-    return [name for name in managed if name not in machines and name not in NEVER_LEAVE]
+    return [name for name in managed if name not in machines and is_managed(name)]
 
 
 def lost_state(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from fleet.findings import Fault
-from fleet.names import is_k8s
+from fleet.names import is_context
 
 PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
 FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
@@ -176,7 +176,7 @@ def _same_as(others: list[dict], data: dict[str, Any], own: dict[str, Any]) -> l
     alike -= {own["name"]}
     same = [context["name"] for context in others if _body(context).get("cluster") in alike]
     said = "has the same certificate authority: is this that machine's file?"
-    return [f"context {name} {said}" for name in filter(is_k8s, same)]
+    return [f"context {name} {said}" for name in filter(is_context, same)]
 
 
 def _is_local(host: str) -> bool:
@@ -274,7 +274,7 @@ def _owners(others: list[dict], name: str, stored: str | None) -> list[str]:
     found = []
     for context in others:
         body = _body(context)
-        alias = stored is not None and body.get("cluster") == stored and not is_k8s(context["name"])
+        alias = stored is not None and body.get("cluster") == stored and not is_context(context["name"])
         if name in (body.get("cluster"), body.get("user")) and not alias:
             found.append(context["name"])
     return found

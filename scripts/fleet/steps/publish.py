@@ -1,6 +1,7 @@
 """What a run writes into inventory and queue, as a change that can be made again on each new head."""
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
@@ -8,9 +9,9 @@ from fleet.clusters import secret
 from fleet.files import read_text, write_atomic
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
-from fleet.names import is_k8s
+from fleet.names import contexts_of, managed
 from fleet.paths import INVENTORY, QUEUE, ROOT, VMS_DIR, shown
-from fleet.terraform import tfvars
+from fleet.terraform import outputs, tfvars
 from fleet.vms import files as vms
 
 
@@ -20,7 +21,7 @@ class InventoryCommit:
     def __init__(self, repo: Path, terraform: dict | None, requests: list[dict]):
         self.repo, self.terraform, self.requests = repo, terraform, requests
         self.inventory, self.queue = (repo / path.relative_to(ROOT) for path in (INVENTORY, QUEUE))
-        self.removed: dict[str, Finding | None] = {}  # cluster that left Vault, or why it did not
+        self.removed: dict[str, Finding | None] = {}  # context removed from Vault, or why it was not
         self.findings: list[Finding] = []
 
     def __call__(self) -> str | None:
@@ -38,12 +39,17 @@ class InventoryCommit:
 
     def _update(self) -> None:
         approved = [one["name"] for one in self.requests if one["action"] == "destroy"]
-        texts = (read_text(path) for path in (self.inventory, self.queue))
+        texts = [read_text(path) for path in (self.inventory, self.queue)]
         planned = update.update(*texts, self.terraform, approved=approved)
-        for name in filter(is_k8s, planned.removed):
-            if name not in self.removed:
-                self.removed[name] = remove_cluster(name)
-        keep = [name for name, problem in self.removed.items() if problem]
+        staying = {*inventory.parse(texts[0]).variables(), *outputs.machines(self.terraform)}
+        needed = needed_contexts(staying.difference(planned.removed))
+        for name in planned.removed:
+            for context in contexts_of(name):
+                if owner := needed.get(context):
+                    print(f"{name}: context {context} stays in Vault, {owner} uses it")
+                elif managed(context) and context not in self.removed:
+                    self.removed[context] = remove_context(context, name)
+        keep = [name for name in planned.removed if any(map(self.removed.get, contexts_of(name)))]
         result = update.update_files(self.terraform, self.inventory, self.queue, keep, approved=approved)
         self.findings += [problem for problem in self.removed.values() if problem]
         self._note(result.findings)
@@ -84,12 +90,17 @@ class InventoryCommit:
         return bool(served and commit and git.is_ancestor(self.repo, commit, served))
 
 
-def remove_cluster(name: str) -> Finding | None:
-    """Take a machine's cluster out of Vault's kubeconfig; why that failed, or None."""
+def needed_contexts(machines: Iterable[str]) -> dict[str, str]:
+    """The contexts of these machines and their clusters, each with a machine that uses it."""
+    return {context: name for name in sorted(machines) for context in contexts_of(name)}
+
+
+def remove_context(context: str, machine: str) -> Finding | None:
+    """Remove a context of a machine that is gone from Vault's kubeconfig; why that failed, or None."""
     try:
-        result = secret.remove(name)
+        result = secret.remove(context)
     except Fault as fault:
-        said = f"{name} is gone, but its cluster could not leave Vault, so its inventory line stays"
-        return Finding(f"{said}: {fault}")
-    print(f"{name}: {'its cluster left Vault' if result.changed else 'no cluster in Vault'}")
+        said = f"{machine} is gone, but its context {context} could not be removed from Vault, so its"
+        return Finding(f"{said} inventory line stays: {fault}")
+    print(f"{machine}: {'removed' if result.changed else 'Vault has no'} context {context}")
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet.findings import Fault, Finding, listed
-from fleet.names import EXCLUDED, is_k8s, playbook_of
+from fleet.names import KINDS, managed, playbook_of, tag_playbook_of
 from fleet.tags import ranges
 from fleet.tags.message import Tag
 from fleet.tags.reverts import reverted_by
@@ -87,21 +87,22 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
         return None, tag.name
     if tag.name in known.playbooks:
         return tag.name, None
-    if is_k8s(tag.name):
-        if "k8s" not in known.playbooks:
-            raise Fault("asks for playbooks/k8s.yml, which does not exist")
+    if own := tag_playbook_of(tag.name):
+        if own not in known.playbooks:
+            raise Fault(f"asks for playbooks/{own}.yml, which does not exist")
         if tag.name in known.machines:
-            return "k8s", tag.name
-        machines = sorted(filter(is_k8s, known.machines))
-        said = f"names a machine that neither the inventory nor vms/ has; k8s machines: {listed(machines)}"
-        raise Fault(said + _guess(tag.name, machines))
+            return own, tag.name
+        nameable = sorted(filter(tag_playbook_of, known.machines))
+        said = "names a machine that neither the inventory nor vms/ has; a tag can name:"
+        raise Fault(f"{said} {listed(nameable)}{_guess(tag.name, nameable)}")
     suggestion = playbook_of(tag.name)
     hint = f"; did you mean [ansible {suggestion}]?" if suggestion in known.playbooks else ""
     if tag.name in known.machines:
-        said = "names a machine, which a tag can do for k8s-… alone"
+        patterns = [pattern for kind in KINDS if kind.tag_playbook for pattern in kind.patterns]
+        said = f"names a machine, and of these a tag can only name {', '.join(patterns)}"
     else:
-        said = "names no playbook and no k8s machine"
-        hint = hint or _guess(tag.name, [*known.playbooks, *filter(is_k8s, known.machines)])
+        said = "names neither a playbook nor a machine that a tag can name"
+        hint = hint or _guess(tag.name, [*known.playbooks, *filter(tag_playbook_of, known.machines)])
     raise Fault(f"{said}; playbooks: {listed(sorted(known.playbooks))}{hint}")
 
 
@@ -110,7 +111,7 @@ def destroyable(tag: Tag, known: Known, was_there) -> None:
 
     `was_there()` tells whether vms/ ever had the machine.
     """
-    if f"{tag.name}.yaml" in EXCLUDED:
+    if not managed(tag.name):
         raise Fault("names a machine that is not managed here and is never destroyed")
     if tag.name not in known.machines and not was_there():
         said = "names a machine that neither the inventory has nor vms/ ever had; there are:"

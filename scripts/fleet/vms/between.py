@@ -21,9 +21,10 @@ def check(
     findings = [found for owned in (_names, _addresses, _macs, _vmids) for found in _twice(vms, owned, only)]
     findings += [*_gateways(vms, only), *_nested(vms, only)]
     for vm in vms:
-        if (only is None or vm.path in only) and names.is_k8s(vm.name) and vm.name in playbooks:
+        own = names.tag_playbook_of(vm.name)
+        if own and vm.name in playbooks and (only is None or vm.path in only):
             message = (
-                f"[ansible {vm.name}] would run playbooks/{vm.name}.yml and never k8s.yml on this machine;"
+                f"[ansible {vm.name}] would run playbooks/{vm.name}.yml and never {own}.yml on this machine;"
                 " rename the machine or the playbook"
             )
             findings.append(vm.finding("name", message))

@@ -115,7 +115,7 @@ def load_text(label: str, text: str) -> tuple[VM | None, list[Finding]]:
     file = PurePath(label)
     name = data.get("name")
     name = name if isinstance(name, str) else file.stem
-    return VM(name, label, data, file.name not in names.EXCLUDED, lines), findings
+    return VM(name, label, data, names.managed(file.stem), lines), findings
 
 
 def _stray(path: Path) -> list[Finding]:

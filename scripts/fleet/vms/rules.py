@@ -40,7 +40,7 @@ def name_is_the_files(vm: VM) -> Iterator[Finding]:
         yield vm.finding("name", f"{message} not destroy a machine; {way_out}")
     if name in names.RESERVED:
         yield vm.finding("name", f"the name {name} means something else to Ansible; choose another")
-    elif name in (*names.GROUPS, "k3s"):
+    elif name in names.GROUPS:
         message = (
             f"the machine {name} is called like the inventory's group; a name such as {name}-1 is clearer"
         )
