@@ -54,11 +54,12 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         partly = True
         failed = without_failed(job, values)
         names = ", ".join(failed) or "a change"
-        report([Finding(f"not done: {names}; the reason is above, the next run takes it up where it stands")])
+        message = "failed (Terraform's error is above). Everything else was applied; the next run retries it."
+        report([Finding(f"{names} {message}")])
     if outputs:
         write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
         step.output("applied", "true")
-    note("done, but for what is said above" if partly else "done")
+    note("done, except for the findings above" if partly else "done")
     return 3 if partly else 0
 
 

@@ -2,7 +2,7 @@
 """Wait until machines can be provisioned, and learn their SSH host keys.
 
 For each machine, all at once: wait for SSH, read the host keys, compare them with known_hosts, log in and
-wait for cloud-init to be done. Machines that fail are reported, the others go on.
+wait for cloud-init to be done. Machines that fail are reported, the others continue.
 Reads: k8s.ini, new_hosts.txt (without --hosts), known_hosts. Writes: known_hosts, in one step at the end.
 Exit codes: 0 all are ready, 1 some are not, 2 wrong usage.
 """

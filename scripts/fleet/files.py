@@ -44,7 +44,7 @@ def temporary(prefix: str) -> Iterator[Path]:
 def write_atomic(path: str | Path, text: str, backup: str | Path | None = None, mode: int = 0o644) -> bool:
     """Replace `path` by `text` (written as UTF-8, line endings untouched); True if it was changed.
 
-    A file that already says `text` is left alone. An existing file keeps its mode
+    A file that already contains `text` is not touched. An existing file keeps its mode
     and owner, a new one gets `mode`.
     With `backup`, the old text is first put there in the same way. Raises OSError.
     """

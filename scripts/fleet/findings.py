@@ -1,4 +1,4 @@
-"""What a script found wrong, and how it is told: to a person, to GitHub's annotations, to a program."""
+"""What a script found wrong, reported to a person, as GitHub's annotations or to a program."""
 
 import functools
 import gc
@@ -14,7 +14,7 @@ FORMATS = ("text", "github", "json")
 
 
 class Finding(NamedTuple):
-    """One thing to tell, at a place in a file. Lines and columns count from 1; 0 means none is known."""
+    """One thing to report, at a place in a file. Lines and columns count from 1; 0 means unknown."""
 
     message: str
     path: str = ""

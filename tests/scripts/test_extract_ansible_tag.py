@@ -93,11 +93,11 @@ def test_standard_input_needs_no_repository(tmp_path, capsys, monkeypatch):
 
 
 WRONG = [
-    (["--range", "nope..HEAD"], "'nope' is no commit of this clone"),
+    (["--range", "nope..HEAD"], "'nope' is not a commit of this clone"),
     (["--range", "HEAD...HEAD"], "two dots"),
     (["--range", "--output=/tmp/x"], None),  # argparse refuses it
-    (["--range=--output=/tmp/x"], "is no commit"),
-    (["--range=HEAD..--all"], "is no commit"),
+    (["--range=--output=/tmp/x"], "is not a commit"),
+    (["--range=HEAD..--all"], "is not a commit"),
 ]
 
 

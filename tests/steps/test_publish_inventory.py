@@ -126,7 +126,7 @@ def test_new_machines_and_their_requests(fleet, capsys, monkeypatch, tmp_path):
     assert fleet.served() == asked
     assert fleet.git("status", "--porcelain", "--untracked-files=no") == ""
     assert "Inventory: " in (tmp_path / "summary").read_text()
-    # Again: nothing is open and nothing changes.
+    # Again; no requests are open and nothing changes.
     head = fleet.head()
     assert fleet.publish(capsys, *ADDRESSES) == 0
     assert fleet.head() == head

@@ -172,9 +172,9 @@ def test_malformed(message, level, said):
     assert found[0] == level and said in found[1]
 
 
-def test_a_tag_added_to_a_revert_is_told():
+def test_a_tag_added_to_a_revert_is_reported():
     message = f'Revert "feat: add [ansible a]"\n\nThis reverts commit {FULL}.\n\n[destroy a]'
-    assert findings(message) == [("notice", "[destroy a] stands in a revert: not read")]
+    assert findings(message) == [("notice", "[destroy a] is in a revert, so it is not read")]
 
 
 FLOODS = {
@@ -190,9 +190,9 @@ def test_floods_are_refused(message):
     assert found == [] and [item.level for item in wrong] == ["error"]
 
 
-def test_a_stray_tag_in_code_is_told():
+def test_a_stray_tag_in_code_is_reported():
     assert findings("x\n\n    [ansible a]") == [
-        ("notice", "[ansible a] stands in an indented code block: not read")
+        ("notice", "[ansible a] is in an indented code block, so it is not read")
     ]
 
 

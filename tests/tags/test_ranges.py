@@ -33,7 +33,7 @@ def test_first_push_of_a_repository_reads_the_last_commit(repo, extract):
     repo.commit("one [ansible k8s-old]")
     repo.commit("two [ansible myapp]")
     code, answer, err = extract(repo.path, "--before", "0" * 40)
-    assert code == 0 and [r["name"] for r in answer["requests"]] == ["myapp"] and "not seen" in err
+    assert code == 0 and [r["name"] for r in answer["requests"]] == ["myapp"] and "not read" in err
     (root,) = extract(repo.path, "--range", repo.start)[1:2]
     assert (root["since"], root["head"], root["requests"]) == (None, repo.start, [])
 
@@ -108,7 +108,7 @@ def test_a_shallow_clone_says_what_it_could_not_see(repo, extract, tmp_path):
     code, answer, err = extract(clone, "--before", repo.start)
     assert code == 0 and "not in this clone" in err
     code, answer, err = extract(clone, "--range", f"{hidden}..HEAD")
-    assert code == 2 and "no commit of this clone" in err
+    assert code == 2 and "not a commit of this clone" in err
 
 
 def test_the_edge_of_a_shallow_clone_changed_no_files(repo, extract, tmp_path):

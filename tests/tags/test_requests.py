@@ -41,7 +41,7 @@ UNRESOLVED = [
     ("[ansible haproxy-dev]", "did you mean [ansible haproxy]?"),
     ("[ansible k3s]", "names neither a playbook"),  # a group without a playbook
     ("[ansible MyApp]", "did you mean myapp?"),
-    ("[destroy nope]", "names a machine that neither the inventory has nor vms/ ever had"),
+    ("[destroy nope]", "names a machine that was never in the inventory or vms/"),
     ("[destroy k8s-home]", "is never destroyed"),
 ]
 

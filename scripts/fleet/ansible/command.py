@@ -19,7 +19,7 @@ def command(name: str) -> str:
     places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), str(ROOT / ".venv" / "bin")]
     if found := shutil.which(name, path=os.pathsep.join(places)):
         return found
-    raise Fault(f"{name} is not installed; scripts/setup_venv.sh brings it", code=2)
+    raise Fault(f"{name} is not installed; run scripts/setup_venv.sh", code=2)
 
 
 def host_variables(inventory: Path) -> tuple[dict[str, dict], list[Finding]]:
@@ -50,7 +50,7 @@ def check_inventory(text: str, addresses: Mapping[str, str], path: str = "") -> 
     variables = answer.get("_meta", {}).get("hostvars", {})
     for name, address in addresses.items():
         if (seen := str(variables.get(name, {}).get("ansible_host", "no address"))) != address:
-            found.append(Finding(f"Ansible sees {name} at {seen} and not at {address}", path))
+            found.append(Finding(f"Ansible sees {name} at {seen} instead of {address}", path))
     return found
 
 
@@ -66,5 +66,5 @@ def _list(file: Path, path: str, environment: Mapping[str, str]) -> tuple[dict, 
     )
     if done.returncode:
         said = " ".join(done.stderr.replace(str(file), path).split())
-        return {}, [Finding(f"ansible-inventory refuses it: {said}", path)]
+        return {}, [Finding(f"ansible-inventory rejects it: {said}", path)]
     return json.loads(done.stdout), []

@@ -28,8 +28,8 @@ def lost_state(
         return []
     message = (
         f"Terraform's outputs have {len(machines) or 'no'} machine{'s' * (len(machines) > 1)}, and"
-        f" {len(gone)} of the inventory would leave: this looks like a lost state; if they are truly"
-        " gone, say so by --approve-destroy, or take their lines out by hand"
+        f" {len(gone)} of the inventory would be removed: this looks like a lost state. If they really are"
+        " gone, pass --approve-destroy for each or remove their lines by hand"
     )
     return [Finding(message, path, managed[gone[0]].line + 1)]
 
@@ -73,14 +73,14 @@ def differences(before: Inventory, machines: Mapping[str, Machine]) -> dict[str,
 
 
 def remade(before: Inventory, machines: Mapping[str, Machine]) -> list[str]:
-    """The managed machines that have another network card than before: they were made anew."""
+    """The managed machines that have another network card than before: they were recreated."""
     macs = {name: host.marks.get("mac") for name, host in before.managed().items() if name in machines}
     return sorted(name for name, mac in macs.items() if mac and mac.lower() != machines[name].mac.lower())
 
 
 def left_behind(text: str, removed: Iterable[str], path: str) -> list[Finding]:
     """A warning for each line by hand that still names a removed machine."""
-    gone, message = set(removed), "is gone, but a person named it here; take it out"
+    gone, message = set(removed), "was removed, but a line written by hand still names it; remove that line"
     return [
         Finding(f"{name} {message}", path, host.line + 1, level="warning")
         for host in (parse(text).hosts if gone else ())

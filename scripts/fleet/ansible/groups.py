@@ -24,7 +24,7 @@ def missing(known: set[str], variables: Lines, below: Mapping[str, Lines], path:
 
 
 def doubles(hosts: list[Host], path: str) -> list[Finding]:
-    """Hosts that stand twice in a group, or have two addresses."""
+    """Hosts that are listed twice in a group, or have two addresses."""
     found: list[Finding] = []
     seen: dict[tuple[str, str], int] = {}
     definitions: dict[str, Host] = {}
@@ -32,7 +32,7 @@ def doubles(hosts: list[Host], path: str) -> list[Finding]:
         for name in host.names:
             if (line := seen.setdefault((host.group, name), host.line)) != host.line:
                 where = "" if host.group == "ungrouped" else f" in [{host.group}]"
-                message = f"{name} stands twice{where}, first on line {line + 1}"
+                message = f"{name} is listed twice{where}, first on line {line + 1}"
                 found.append(Finding(message, path, host.line + 1))
             elif address := host.variables.get("ansible_host"):
                 other = definitions.setdefault(name, host)

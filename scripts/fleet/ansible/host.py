@@ -58,9 +58,9 @@ def host_of(body: str, index: int, group: str, room: int) -> Host:
     port = _PORT.fullmatch(words[0])
     pattern = port[1] if port else words[0]
     if "=" in pattern or " " in pattern or not pattern.isprintable():
-        raise ValueError("no name of a host; a line starts with the host's name")
+        raise ValueError("not a host name; each line starts with the host's name")
     if pattern == "---" or pattern.endswith(":"):
-        raise ValueError("no name of a host; is this a YAML file?")
+        raise ValueError("not a host name; is this a YAML file?")
     names = tuple(_expanded(pattern, room)) if "[" in pattern else (pattern,)
     variables = {"ansible_port": port[2]} if port else {}
     variables |= dict(word.split("=", 1) for word in words[1:])

@@ -30,7 +30,7 @@ class Inventory(NamedTuple):
         return {host.names[0]: host for host in self.hosts if host.managed}
 
     def members(self) -> dict[str, set[str]]:
-        """Every group to the hosts that stand in it directly."""
+        """Every group to its direct hosts."""
         groups: dict[str, set[str]] = {}
         for host in self.hosts:
             groups.setdefault(host.group, set()).update(host.names)
@@ -90,7 +90,7 @@ class _Reader:
         elif section := _SECTION.fullmatch(body):
             self.section(index, section[1], section[2] or "hosts")
         elif body[0] == "[" and body[-1] == "]":
-            self.wrong(index, f"{body} is no section: no spaces or other signs in its name")
+            self.wrong(index, f"{body} is not a section: its name may not contain spaces or other signs")
         elif self.state == "children":
             self.child(index, body)
         elif self.state == "vars":
@@ -112,7 +112,7 @@ class _Reader:
         self.first = min(self.first, index)
         self.place, self.fresh, self.misplaced = group if state == "hosts" else "", True, -1
         if state not in self.sections:
-            self.wrong(index, f"[{group}:{state}] is no section: after the colon stands children or vars")
+            self.wrong(index, f"[{group}:{state}] is not a section: write :children or :vars")
             return
         self.sections[state].setdefault(group, index)
         if self.place:

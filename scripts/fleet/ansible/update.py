@@ -83,7 +83,7 @@ def _queued(fresh: Iterable[str], entries: list[tuple[int, queue.Entry]]) -> lis
 
 
 def _unknown(entries: list[tuple[int, queue.Entry]], known: Iterable[str], path: str) -> list[Finding]:
-    message = "is queued, but no machine of the inventory; the line stays"
+    message = "is queued but not in the inventory; its line is kept"
     return [
         Finding(f"{entry.host} {message}", path, number, level="warning")
         for number, entry in entries

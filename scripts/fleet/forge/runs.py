@@ -24,17 +24,17 @@ def wait(ask: Callable[[], dict | None], seconds: float, grace: float, interval:
             if run["conclusion"] in GOOD:
                 print(f"release: {run['conclusion']} after {waited:.0f} s of waiting")
                 return None
-            said = f"the release run ended with {run['conclusion']}, Terraform goes on without it"
+            said = f"the release run ended with {run['conclusion']}; Terraform continues without it"
             return Finding(f"{said}: {run.get('html_url', '')}", level="warning")
         if run is None and not trouble and waited >= grace:
             return Finding(
-                f"no release run of this commit after {grace:.0f} s, Terraform goes on", level="warning"
+                f"no release run of this commit after {grace:.0f} s; Terraform continues", level="warning"
             )
         if waited >= seconds:
             if trouble:
                 raise Fault(f"the API could not be asked for {seconds:.0f} s: {trouble}", code=2)
             said = f"the release run is still {run['status'] if run else 'missing'} after {seconds:.0f} s"
-            return Finding(f"{said}, Terraform goes on", level="warning")
+            return Finding(f"{said}; Terraform continues", level="warning")
         state = (
             f"the API does not answer ({trouble})" if trouble else run["status"] if run else "not there yet"
         )

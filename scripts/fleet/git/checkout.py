@@ -16,7 +16,7 @@ def default_branch(repo: str | Path) -> str:
     answer = git(repo, "ls-remote", "--symref", "origin", "HEAD")
     found = re.match(r"ref: refs/heads/(\S+)\tHEAD", answer)
     if not found:
-        raise Fault("origin has no default branch: is the repository empty?", code=2)
+        raise Fault("origin has no default branch; is the repository empty?", code=2)
     return found.group(1)
 
 

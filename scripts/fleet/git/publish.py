@@ -41,7 +41,7 @@ def publish(
     for attempt in range(attempts):
         if attempt:
             pause = random.uniform(0, min(8.0, 0.25 * 2**attempt))
-            print(f"somebody else pushed first, again in {pause:.1f} s: {said}", file=sys.stderr)
+            print(f"somebody else pushed first, trying again in {pause:.1f} s: {said}", file=sys.stderr)
             time.sleep(pause)
         base = bring_to_head(repo, branch)
         lease = resolve(repo, SERVED) or ""

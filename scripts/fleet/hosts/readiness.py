@@ -1,6 +1,6 @@
 """Waiting until machines can be provisioned: SSH answers, its host keys are known, cloud-init is done.
 
-All machines are waited for at once; those that fail are told, the others go on.
+Waits for all machines at once; those that fail are reported, the others continue.
 """
 
 import argparse

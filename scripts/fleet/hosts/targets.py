@@ -23,7 +23,7 @@ def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[F
         own = variables[name]
         port = str(own.get("ansible_port", 22))
         if not port.isdecimal():
-            found.append(Finding(f"{name} has the port {port!r}, which is no number", shown(inventory)))
+            found.append(Finding(f"{name} has port {port!r}, which is not a number", shown(inventory)))
             continue
         wanted.append(
             Target(

@@ -1,4 +1,4 @@
-"""The steps of one apply: finish what was left, plan, guard, apply, and what to do when a part failed."""
+"""The steps of one apply: finish what was left, plan, guard, apply, and what to do when a part fails."""
 
 import json
 from collections.abc import Collection
@@ -42,10 +42,10 @@ def current(job: Job) -> dict[str, state.StateMachine]:
 
 
 def untaint(job: Job, have: dict[str, state.StateMachine]) -> None:
-    """A machine whose making failed half way is finished, and not destroyed and made anew."""
+    """A machine whose making failed half way is finished, instead of being destroyed and recreated."""
     for name, machine in have.items():
         if machine.tainted and name not in job.known and name not in job.approved.destroy:
-            note(f"{name} was left unfinished by an earlier run; it will be finished")
+            note(f"{name} was left unfinished by an earlier run; finishing it")
             terraform.checked(job.directory, "untaint", LOCK, machine.address)
 
 
@@ -79,7 +79,7 @@ def read_anew(job: Job, values: dict[str, Any], found: list[changes.Change]) -> 
         return None
     imports = dict(values["imports"])
     for change in lost:
-        note(f"{change.name} lost a disk in Proxmox; its disks are read anew")
+        note(f"{change.name} lost a disk in Proxmox; reading its disks again")
         terraform.checked(job.directory, "state", "rm", LOCK, change.address, capture=True)
         imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
     return values | {"imports": imports}
@@ -95,7 +95,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     if plan_only:
         return True
     if held := held_back(values, found):
-        note("the growth of disks comes after the other changes")
+        note("disks are grown after the other changes")
         must_pass(job, planned(job, held, plan))
         if not apply(job, plan):
             return False

@@ -112,7 +112,7 @@ class Run:
             publish.publish(ROOT, change)
         except Fault as fault:
             names = ", ".join(entry.host for entry in done)
-            message = f"{names}: played, but still queued, the next run plays again: {fault}"
+            message = f"{names}: played but still queued, so the next run plays it again: {fault}"
             self.findings.append(Finding(message))
 
 

@@ -81,7 +81,7 @@ class InventoryCommit:
         errors = [finding for finding in findings if finding.level == "error"]
         if errors:
             report(findings)
-            raise Fault(f"nothing is published: {len(errors)} findings above are to be mended first")
+            raise Fault(f"nothing is published: fix the {len(errors)} findings above first")
         self.findings += findings
 
     def _is_served(self, request: dict, served: str | None) -> bool:

@@ -112,13 +112,13 @@ def _name_problem(action: str, name: str) -> str:
 def _near_miss(original: str, near: re.Match) -> Finding:
     keyword, rest = near[1].lower(), near[2].strip(" \t:=,")
     if not near[3]:
-        return Finding(f"'{_short(original)}' is no tag: it is not closed on its line", level="warning")
+        return Finding(f"'{_short(original)}' is not a tag: it is not closed on its line", level="warning")
     guess = rest if NAME.fullmatch(rest) else "NAME"
-    return Finding(f"'{_short(original)}' is no tag; did you mean [{keyword} {guess}]?", level="warning")
+    return Finding(f"'{_short(original)}' is not a tag; did you mean [{keyword} {guess}]?", level="warning")
 
 
 def _not_read(found: tuple[str, str], where: str) -> Finding:
-    return Finding(f"{_short(f'[{found[0]} {found[1]}]')} stands in {where}: not read", level="notice")
+    return Finding(f"{_short(f'[{found[0]} {found[1]}]')} is in {where}, so it is not read", level="notice")
 
 
 def _error(original: str, problem: str) -> Finding:

@@ -54,10 +54,10 @@ def open_range(repo: Path, vms: str, before: str | None = None) -> Range:
         shown = printable(before)[:64]
         said = f"the head before the push, {shown}, is not in this clone (a force push?)"
     else:
-        said = f"{SERVED} is not here yet" + (" and the branch is new" if before else "")
+        said = f"{SERVED} does not exist yet" + (" and the branch is new" if before else "")
     base = _fork_point(repo, head) or resolve(repo, f"{head}^")
-    start = f"read from {base[:10]} on" if base else "read from the first commit on"
-    warning = Finding(f"{said}; {start}, earlier commits were not seen", level="warning")
+    start = f"reading from {base[:10]} on" if base else "reading from the first commit on"
+    warning = Finding(f"{said}; {start}, earlier commits were not read", level="warning")
     log = read_log(repo, vms, base, head)
     return Range(base, head, [warning, *unseen(repo, log)], log)
 
@@ -70,7 +70,7 @@ def unseen(repo: Path, log: Log) -> list[Finding]:
         missing += [line[7:17] for line in headers.split("\n") if line.startswith("parent ")]
     if not missing:
         return []
-    said = f"a shallow clone: {listed(missing, SHOWN)} and what came before could not be seen"
+    said = f"this clone is shallow: {listed(missing, SHOWN)} and earlier commits could not be read"
     return [Finding(f"{said}; run git fetch --unshallow", level="warning")]
 
 
@@ -98,12 +98,12 @@ def _from(repo: Path, vms: str, since: str, head: str, what: str) -> Range:
         return Range(since, head, unseen(repo, log), log)
     base = git(repo, "merge-base", since, head, check=False).partition("\n")[0] or None
     if base == head:
-        message = f"HEAD {head[:10]} is older than {what}, {since[:10]}: nothing is open"
+        message = f"HEAD {head[:10]} is older than {what}, {since[:10]}; no requests are open"
         return Range(since, head, [Finding(message, level="notice")], log)
     gone = git(repo, "rev-list", "--max-count=1000", since, f"^{head}").split()
     said = f"{what}, {since[:10]}, is not in this branch's history: it was rewritten, or the clone is shallow"
-    start = f"read from {base[:10]} on, where both agree" if base else "read from the first commit on"
-    lost = f"commits that could not be seen in it: {listed([commit[:10] for commit in gone], SHOWN)}"
+    start = f"reading from {base[:10]} on, where both agree" if base else "reading from the first commit on"
+    lost = f"commits that could not be read: {listed([commit[:10] for commit in gone], SHOWN)}"
     warning = Finding(f"{said}; {start}; {lost}", level="warning")
     return Range(base, head, [warning, *unseen(repo, log)], log)
 
@@ -120,4 +120,4 @@ def _fork_point(repo: Path, head: str) -> str | None:
 def _commit_id(repo: Path, revision: str) -> str:
     if found := resolve(repo, revision):
         return found
-    raise Fault(f"'{printable(revision)}' is no commit of this clone", code=2)
+    raise Fault(f"'{printable(revision)}' is not a commit of this clone", code=2)

@@ -55,13 +55,13 @@ def collect(
             continue
         level, out = "error", f"; {WAY_OUT.format(commit.id)}" if commit.id else ""
         if commit.id in refused:
-            level, out = "warning", "; it was refused by the run of its own push, and is asked for no more"
+            level, out = "warning", "; it was refused by the run of its own push and is not read again"
         for one in commit.findings:
             wrong = one.level == "error"
             message = f"commit {commit}: {one.message}{out if wrong else ''}"
             findings.append(Finding(message, level=level if wrong else one.level))
         if commit.tags and commit.id in commits.log.edge:
-            said = f"commit {commit} is the edge of a shallow clone: its changed files could not be seen"
+            said = f"commit {commit} is the edge of a shallow clone: its changed files could not be read"
             findings.append(Finding(said, level="warning"))
         for tag in commit.tags:
             file = f"{vms}/{tag.name}.yaml"
@@ -71,7 +71,7 @@ def collect(
                 playbook, machine = resolve_tag(tag, known)
             except Fault as fault:
                 if tag.action == "ansible" and ranges.touched(repo, file, commits.head, f"^{commit.id}"):
-                    said = f"{tag} of commit {commit}: a later commit removed the machine, nothing to run"
+                    said = f"{tag} of commit {commit}: a later commit removed the machine, so nothing is run"
                     findings.append(Finding(said, level="notice"))
                 else:
                     findings.append(Finding(f"commit {commit}: {tag} {fault}{out}", level=level))
@@ -114,7 +114,7 @@ def destroyable(tag: Tag, known: Known, was_there) -> None:
     if not managed(tag.name):
         raise Fault("names a machine that is not managed here and is never destroyed")
     if tag.name not in known.machines and not was_there():
-        said = "names a machine that neither the inventory has nor vms/ ever had; there are:"
+        said = "names a machine that was never in the inventory or vms/; existing machines:"
         raise Fault(f"{said} {listed(sorted(known.machines))}{_guess(tag.name, known.machines)}")
 
 

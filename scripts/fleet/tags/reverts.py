@@ -8,7 +8,7 @@ from fleet.tags.squash import reverted
 
 
 def reverted_by(repo: Path, found: list[Commit]) -> dict[str, Commit]:
-    """The commits that a later one reverts, with that later one. A reverted revert counts no more."""
+    """Each reverted commit to the one that reverts it. A revert that was reverted does not count."""
     index: dict[str, Commit] = {}
     alike: dict[str, list[Commit]] = {}  # by what git allows to shorten an id to
     for commit in found:
