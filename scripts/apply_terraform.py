@@ -9,18 +9,17 @@ Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out 
 without approval since the requests' `since`.
 """
 
-import os
-import tempfile
 from pathlib import Path
 
 from fleet import cli, paths
 from fleet.ansible import inventory
-from fleet.files import write_atomic
+from fleet.console import note
+from fleet.files import read_text, temporary, write_atomic
 from fleet.findings import Finding, guarded, report
 from fleet.forge import step
 from fleet.git import deleted
 from fleet.proxmox import client as proxmox
-from fleet.steps.apply import Job, carry_out, current, say, untaint, without_failed
+from fleet.steps.apply import Job, carry_out, current, untaint, without_failed
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
@@ -44,20 +43,21 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         findings.append(kept.unapproved(entry, "error" if fresh and values else "warning"))
     if report(findings) and not values:
         return 1
-    say(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
-    with tempfile.TemporaryDirectory(prefix="proxmox-gitops-", dir=os.environ.get("RUNNER_TEMP")) as folder:
-        done = carry_out(job, values, Path(folder) / "plan", plan_only)
+    note(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
+    with temporary("proxmox-gitops-") as folder:
+        done = carry_out(job, values, folder / "plan", plan_only)
     if plan_only:
         return int(partly)
     if not done:
         partly = True
         failed = without_failed(job, values)
         names = ", ".join(failed) or "a change"
-        report([Finding(f"not done: {names}; the reason is above, the next run takes it up where it stands")])
+        message = "failed (Terraform's error is above). Everything else was applied; the next run retries it."
+        report([Finding(f"{names} {message}")])
     if outputs:
         write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
         step.output("applied", "true")
-    say("done, but for what is said above" if partly else "done")
+    note("done, except for the findings above" if partly else "done")
     return 3 if partly else 0
 
 
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         directory=args.dir,
         vms_dir=args.vms_dir or args.dir / paths.VMS_DIR.name,
         approved=requests_file.approvals(args),
-        known=inventory.parse(inventory.read(hosts)).managed(),
+        known=inventory.parse(read_text(hosts)).managed(),
         max_changes=args.max_changes,
     )
     if args.plan_only:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fleet import cli
 from fleet.ansible import assign
-from fleet.ansible.inventory import read, write
+from fleet.files import read_text, write_text
 from fleet.findings import guarded, report
 from fleet.paths import shown
 from fleet.tags import requests_file
@@ -25,9 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     cli.add_format(parser)
     args = parser.parse_args(argv)
     requests = requests_file.load(args.requests).requests
-    old = read(args.queue)
-    result = assign.assign(read(args.inventory), old, requests, shown(args.inventory), shown(args.queue))
-    write(args.queue, result.queue_text)
+    old = read_text(args.queue)
+    result = assign.assign(read_text(args.inventory), old, requests, shown(args.inventory), shown(args.queue))
+    write_text(args.queue, result.queue_text)
     if args.format == "json":
         answer = {key: [entry._asdict() for entry in getattr(result, key)] for key in ("assigned", "waiting")}
         print(json.dumps(answer, indent=2))

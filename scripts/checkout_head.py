@@ -12,7 +12,8 @@ import os
 from fleet import cli
 from fleet.findings import guarded, printable
 from fleet.git import command as git
-from fleet.git import publish
+from fleet.git.checkout import bring_to_head
+from fleet.git.publish import ensure_served
 from fleet.paths import ROOT
 
 
@@ -25,13 +26,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
 
-    head = publish.bring_to_head(options.repo)
+    head = bring_to_head(options.repo)
     print(printable(git.git(options.repo, "log", "-1", "--format=at %h %s")))
     started = git.resolve(options.repo, os.environ.get("GITHUB_SHA", ""))
     if started and started != head:
         print(f"started by {started[:9]}, the branch has moved on since")
     if options.before is not None:
-        served = publish.ensure_served(options.repo, options.before)
+        served = ensure_served(options.repo, options.before)
         if served:
             print(f"requests are served up to {served[:9]}")
     return 0

@@ -13,8 +13,8 @@ from pathlib import Path
 from fleet import cli
 from fleet.findings import Finding, guarded, report
 from fleet.paths import ROOT
-from fleet.tags import commits as git_log
 from fleet.tags import ranges
+from fleet.tags.commits import inside
 
 EXAMPLES = """examples:
   extract_ansible_tag.py                              what is open in this clone
@@ -44,27 +44,28 @@ def main(argv: list[str] | None = None) -> int:
     options = parser().parse_args(argv)
     repo = options.repo
     vms_dir = options.vms_dir or repo / "proxmox/vms"
-    vms = git_log.inside(repo, vms_dir) or "proxmox/vms"
+    vms = inside(repo, vms_dir) or "proxmox/vms"
     if options.messages:
-        reach = ranges.of_messages(sys.stdin.buffer.read().decode("utf-8", "replace"))
+        commits = ranges.of_messages(sys.stdin.buffer.read().decode("utf-8", "replace"))
     elif options.range is not None:
-        reach = ranges.given_range(repo, vms, options.range)
+        commits = ranges.given_range(repo, vms, options.range)
     else:
-        reach = ranges.open_range(repo, vms, options.before)
-    found, findings = [], reach.findings
-    if any(commit.tags or commit.findings for commit in reach.log.commits):
-        from fleet.tags import requests  # most runs end before this
+        commits = ranges.open_range(repo, vms, options.before)
+    found, findings = [], commits.findings
+    if any(commit.tags or commit.findings for commit in commits.log.commits):
+        from fleet.steps.requests import what_exists  # most runs end before this
+        from fleet.tags import requests
 
         inventory = options.inventory or repo / "proxmox/k8s.ini"
         playbooks = options.playbooks_dir or repo / "proxmox/playbooks"
-        known = requests.what_exists(vms_dir, inventory, playbooks)
-        found, wrong = requests.collect(repo, vms, reach, known, options.before)
+        known = what_exists(vms_dir, inventory, playbooks)
+        found, wrong = requests.collect(repo, vms, commits, known, options.before)
         findings = findings + wrong
-    print(as_json(reach, found, findings) if options.format == "json" else as_text(reach, found))
+    print(as_json(commits, found, findings) if options.format == "json" else as_text(commits, found))
     return report(findings)
 
 
-def as_text(reach: ranges.Range, found: list) -> str:
+def as_text(commits: ranges.Range, found: list) -> str:
     lines = []
     for request in found:
         waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
@@ -75,13 +76,13 @@ def as_text(reach: ranges.Range, found: list) -> str:
         )
         origin = f"  {request.commit[:10]} {request.subject}" if request.commit else ""
         lines.append(f"[{request.action} {request.name}]  {runs}{origin}")
-    return "\n".join(lines) or f"no requests{f' since {reach.since[:10]}' if reach.since else ''}"
+    return "\n".join(lines) or f"no requests{f' since {commits.since[:10]}' if commits.since else ''}"
 
 
-def as_json(reach: ranges.Range, found: list, findings: list[Finding]) -> str:
+def as_json(commits: ranges.Range, found: list, findings: list[Finding]) -> str:
     import json
 
-    answer = {"head": reach.head, "since": reach.since, "notes": [finding.text() for finding in findings]}
+    answer = {"head": commits.head, "since": commits.since, "notes": [finding.text() for finding in findings]}
     # A request on each line; with an indent json is ten times as slow.
     listed = ",\n    ".join(json.dumps(request._asdict()) for request in found)
     listed = f"\n    {listed}\n  " if found else ""

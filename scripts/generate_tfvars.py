@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 
 from fleet import cli, paths
+from fleet.console import note
 from fleet.files import write_atomic
 from fleet.findings import Fault, guarded, report
 from fleet.proxmox import client as proxmox
-from fleet.proxmox import preflight
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
@@ -50,11 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     what = f"{count} machine{'s' * (count != 1)}, {'written' if changed else 'unchanged'}"
     print(f"{paths.shown(args.output)}: {what}")
     if text is None:
-        preflight.say(
-            "not read: Terraform's state; VMIDs come from the files and the earlier input, or are new"
-        )
+        note("not read: Terraform's state; VMIDs come from the files and the earlier input, or are new")
     if args.offline:
-        preflight.say("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
+        note("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
     return 0
 
 

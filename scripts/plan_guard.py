@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fleet import cli, paths
 from fleet.ansible import inventory
+from fleet.files import read_text
 from fleet.findings import FORMATS, Fault, guarded, report
 from fleet.tags import requests_file
 from fleet.terraform import plan as changes
@@ -39,12 +40,12 @@ def main(argv: list[str] | None = None) -> int:
         raise Fault(f"cannot be read: {error.strerror}", args.plan, code=2) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
-    known = inventory.parse(inventory.read(args.inventory)).managed()
+    known = inventory.parse(read_text(args.inventory)).managed()
     approved = requests_file.approvals(args).destroy
     findings = judge(found, known, approved, args.max_changes)
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]
-        print(json.dumps(changes.told(found) | {"refused": refused}, indent=2))
+        print(json.dumps(changes.as_data(found) | {"refused": refused}, indent=2))
         return int(bool(refused))
     print("\n".join(changes.lines(found)))
     return report(findings, args.format)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fleet import cli
 from fleet.findings import guarded, report
-from fleet.forge import step as summary
+from fleet.forge import step
 from fleet.git import command as git
 from fleet.git import publish
 from fleet.paths import INVENTORY, QUEUE, ROOT
@@ -34,7 +34,7 @@ TERRAFORM = (
 )
 
 
-def needs_terraform(repo: Path, opened: requests_file.Asked) -> str | None:
+def needs_terraform(repo: Path, opened: requests_file.RequestsFile) -> str | None:
     """Why only terraform-apply may serve the open commits, or None."""
     for request in opened.requests:
         if request["action"] == "destroy":
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.outputs is None:
         if reason := needs_terraform(options.repo, opened):
             print(f"left to terraform-apply: {reason}")
-            summary.output("left", "true")
+            step.output("left", "true")
             return 0
         if not opened.requests:
             print("no open requests")
@@ -66,12 +66,12 @@ def main(argv: list[str] | None = None) -> int:
     terraform = outputs.load(options.outputs) if options.outputs else None
     change = InventoryCommit(options.repo, terraform, opened.requests)
     commit = publish.publish(options.repo, change, served=opened.head)
-    summary.output("published", "true")
+    step.output("published", "true")
     code = report(change.findings)
     show = ("log", "-1", "--format=%h %s")
     said = git.git(options.repo, *show, commit) if commit else "nothing to commit"
     print(f"published: {said}")
-    summary.note(f"Inventory: {said}" + "".join(f"\n- {finding.message}" for finding in change.findings))
+    step.note(f"Inventory: {said}" + "".join(f"\n- {finding.message}" for finding in change.findings))
     return code
 
 

@@ -17,7 +17,7 @@ from fleet import cli
 from fleet.findings import Fault, guarded
 from fleet.forge import step
 from fleet.git import command as git
-from fleet.git import publish
+from fleet.git.checkout import bring_to_head, default_branch
 from fleet.paths import ROOT
 
 
@@ -31,7 +31,7 @@ def release(repo: str, attempts: int = 6) -> str | None:
     for attempt in range(attempts):
         if attempt:
             time.sleep(random.uniform(0.2, 0.5 * 2**attempt))
-        head = publish.bring_to_head(repo)
+        head = bring_to_head(repo)
         # Also takes away the tag of an attempt that could not be pushed.
         git.git(repo, "fetch", "--quiet", "--prune", "origin", "+refs/tags/*:refs/tags/*")
         command = ["semantic-release", "version", "--no-vcs-release"]
@@ -44,7 +44,7 @@ def release(repo: str, attempts: int = 6) -> str | None:
             if made == head:
                 return None
             return git.git(repo, "describe", "--tags", "--exact-match", "HEAD", check=False)
-        branch = publish.default_branch(repo)
+        branch = default_branch(repo)
         if git.git(repo, "ls-remote", "origin", f"refs/heads/{branch}").startswith(head):
             raise Fault("semantic-release failed, see above", code=2)
         print("somebody pushed meanwhile, again from the new head")

@@ -9,112 +9,13 @@ Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of r
 128 and more: ended by a signal.
 """
 
-import argparse
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 from fleet import cli, processes
-from fleet.ansible import play, queue
-from fleet.ansible.inventory import parse, read, write
-from fleet.ansible.playable import playable, refusing
-from fleet.ansible.queue import Entry
-from fleet.findings import Fault, Finding, guarded, report
-from fleet.forge import step
-from fleet.git import publish
+from fleet.findings import guarded, report
 from fleet.hosts import readiness, ssh
-from fleet.paths import PLAYBOOKS_DIR, ROOT, shown
-
-
-class Row(NamedTuple):
-    host: str
-    playbook: str
-    result: str
-    seconds: float = 0
-    changed: int = 0
-
-
-class Run:
-    """What one call does with every playbook, and what came out of it so far."""
-
-    def __init__(self, args: argparse.Namespace, key_file: str):
-        self.args, self.key_file = args, key_file
-        self.rows: list[Row] = []
-        self.findings: list[Finding] = []
-        self.stopped = 0
-
-    def play(self, name: str, hosts: list[str]) -> set[str]:
-        """Wait for the hosts and run a playbook on those that are ready; the hosts that succeeded."""
-        args, start = self.args, time.monotonic()
-        machines, found = readiness.targets(hosts, args.inventory)
-        self.findings += found
-        known_hosts = args.known_hosts.expanduser().absolute()
-        print(f"{name}: waiting for {', '.join(hosts)}", flush=True)
-        ready = []
-        for outcome in readiness.scan(machines, known_hosts, self.key_file, args.timeout):
-            if outcome.ready:
-                ready.append(outcome.name)
-                continue
-            self.rows.append(Row(outcome.name, name, "not ready", time.monotonic() - start))
-            self.findings.append(Finding(f"{outcome.name}, {name}.yml: {outcome.message}"))
-        if not ready:
-            return set()
-        start = time.monotonic()
-        file = args.playbooks_dir / f"{name}.yml"
-        members = parse(read(args.inventory)).members()
-        others = {member for host in ready for member in members.get(host, ())} - set(ready)
-        done = play.run(file, ready, args.inventory, known_hosts, self.key_file, sorted(others))
-        self.stopped = done.stopped
-        for host, result in done.hosts.items():
-            self.rows.append(Row(host, name, result, time.monotonic() - start, done.changed.get(host, 0)))
-            if result != "ok":
-                self.findings.append(Finding(f"{host}, {name}.yml: {result}"))
-        return {host for host, result in done.hosts.items() if result == "ok"}
-
-    def drain(self) -> None:
-        """Play what is queued, playbook by playbook; the queue is read again each time, it may have grown."""
-        tried: set[Entry] = set()
-        while not self.stopped:
-            inventory = parse(read(self.args.inventory), shown(self.args.inventory))
-            entries, found = queue.parse(read(self.args.queue), shown(self.args.queue))
-            good, problems = playable(entries, inventory, self.args.playbooks_dir, shown(self.args.queue))
-            left = [entry for entry in good if entry not in tried]
-            if inventory.findings or not left:
-                self.findings += inventory.findings + found + problems
-                return
-            name = left[0].playbook
-            batch = [entry for entry in left if entry.playbook == name]
-            tried |= set(batch)
-            succeeded = self.play(name, list(dict.fromkeys(entry.host for entry in batch)))
-            if done := [entry for entry in batch if entry.host in succeeded]:
-                self.take_off(done)
-
-    def take_off(self, done: list[Entry]) -> None:
-        def change() -> str | None:
-            text = read(self.args.queue)
-            if not write(self.args.queue, queue.remove(text, done)):
-                return None
-            return f"Drain the Ansible queue: {', '.join(f'{e.host} ({e.playbook})' for e in done)}"
-
-        if self.args.no_publish:
-            change()
-            return
-        try:
-            publish.publish(ROOT, change)
-        except Fault as fault:
-            names = ", ".join(entry.host for entry in done)
-            message = f"{names}: played, but still queued, the next run plays again: {fault}"
-            self.findings.append(Finding(message))
-
-
-def show(rows: list[Row]) -> None:
-    """The table of results, for a person and for GitHub's summary of the run."""
-    head = ("machine", "playbook", "result", "changed", "seconds")
-    lines = [(r.host, r.playbook, r.result, str(r.changed), f"{r.seconds:.0f}") for r in rows]
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    for line in (head, *lines):
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    step.note("\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)) + "\n")
+from fleet.paths import PLAYBOOKS_DIR, shown
+from fleet.steps.play import Run, Settings, show
 
 
 @guarded
@@ -134,16 +35,12 @@ def main(argv: list[str] | None = None) -> int:
     if bool(args.playbook) != bool(args.hosts):
         parser.error("--playbook and --hosts belong together")
     with processes.exit_on_signals(), ssh.private_key() as key_file:
-        run = Run(args, key_file)
+        known_hosts = args.known_hosts.expanduser().absolute()
+        files = (args.inventory, args.queue, args.playbooks_dir, known_hosts)
+        run = Run(Settings(*files, key_file, args.timeout, not args.no_publish))
         if args.playbook:
             hosts = list(dict.fromkeys(args.hosts.replace(",", " ").split()))
-            inventory = parse(read(args.inventory), shown(args.inventory))
-            refused = refusing(inventory, args.playbooks_dir)
-            problems = [refused(host, args.playbook) for host in hosts]
-            wrong = list(inventory.findings)
-            wrong += [Finding(text) for text in dict.fromkeys(filter(None, problems))]
-            wrong += [] if hosts else [Finding("--hosts names no machine")]
-            if report(wrong):
+            if report(run.refused(args.playbook, hosts)):
                 return 2
             run.play(args.playbook, hosts)
         else:

@@ -2,7 +2,7 @@
 """Wait until machines can be provisioned, and learn their SSH host keys.
 
 For each machine, all at once: wait for SSH, read the host keys, compare them with known_hosts, log in and
-wait for cloud-init to be done. Machines that fail are reported, the others go on.
+wait for cloud-init to be done. Machines that fail are reported, the others continue.
 Reads: k8s.ini, new_hosts.txt (without --hosts), known_hosts. Writes: known_hosts, in one step at the end.
 Exit codes: 0 all are ready, 1 some are not, 2 wrong usage.
 """
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from fleet import cli, processes
 from fleet.ansible import queue
-from fleet.ansible.inventory import read
+from fleet.files import read_text
 from fleet.findings import Finding, guarded, report
 from fleet.hosts import readiness, ssh
+from fleet.hosts.targets import targets
 
 
 @guarded
@@ -37,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.hosts:
         names = args.hosts.replace(",", " ").split()
     else:
-        names = [entry.host for _, entry in queue.parse(read(args.queue))[0]]
-    machines, found = readiness.targets(dict.fromkeys(names), args.inventory)
+        names = [entry.host for _, entry in queue.parse(read_text(args.queue))[0]]
+    machines, found = targets(dict.fromkeys(names), args.inventory)
     with processes.exit_on_signals(), ssh.private_key() as key_file:
         file = args.known_hosts.expanduser()
         outcomes = readiness.scan(machines, file, key_file, args.timeout, args.cloud_init_timeout)

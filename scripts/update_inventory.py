@@ -2,8 +2,9 @@
 """Bring the Ansible inventory and the queue of new machines up to date with Terraform's outputs.
 
 Reads: `terraform output -json` (saved, with --outputs; else asked for in proxmox/), k8s.ini, new_hosts.txt.
-Writes: k8s.ini (the one before stays as k8s.ini.bak) and new_hosts.txt, each only when it changes. A machine
-that is new, or was made anew, is queued; one that Terraform no longer has leaves; what a person wrote stays.
+Writes: k8s.ini (the one before stays as k8s.ini.bak) and new_hosts.txt, each only when it changes. Queues
+machines that are new or were recreated, removes machines that Terraform no longer manages, and never touches
+lines written by hand.
 Exit codes: 0 done or nothing to do, 1 refused and nothing written, 2 wrong usage or Terraform out of reach.
 """
 
@@ -12,8 +13,8 @@ import json
 from pathlib import Path
 
 from fleet import cli
-from fleet.ansible.inventory import read
 from fleet.ansible.update import Result, update_files
+from fleet.files import read_text
 from fleet.findings import guarded, report
 from fleet.paths import shown
 from fleet.terraform import outputs
@@ -35,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--outputs", type=Path, metavar="FILE", help="a saved `terraform output -json`")
     cli.add_inventory_and_queue(parser)
-    parser.add_argument("--keep", action="append", default=[], metavar="NAME", help="NAME's line must stay")
-    approve = "NAME may leave even as the last machine"
+    parser.add_argument("--keep", action="append", default=[], metavar="NAME", help="keep NAME's line")
+    approve = "NAME may be removed even as the last machine"
     parser.add_argument("--approve-destroy", action="append", default=[], metavar="NAME", help=approve)
     parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
     cli.add_format(parser)
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--inventory and --queue are the same file")
     terraform = outputs.load(args.outputs)
     files = (args.inventory, args.queue)
-    before = tuple(map(read, files))
+    before = tuple(map(read_text, files))
     result = update_files(terraform, *files, args.keep, args.dry_run, args.approve_destroy)
     code = report(result.findings, "text" if args.format == "json" else args.format)
     if code:

@@ -1,4 +1,4 @@
-"""What a script found wrong, and how it is told: to a person, to GitHub's annotations, to a program."""
+"""What a script found wrong, reported to a person, as GitHub's annotations or to a program."""
 
 import functools
 import gc
@@ -61,6 +61,13 @@ def printable(text: str) -> str:
 def cut(text: str) -> str:
     """Enough of a value for a message."""
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def listed(names: Iterable[object], most: int = 30) -> str:
+    """Names for a message: at most `most` of them, the others only counted."""
+    names = [str(name) for name in names]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "none") + more
 
 
 def default_format() -> str:

@@ -1,4 +1,4 @@
-"""Where things stand in the repository; every script's options default to these."""
+"""Where things are in the repository; every script's options default to these."""
 
 import os
 from pathlib import Path

@@ -54,7 +54,12 @@ K8S_A, HAPROXY = request("k8s-a", "k8s", "k8s-a"), request("haproxy", "haproxy")
             "10.0.0.1,k8s-a,k8s\n10.0.0.2,k8s-b,k8s\n10.0.0.5,k8s-x-cp1\n",
             ["[ansible k8s-x-cp1]"],
         ),
-        ("10.0.0.3,haproxy-a,base\n", [HAPROXY], "10.0.0.3,haproxy-a,base\n", ["no queued machine fits it"]),
+        (
+            "10.0.0.3,haproxy-a,base\n",
+            [HAPROXY],
+            "10.0.0.3,haproxy-a,base\n",
+            ["queued machine matches it"],
+        ),
         ("", [HAPROXY], "", ["start the workflow ansible.yml by hand"]),
         # Another playbook: the queued machines whose files the commit changed.
         (

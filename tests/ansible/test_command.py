@@ -47,4 +47,4 @@ def test_groups_variables_are_seen(tmp_path):
 def test_what_ansible_refuses_is_told(tmp_path):
     (tmp_path / "k8s.ini").write_text("[k3s\n")
     variables, (finding,) = ansible.host_variables(tmp_path / "k8s.ini")
-    assert variables == {} and "ansible-inventory refuses it" in finding.message
+    assert variables == {} and "ansible-inventory rejects it" in finding.message

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.ansible.edit import change
-from fleet.ansible.inventory import INDIVIDUAL, Machine, parse, read
-from fleet.findings import Fault
+from fleet.ansible.inventory import INDIVIDUAL, parse
 from fleet.names import group_of
+from fleet.terraform.outputs import Machine
 
 settings.register_profile("fleet", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("fleet")
@@ -20,9 +20,9 @@ settings.load_profile("fleet")
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("k8s-a\nk8s-a\n", 2, "k8s-a stands twice, first on line 1"),
-        ("[k3s]\nk8s-a\n[x]\n[k3s]\nk8s-a", 5, "k8s-a stands twice in [k3s], first on line 2"),
-        ("[k3s]\nweb[1:3]\nweb2", 3, "web2 stands twice in [k3s], first on line 2"),
+        ("k8s-a\nk8s-a\n", 2, "k8s-a is listed twice, first on line 1"),
+        ("[k3s]\nk8s-a\n[x]\n[k3s]\nk8s-a", 5, "k8s-a is listed twice in [k3s], first on line 2"),
+        ("[k3s]\nweb[1:3]\nweb2", 3, "web2 is listed twice in [k3s], first on line 2"),
         (
             "a ansible_host=1.1.1.1\n[x]\na ansible_host=1.1.1.2",
             3,
@@ -33,13 +33,13 @@ settings.load_profile("fleet")
         ("[a:vars]\nx=1\n", 1, "[a:vars] is for a group that does not exist"),
         ("[a:children]\nb\n[b:children]\nc\n[c:children]\na\n", 6, "a > b > c > a"),
         ("[a:children]\na\n", 2, "groups contain each other: a > a"),
-        ("[a:host]\n", 1, "[a:host] is no section"),
-        ("[a b]\n", 1, "[a b] is no section"),
+        ("[a:host]\n", 1, "[a:host] is not a section"),
+        ("[a b]\n", 1, "[a b] is not a section"),
         ("[a]\n[a:vars]\nx\n", 3, "expected name=value below [a:vars]"),
         ("[a:children]\nb c\n[b]", 2, "expected a group's name below [a:children]"),
         ("k8s-a ansible_host\n", 1, "expected name=value after the host, got 'ansible_host'"),
         ("k8s-a note='never closed\n", 1, "a quote is never closed"),
-        ("ansible_host=1.2.3.4\n", 1, "a line starts with the host's name"),
+        ("ansible_host=1.2.3.4\n", 1, "each line starts with the host's name"),
         ("---\nall:\n", 1, "is this a YAML file?"),
         ("web[3:1]", 1, "the range is empty"),
         ("web[01:3]", 1, "equally many digits"),
@@ -212,13 +212,6 @@ def test_update(before, after):
 )
 def test_drop(before, after):
     assert change(parse(before), {}, ["k8s-a"]) == after
-
-
-def test_not_utf8(tmp_path):
-    (tmp_path / "k8s.ini").write_bytes(b"# one\nk8s-\xff")
-    with pytest.raises(Fault, match="UTF-8") as fault:
-        read(tmp_path / "k8s.ini")
-    assert fault.value.finding.line == 2
 
 
 # Properties. Lines as people write them, and as nobody would.

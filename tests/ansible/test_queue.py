@@ -21,16 +21,16 @@ A, B = Entry("10.0.0.1", "k8s-a"), Entry("10.0.0.2", "k8s-b", "k8s")
         ("10.0.0.1", None, "expected IP,hostname"),
         ("10.0.0.1,", None, "expected IP,hostname"),
         ("10.0.0.1,a,b,c", None, "expected IP,hostname"),
-        ("10.0.0.1,k8s a", None, "'k8s a' is no host name"),
-        ("10.0.0.1,$(id)", None, "no host name"),
-        ("10.0.0.1,all[0]", None, "no host name"),
-        ("10.0.0.1,a,../../x", None, "no playbook's name"),
-        ("10.0.0.1,a,x.yml", None, "no playbook's name"),
+        ("10.0.0.1,k8s a", None, "'k8s a' is not a host name"),
+        ("10.0.0.1,$(id)", None, "not a host name"),
+        ("10.0.0.1,all[0]", None, "not a host name"),
+        ("10.0.0.1,a,../../x", None, "not a playbook's name"),
+        ("10.0.0.1,a,x.yml", None, "not a playbook's name"),
         ("\t10.0.0.1,k8s-a \t", A, ""),
         ("\ufeff10.0.0.1,k8s-a", A, ""),
         (",", None, "expected IP,hostname"),
-        ("-oProxyCommand=id,k8s-a", None, "is no address"),
-        ("10.0.0.1,k8s-а", None, "no host name"),  # noqa: RUF001 the last letter is Cyrillic
+        ("-oProxyCommand=id,k8s-a", None, "is not an address"),
+        ("10.0.0.1,k8s-а", None, "not a host name"),  # noqa: RUF001 the last letter is Cyrillic
     ],
 )
 def test_lines(line, entry, said):

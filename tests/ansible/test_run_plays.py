@@ -13,6 +13,7 @@ import pytest
 import run_plays
 from fleet.ansible import play, playable, queue
 from fleet.ansible.inventory import parse
+from fleet.steps import play as steps
 from tests.helpers.sshd import servers
 
 SCRIPT = Path(run_plays.__file__)
@@ -99,7 +100,7 @@ def test_drains_what_succeeded_and_keeps_the_rest(fleet, capfd, tmp_path, monkey
     for said in (
         "k8s-b, k8s.yml: failed",
         "k8s-d waits: no commit asked for a playbook yet",
-        "k8s-x is queued, but not in the inventory",
+        "k8s-x is queued but not in the inventory",
         "there is no playbook 'none'; there are: base, haproxy, k8s",
         "got 'nonsense'",
     ):
@@ -114,7 +115,7 @@ def test_an_address_that_differs_is_said_and_the_inventory_counts(fleet, capfd):
     entries, _ = queue.parse(fleet.queue.read_text())
     good, found = playable.playable(entries, inventory, fleet.playbooks, "q")
     assert [entry.host for entry in good] == ["k8s-a"]
-    assert "10.0.0.1 in the inventory, which counts" in found[0].text()
+    assert "10.0.0.1 in the inventory, which is used" in found[0].text()
     assert fleet.run() == 0
     assert fleet.queue.read_text() == ""
 
@@ -122,14 +123,14 @@ def test_an_address_that_differs_is_said_and_the_inventory_counts(fleet, capfd):
 @pytest.mark.parametrize(
     ("playbook", "hosts", "said"),
     [
-        ("../x", "k8s-a", "no playbook '../x'"),
+        ("../x", "k8s-a", "playbook '../x' does not exist"),
         ("none", "k8s-a", "there are: base, haproxy, k8s"),
         ("k8s", "k8s-b", "k8s-b is not in the inventory"),
-        ("k8s", "all", "'all' is no machine's name"),
-        ("k8s", "localhost", "'localhost' is no machine's name"),
-        ("k8s", "*", "'*' is no machine's name"),
-        ("k8s", "k8s-a,!k8s-a", "'!k8s-a' is no machine's name"),
-        ("k8s", "@/etc/passwd", "no machine's name"),
+        ("k8s", "all", "'all' is not a machine's name"),
+        ("k8s", "localhost", "'localhost' is not a machine's name"),
+        ("k8s", "*", "'*' is not a machine's name"),
+        ("k8s", "k8s-a,!k8s-a", "'!k8s-a' is not a machine's name"),
+        ("k8s", "@/etc/passwd", "not a machine's name"),
         ("k8s", "k3s", "k3s is not in the inventory"),
         ("k8s", "top", "top is also the name of a group"),
         ("k8s", ",", ""),
@@ -212,7 +213,7 @@ def test_a_playbook_that_does_not_run_leaves_all_queued(fleet, text):
 def test_a_broken_inventory_stops_before_any_play(fleet, capfd):
     fleet.write([f"k8s-a {LOCAL}", "k8s-a"], ["10.0.0.1,k8s-a,k8s"])
     assert fleet.run() == 1
-    assert "k8s.ini:2: k8s-a stands twice, first on line 1" in capfd.readouterr().err
+    assert "k8s.ini:2: k8s-a is listed twice, first on line 1" in capfd.readouterr().err
     assert not fleet.played()
 
 
@@ -316,7 +317,7 @@ def test_publishes_each_playbook_on_top_of_what_others_pushed(fleet, tmp_path, m
     (other / "proxmox/new_hosts.txt").write_text("# hello\n" + text + "10.0.0.3,k8s-c,base\n")
     git(other, *me, "commit", "-qam", "another queued")
     git(other, "push", "-q", "origin", "main")
-    monkeypatch.setattr(run_plays, "ROOT", work)
+    monkeypatch.setattr(steps, "ROOT", work)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     arguments = [argument for argument in fleet.arguments() if argument != "--no-publish"]
     assert run_plays.main(arguments) == 0
@@ -333,7 +334,7 @@ def test_publishes_each_playbook_on_top_of_what_others_pushed(fleet, tmp_path, m
 def test_what_cannot_be_pushed_stays_queued_and_is_said(fleet, tmp_path, monkeypatch, capfd):
     fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.1,k8s-a,k8s"])
     git(tmp_path, "init", "-q")
-    monkeypatch.setattr(run_plays, "ROOT", tmp_path)
+    monkeypatch.setattr(steps, "ROOT", tmp_path)
     arguments = [argument for argument in fleet.arguments() if argument != "--no-publish"]
     assert run_plays.main(arguments) == 1
     assert "k8s-a: played, but still queued" in capfd.readouterr().err

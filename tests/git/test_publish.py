@@ -12,6 +12,7 @@ import pytest
 import checkout_head
 from fleet.findings import Fault
 from fleet.git import publish
+from fleet.git.checkout import bring_to_head, default_branch
 from fleet.git.command import SERVED, resolve
 
 QUEUE = "proxmox/new_hosts.txt"
@@ -78,24 +79,24 @@ def test_a_stale_checkout_comes_to_the_head(origin, tmp_path):
     stale, other = clone(origin, tmp_path / "stale"), clone(origin, tmp_path / "other")
     head = commit(other, "third")
     git(other, "push", "--quiet", "origin", "main", f"{head}:refs/gitops/served")
-    assert publish.bring_to_head(stale) == head
+    assert bring_to_head(stale) == head
     assert resolve(stale, SERVED) == head
 
 
 def test_a_workflow_need_not_ask_for_the_branch(origin, tmp_path, monkeypatch):
     checkout = clone(origin, tmp_path / "checkout")
-    assert publish.default_branch(checkout) == "main"
+    assert default_branch(checkout) == "main"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_REF_NAME", "main")
     git(checkout, "remote", "set-url", "origin", str(tmp_path / "away"))
-    assert publish.default_branch(checkout) == "main"
+    assert default_branch(checkout) == "main"
 
 
 def test_a_shallow_or_detached_checkout_becomes_a_whole_one(origin, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     shallow = clone(origin, tmp_path / "shallow", "--depth=1")
     git(shallow, "checkout", "--quiet", "--detach")
-    publish.bring_to_head(shallow)
+    bring_to_head(shallow)
     assert git(shallow, "log", "--format=%s").split() == ["second", "first"]
     assert git(shallow, "symbolic-ref", "--short", "HEAD") == "main"
 
@@ -107,7 +108,7 @@ def test_a_forced_push_is_followed_in_a_workflow(origin, tmp_path, monkeypatch):
     head = commit(other, "instead")
     git(other, "push", "--quiet", "--force", "origin", "main")
     (stale / QUEUE).write_text("half written by a killed run\n")
-    assert publish.bring_to_head(stale) == head
+    assert bring_to_head(stale) == head
     assert git(stale, "status", "--porcelain") == ""
 
 
@@ -119,7 +120,7 @@ def test_a_persons_work_is_never_thrown_away(origin, tmp_path, work):
     else:
         commit(checkout, "mine")
     with pytest.raises(Fault, match="would be lost"):
-        publish.bring_to_head(checkout)
+        bring_to_head(checkout)
     assert checkout_head.main(["--repo", str(checkout)]) == 1
 
 
@@ -139,7 +140,7 @@ def test_a_change_that_fails_half_way_can_be_made_again(origin, tmp_path):
 def test_untracked_files_stay(origin, tmp_path):
     checkout = clone(origin, tmp_path / "checkout")
     (checkout / "outputs.json").write_text("{}")
-    publish.bring_to_head(checkout)
+    bring_to_head(checkout)
     assert (checkout / "outputs.json").exists()
 
 
@@ -148,7 +149,7 @@ def test_a_copied_checkout_is_not_written_anew(origin, tmp_path, monkeypatch):
     checkout = tmp_path / "copied"
     shutil.copytree(clone(origin, tmp_path / "first"), checkout)
     before = (checkout / QUEUE).stat().st_mtime_ns
-    publish.bring_to_head(checkout)
+    bring_to_head(checkout)
     assert (checkout / QUEUE).stat().st_mtime_ns == before
 
 
@@ -370,5 +371,5 @@ def test_a_repository_of_one_commit_has_no_mark_yet(tmp_path):
     checkout = clone(bare, tmp_path / "checkout")
     commit(checkout, "only")
     git(checkout, "push", "--quiet", "origin", "main")
-    publish.bring_to_head(checkout)
+    bring_to_head(checkout)
     assert publish.ensure_served(checkout, "0" * 40) is None

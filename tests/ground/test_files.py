@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.files import write_atomic
+from fleet.files import read_text, temporary, write_atomic, write_text
+from fleet.findings import Fault
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -48,7 +49,7 @@ def test_the_same_text_writes_nothing(tmp_path):
 
 def test_what_is_no_regular_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         write_atomic(tmp_path / "pipe", "new")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
@@ -81,7 +82,8 @@ KILLED = """
 import os, signal, sys, tempfile
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from fleet.files import write_atomic
+from fleet.files import read_text, temporary, write_atomic, write_text
+from fleet.findings import Fault
 left = int(sys.argv[3])
 def counted(function):
     def wrapper(*args, **kwargs):
@@ -113,3 +115,30 @@ def test_killed_at_any_step_the_file_is_old_or_new(tmp_path):
             break
         assert run.returncode == -signal.SIGKILL
     assert seen == {(-signal.SIGKILL, "old"), (-signal.SIGKILL, "new"), (0, "new")}
+
+
+def test_text_is_read_with_its_line_endings(tmp_path):
+    (tmp_path / "a").write_bytes(b"a\r\nb\n")
+    assert read_text(tmp_path / "a") == "a\r\nb\n"
+    assert read_text(tmp_path / "missing") == ""
+
+
+def test_not_utf8(tmp_path):
+    (tmp_path / "k8s.ini").write_bytes(b"# one\nk8s-\xff")
+    with pytest.raises(Fault, match="UTF-8") as fault:
+        read_text(tmp_path / "k8s.ini")
+    assert fault.value.finding.line == 2
+
+
+def test_a_file_that_cannot_be_written_is_a_fault(tmp_path):
+    with pytest.raises(Fault, match="cannot be written"):
+        write_text(tmp_path / "missing" / "a", "text")
+
+
+def test_a_temporary_folder_is_private_and_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNNER_TEMP", str(tmp_path))
+    with temporary("x-") as folder:
+        assert (folder.parent, folder.name[:2]) == (tmp_path, "x-")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "file").touch()
+    assert list(tmp_path.iterdir()) == []

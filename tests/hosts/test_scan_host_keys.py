@@ -305,4 +305,4 @@ def test_the_queued_machines(machine, tmp_path, capsys):
     options = [f"--inventory={tmp_path}/k8s.ini", f"--known-hosts={tmp_path}/known", f"--queue={tmp_path}/q"]
     assert scan_host_keys.main(options) == 1
     streams = capsys.readouterr()
-    assert streams.out == "k8s-a: ready\n" and "which is no number" in streams.err
+    assert streams.out == "k8s-a: ready\n" and "which is not a number" in streams.err

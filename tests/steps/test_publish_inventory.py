@@ -13,6 +13,7 @@ from fleet.ansible import assign as assignment
 from fleet.clusters import shared_kubeconfig
 from fleet.findings import Fault
 from fleet.git import publish
+from fleet.git.checkout import bring_to_head
 from fleet.git.command import SERVED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ class Fleet:
             self.write(f"proxmox/playbooks/{playbook}.yml", "[]\n")
         self.commit("first")
         self.git("push", "--quiet", "origin", "HEAD:refs/gitops/served")
-        publish.bring_to_head(self.checkout)
+        bring_to_head(self.checkout)
 
     def git(self, *args):
         done = subprocess.run(["git", *args], cwd=self.checkout, capture_output=True, text=True, check=True)
@@ -129,7 +130,7 @@ def test_new_machines_and_their_requests(fleet, capsys, monkeypatch, tmp_path):
     assert fleet.served() == asked
     assert fleet.git("status", "--porcelain", "--untracked-files=no") == ""
     assert "Inventory: " in (tmp_path / "summary").read_text()
-    # Again: nothing is open and nothing changes.
+    # Again; no requests are open and nothing changes.
     head = fleet.head()
     assert fleet.publish(capsys, *ADDRESSES) == 0
     assert fleet.head() == head

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from fleet.ansible.inventory import parse
-from fleet.ansible.queue import Entry, edit
-from fleet.ansible.queue import parse as parse_queue
+from fleet.ansible import inventory, queue
+from fleet.ansible.queue import Entry
 from fleet.findings import Finding
 from fleet.names import KINDS, playbook_of, tag_playbook_of
 
@@ -32,11 +31,11 @@ def assign(
     it, whether or not it was; a playbook of the names table takes the queued machines that the table gives
     it and that have no playbook yet; any other takes the queued machines whose files its commit changed.
     """
-    inventory = parse(inventory_text, inventory_path)
-    if inventory.findings:
-        return Assigned(queue_text, [], [], inventory.findings)
-    addresses = {name: keys.get("ansible_host", name) for name, keys in inventory.variables().items()}
-    lines, found = parse_queue(queue_text, queue_path)
+    hosts = inventory.parse(inventory_text, inventory_path)
+    if hosts.findings:
+        return Assigned(queue_text, [], [], hosts.findings)
+    addresses = {name: keys.get("ansible_host", name) for name, keys in hosts.variables().items()}
+    lines, found = queue.parse(queue_text, queue_path)
     found = [finding._replace(level="warning") for finding in found]  # such a line stays as it is
     queued: dict[str, dict[str | None, str]] = {}  # host to its playbooks, each with the line's address
     for _, entry in lines:
@@ -71,8 +70,8 @@ def assign(
     def served(entry: Entry) -> Entry:
         return taken.get(entry.host, entry) if entry.playbook is None else entry
 
-    text = edit(queue_text, served, assigned)
-    left = [(number, entry) for number, entry in parse_queue(text)[0] if entry.playbook is None]
+    text = queue.edit(queue_text, served, assigned)
+    left = [(number, entry) for number, entry in queue.parse(text)[0] if entry.playbook is None]
     for number, entry in left:
         tag = entry.host if tag_playbook_of(entry.host) else playbook_of(entry.host) or "PLAYBOOK"
         message = f"{entry.host} waits for a playbook; ask for it in a commit with [ansible {tag}]"
@@ -85,7 +84,7 @@ def _nothing(request: dict) -> Finding:
     why = (
         f"{request['machine']} is not in the inventory"
         if request.get("machine")
-        else "no queued machine fits it"
+        else "no queued machine matches it"
     )
-    message = f"{tag}{f' of {commit}' if commit else ''}: {why}, nothing is run; to run it on machines of"
+    message = f"{tag}{f' of {commit}' if commit else ''}: {why}, so nothing is run. To run it on machines of"
     return Finding(f"{message} your choice, start the workflow ansible.yml by hand", level="warning")

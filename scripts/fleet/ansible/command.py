@@ -5,11 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fleet.ansible.inventory import parse, read
+from fleet.ansible.inventory import parse
+from fleet.files import read_text, temporary
 from fleet.findings import Fault, Finding
 from fleet.paths import ROOT, shown
 
@@ -19,12 +19,12 @@ def command(name: str) -> str:
     places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), str(ROOT / ".venv" / "bin")]
     if found := shutil.which(name, path=os.pathsep.join(places)):
         return found
-    raise Fault(f"{name} is not installed; scripts/setup_venv.sh brings it", code=2)
+    raise Fault(f"{name} is not installed; run scripts/setup_venv.sh", code=2)
 
 
 def host_variables(inventory: Path) -> tuple[dict[str, dict], list[Finding]]:
     """Every host to its variables with those of its groups, or {} and why Ansible refuses the inventory."""
-    text = read(inventory)
+    text = read_text(inventory)
     folders = (inventory.resolve().parent / name for name in ("group_vars", "host_vars"))
     if ":vars" not in text and not any(folder.exists() for folder in folders):
         lines = parse(text)
@@ -39,8 +39,8 @@ def host_variables(inventory: Path) -> tuple[dict[str, dict], list[Finding]]:
 
 def check_inventory(text: str, addresses: Mapping[str, str], path: str = "") -> list[Finding]:
     """Whether Ansible reads an inventory's text, and sees each of these hosts at its address."""
-    with tempfile.TemporaryDirectory(prefix="inventory-", dir=os.environ.get("RUNNER_TEMP")) as folder:
-        file, config = Path(folder) / "k8s.ini", Path(folder) / "ansible.cfg"
+    with temporary("inventory-") as folder:
+        file, config = folder / "k8s.ini", folder / "ansible.cfg"
         file.write_text(text, newline="")
         config.touch()  # empty, and no group_vars besides: nothing but the text decides
         environment = {"ANSIBLE_CONFIG": str(config), "ANSIBLE_INVENTORY_ENABLED": "ini"}
@@ -50,7 +50,7 @@ def check_inventory(text: str, addresses: Mapping[str, str], path: str = "") -> 
     variables = answer.get("_meta", {}).get("hostvars", {})
     for name, address in addresses.items():
         if (seen := str(variables.get(name, {}).get("ansible_host", "no address"))) != address:
-            found.append(Finding(f"Ansible sees {name} at {seen} and not at {address}", path))
+            found.append(Finding(f"Ansible sees {name} at {seen} instead of {address}", path))
     return found
 
 
@@ -66,5 +66,5 @@ def _list(file: Path, path: str, environment: Mapping[str, str]) -> tuple[dict, 
     )
     if done.returncode:
         said = " ".join(done.stderr.replace(str(file), path).split())
-        return {}, [Finding(f"ansible-inventory refuses it: {said}", path)]
+        return {}, [Finding(f"ansible-inventory rejects it: {said}", path)]
     return json.loads(done.stdout), []

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from fleet.ansible.inventory import INDIVIDUAL, MARK, TOKEN, Host, Inventory, Machine
+from fleet.ansible.host import MARK, TOKEN, Host
+from fleet.ansible.inventory import INDIVIDUAL, Inventory
 from fleet.names import GROUPS, group_of
+from fleet.terraform.outputs import Machine
 
 _VARIABLES = ("ansible_host", "ansible_user", "disk_mounts")
 

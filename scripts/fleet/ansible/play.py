@@ -3,13 +3,13 @@
 import json
 import os
 import shlex
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from fleet import processes
 from fleet.ansible import command as ansible
+from fleet.files import temporary
 from fleet.paths import ROOT
 
 CALLBACKS = ROOT / "scripts" / "callback_plugins"
@@ -35,14 +35,14 @@ def run(
     A host counts as "ok" only when Ansible says that it came to the end without a failure. `exclude`: the
     other members of a group that is called like one of the hosts; Ansible takes such a name for the group.
     """
-    with tempfile.TemporaryDirectory(prefix="play-", dir=os.environ.get("RUNNER_TEMP")) as folder:
-        results, names = Path(folder) / "results.json", ",".join(hosts)
+    with temporary("play-") as folder:
+        results, names = folder / "results.json", ",".join(hosts)
         patterns = [*hosts, *(f"!{name}" for name in exclude)]
         command = [ansible.command("ansible-playbook"), str(playbook), "-i", str(inventory)]
         if len(names) < _ARGUMENT:
             command += ["-e", f"target_hosts={names}", "--limit", ",".join(patterns)]
         else:
-            limit, variables = Path(folder) / "limit", Path(folder) / "variables.json"
+            limit, variables = folder / "limit", folder / "variables.json"
             limit.write_text("\n".join(patterns))
             variables.write_text(json.dumps({"target_hosts": names}))
             command += ["-e", f"@{variables}", "--limit", f"@{limit}"]

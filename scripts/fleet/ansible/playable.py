@@ -1,4 +1,4 @@
-"""Which entries of the queue can be played now, and what is to say of the others."""
+"""Split the queue into entries that can run now and findings that explain why the rest cannot."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from fleet.names import RESERVED, playbook_names
 def playable(
     entries: Sequence[tuple[int, Entry]], inventory: Inventory, playbooks_dir: Path, path: str = ""
 ) -> tuple[list[Entry], list[Finding]]:
-    """The entries that can be played now, and what is to say of the others."""
+    """The entries that can run now, and findings that explain why the rest cannot."""
     good: list[Entry] = []
     found: list[Finding] = []
     known, refused = inventory.variables(), refusing(inventory, playbooks_dir)
@@ -28,13 +28,15 @@ def playable(
         if entry.playbook is None:
             continue
         if entry.host not in known:
-            level, problem = "warning", f"{entry.host} is queued, but not in the inventory; the line stays"
+            level, problem = "warning", f"{entry.host} is queued but not in the inventory; its line is kept"
         elif not (problem := refused(entry.host, entry.playbook)):
             good.append(entry)
             address = known[entry.host].get("ansible_host", entry.host)
             if address != entry.address:
                 level = "warning"
-                problem = f"{entry.host} is {entry.address} here, {address} in the inventory, which counts"
+                problem = (
+                    f"{entry.host} is {entry.address} here, but {address} in the inventory, which is used"
+                )
         if problem:
             found.append(Finding(problem, path, number, level=level))
     return good, found
@@ -47,13 +49,13 @@ def refusing(inventory: Inventory, playbooks_dir: Path) -> Callable[[str, str], 
 
     def refused(host: str, playbook: str) -> str:
         if not queue.NAME.fullmatch(playbook) or playbook not in existing:
-            return f"there is no playbook {playbook!r}; there are: {', '.join(existing) or 'none'}"
+            return f"playbook {playbook!r} does not exist; there are: {', '.join(existing) or 'none'}"
         if not queue.HOST.fullmatch(host) or host in RESERVED:
-            return f"{host!r} is no machine's name"
+            return f"{host!r} is not a machine's name"
         if host not in known:
             return f"{host} is not in the inventory"
         if host in inventory.children or host not in members.get(host, {host}):
-            return f"{host} is also the name of a group, and Ansible would take that; rename one of the two"
+            return f"{host} is also the name of a group, which Ansible would use; rename one of the two"
         return ""
 
     return refused

@@ -1,6 +1,6 @@
 """The queue of machines that wait for a play: `IP,hostname[,playbook]` lines, comments between them kept.
 
-A host may stand there several times with different playbooks; without one it waits until a tag asks.
+A host may be listed several times with different playbooks; without one it waits until a tag asks.
 """
 
 import ipaddress
@@ -79,9 +79,9 @@ def _entry(line: str) -> tuple[Entry | None, str]:
         ipaddress.ip_address(address)
     except ValueError:
         if not HOST.fullmatch(address):
-            return None, f"{address!r} is no address"
+            return None, f"{address!r} is not an address"
     if not HOST.fullmatch(host):
-        return None, f"{host!r} is no host name"
+        return None, f"{host!r} is not a host name"
     if playbook and not NAME.fullmatch(playbook):
-        return None, f"{playbook!r} is no playbook's name: letters, digits, - and _"
+        return None, f"{playbook!r} is not a playbook's name: use letters, digits, - and _"
     return Entry(address, host, playbook or None), ""

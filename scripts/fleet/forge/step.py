@@ -1,4 +1,4 @@
-"""What a step tells beyond its log: the run's summary and the step's outputs. Elsewhere nothing."""
+"""What a step reports besides its log: the run's summary and the step's outputs. Nothing outside GitHub."""
 
 import os
 from pathlib import Path

@@ -14,7 +14,7 @@ Keys = Mapping[str, str]  # key type to base64 key
 
 
 class Changed(Exception):
-    """A machine shows other keys than the stored ones, and nothing says that it was made anew."""
+    """A machine shows other keys than the stored ones, and nothing shows that it was recreated."""
 
 
 def place_of(address: str, port: int = 22) -> str:

@@ -1,36 +1,30 @@
 """Waiting until machines can be provisioned: SSH answers, its host keys are known, cloud-init is done.
 
-All machines are waited for at once; those that fail are told, the others go on.
+Waits for all machines at once; those that fail are reported, the others continue.
 """
 
 import argparse
 import concurrent.futures
 import contextlib
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from fleet import processes
-from fleet.ansible import command as ansible
-from fleet.ansible.inventory import parse, read
-from fleet.files import write_atomic
-from fleet.findings import Finding, printable
-from fleet.hosts import known_hosts, ssh
-from fleet.paths import shown
+from fleet.files import read_text, write_atomic
+from fleet.hosts import cloud_init, known_hosts, ssh
 
 WORKERS = 64
 SSH_TIMEOUT = 300
 CLOUD_INIT_TIMEOUT = 600
 KNOWN_HOSTS = Path("~/.ssh/known_hosts")
 LOGGED_IN = 15  # seconds; an attempt that took longer had logged in before it broke
-CLOUD_INIT = "cloud-init status --wait --long"
 
 
 class Outcome(NamedTuple):
@@ -38,34 +32,6 @@ class Outcome(NamedTuple):
     ready: bool
     message: str
     keys: Mapping[str, str] = {}
-
-
-def targets(names: Iterable[str], inventory: Path) -> tuple[list[ssh.Target], list[Finding]]:
-    """How to reach machines, as Ansible sees them, and a finding for each that the inventory lacks."""
-    marks = parse(read(inventory)).variables()
-    variables, found = ansible.host_variables(inventory)
-    wanted: list[ssh.Target] = []
-    for name in names if not found else ():
-        if name not in variables:
-            found.append(Finding(f"{name} is not in the inventory", shown(inventory)))
-            continue
-        own = variables[name]
-        port = str(own.get("ansible_port", 22))
-        if not port.isdecimal():
-            found.append(Finding(f"{name} has the port {port!r}, which is no number", shown(inventory)))
-            continue
-        wanted.append(
-            ssh.Target(
-                name,
-                str(own.get("ansible_host", name)),
-                int(port),
-                str(own.get("ansible_user", "")),
-                marks.get(name, {}).get("instance", ""),
-                str(own.get("ansible_ssh_private_key_file", own.get("ansible_private_key_file", ""))),
-                str(own.get("ansible_connection", "ssh")),
-            )
-        )
-    return wanted, found
 
 
 def scan(
@@ -76,7 +42,9 @@ def scan(
     cloud_init_timeout: float = CLOUD_INIT_TIMEOUT,
 ) -> list[Outcome]:
     """Wait for all machines at once, at most the two times in seconds, and bring `file` up to date."""
-    wait = Wait(read(file), key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event())
+    wait = Wait(
+        read_text(file), key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event()
+    )
     outcomes: dict[str, Outcome] = {}
     said = wait.start
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, _ending_early(wait.over):
@@ -89,7 +57,7 @@ def scan(
                 said = time.monotonic()
                 names = ", ".join(sorted(running[future].name for future in left))
                 print(f"waiting for {names}, {said - wait.start:.0f} s", file=sys.stderr)
-    text = read(file)  # another run may have written it meanwhile
+    text = read_text(file)  # another run may have written it meanwhile
     for machine in machines:
         keys = outcomes[machine.name].keys
         if keys and outcomes[machine.name].ready:
@@ -156,26 +124,12 @@ def _try(machine: ssh.Target, wait: Wait) -> tuple[Outcome | None, str]:
     if not keys:
         return None, "no answer"
     known_hosts.renewed(wait.known, machine.name, machine.place, keys, machine.instance)
-    done = ssh.run(machine, CLOUD_INIT, keys, wait.key_file, wait.cloud_init_timeout)
+    done = ssh.run(machine, cloud_init.STATUS, keys, wait.key_file, wait.cloud_init_timeout)
     if done.returncode == 255:
         return None, (done.stderr.strip().splitlines() or ["the connection broke"])[-1]
     if ssh.keyscan(machine) != keys:  # read before cloud-init made the machine's own
         return None, "its host keys change"
-    return Outcome(machine.name, *_cloud_init(done), keys), ""
-
-
-def _cloud_init(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
-    """What `cloud-init status --wait --long` means: whether the machine is ready, and how to say it."""
-    if done.returncode == 127:
-        return True, "ready (it has no cloud-init)"
-    status = "".join(re.findall(r"^status: *(.+)$", done.stdout, re.M)[-1:]) or "unknown"
-    extended = "".join(re.findall(r"^extended_status: *(.+)$", done.stdout, re.M)[-1:])
-    if status == "done" and (done.returncode == 2 or "degraded" in extended):
-        return True, "ready (cloud-init: degraded, see `cloud-init status --long` there)"
-    if status in ("done", "disabled") or status.startswith("degraded"):
-        return True, "ready" if status == "done" else printable(f"ready (cloud-init: {status})")
-    detail = " ".join((done.stdout + done.stderr).split())[-300:]
-    return False, f"cloud-init ended with status {status}: {detail}"
+    return Outcome(machine.name, *cloud_init.outcome(done), keys), ""
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:

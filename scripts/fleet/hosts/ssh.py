@@ -4,11 +4,10 @@ import contextlib
 import os
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
+from fleet.files import temporary
 from fleet.findings import Fault
 from fleet.hosts.known_hosts import Keys, place_of
 
@@ -49,16 +48,16 @@ def run(
     target: Target, remote: str, keys: Keys, key_file: str, timeout: float
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on a machine that must show one of `keys`. Raises subprocess.TimeoutExpired."""
-    with tempfile.NamedTemporaryFile("w", prefix="known_hosts-", dir=os.environ.get("RUNNER_TEMP")) as known:
-        known.writelines(f"{target.place} {kind} {key}\n" for kind, key in keys.items())
-        known.flush()
+    with temporary("known_hosts-") as folder:
+        known = folder / "known_hosts"
+        known.write_text("".join(f"{target.place} {kind} {key}\n" for kind, key in keys.items()))
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": "10",
             "ServerAliveInterval": "10",
             "ServerAliveCountMax": "3",
             "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": known.name,
+            "UserKnownHostsFile": str(known),
             "GlobalKnownHostsFile": os.devnull,
             "UpdateHostKeys": "no",
             "ControlPath": "none",
@@ -82,8 +81,8 @@ def private_key() -> Iterator[str]:
     if not text.strip():
         yield os.environ.get("ANSIBLE_PRIVATE_KEY_FILE", "")
         return
-    with tempfile.TemporaryDirectory(prefix="ssh-", dir=os.environ.get("RUNNER_TEMP")) as folder:
-        file = Path(folder) / "key"
+    with temporary("ssh-") as folder:
+        file = folder / "key"
         file.touch(mode=0o600)
         # Secrets pasted into a form lose the last newline, or come with CR; OpenSSH takes neither.
         file.write_text("\n".join(text.split("\r\n")).strip() + "\n")

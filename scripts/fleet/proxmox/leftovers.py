@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from fleet.console import note
 from fleet.findings import Fault, Finding
 from fleet.proxmox.client import Client, Guest
-from fleet.proxmox.preflight import say
 from fleet.vms import addresses
 from fleet.vms.machine import Machine
 from fleet.vms.mark import mark
@@ -71,7 +71,7 @@ def _same_address(config: Mapping[str, Any], machine: Machine) -> bool:
 
 def _when_idle(client: Client, guest: Guest, name: str, wait: float, sleep) -> Guest:
     until = time.monotonic() + wait
-    noted = False
+    waiting = False
     while (lock := client.config(guest.node, guest.vmid).get("lock")) in _BUSY:
         if time.monotonic() > until:
             message = (
@@ -82,10 +82,10 @@ def _when_idle(client: Client, guest: Guest, name: str, wait: float, sleep) -> G
             message = f"{name} (VMID {guest.vmid} on {guest.node}) is locked ({lock}), but no task runs there"
             way_out = f"`qm unlock {guest.vmid}` and `qm destroy {guest.vmid}`, then run this again"
             raise Fault(f"{message}: its clone was cut off; {way_out}", code=2)
-        if not noted:
-            say(
+        if not waiting:
+            note(
                 f"waiting for {name} (VMID {guest.vmid}): the {lock} of an interrupted run is still in progress"
             )
-            noted = True
+            waiting = True
         sleep(2)
     return guest

@@ -2,19 +2,15 @@
 
 import math
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fleet.console import note
 from fleet.findings import Finding
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.properties import disk_mib
 from fleet.vms.machine import Disk, Machine
 from fleet.vms.values import slot_number
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def template_of(machine: Machine, cluster: Iterable[Guest]) -> tuple[Guest | None, str]:
@@ -66,7 +62,7 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
     if template is None:
         there = _list(sorted({guest.name for guest in cluster if guest.template}))
         return [machine.finding("clone", f"Proxmox has no template {machine.clone}; it has {there}")]
-    say(remark)
+    note(remark)
     config = client.config(template.node, template.vmid)
     findings = []
     if int(config.get("protection") or 0):

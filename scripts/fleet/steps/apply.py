@@ -1,13 +1,12 @@
-"""The steps of one apply: finish what was left, plan, guard, apply, and what to do when a part failed."""
+"""The steps of one apply: finish what was left, plan, guard, apply, and what to do when a part fails."""
 
 import json
-import sys
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet import paths
+from fleet.console import note
 from fleet.files import write_atomic
 from fleet.findings import Fault, report
 from fleet.forge import step
@@ -19,11 +18,6 @@ from fleet.terraform.guard import judge
 
 PARALLELISM = "-parallelism=4"  # more clones at once only wait for the lock of their template
 LOCK = f"-lock-timeout={terraform.LOCK_TIMEOUT}"
-STARTED = time.monotonic()
-
-
-def say(text: str) -> None:
-    print(f"[{time.monotonic() - STARTED:5.1f} s] {text}", file=sys.stderr, flush=True)
 
 
 class Job(NamedTuple):
@@ -48,10 +42,10 @@ def current(job: Job) -> dict[str, state.Resource]:
 
 
 def untaint(job: Job, have: dict[str, state.Resource]) -> None:
-    """A machine whose making failed half way is finished, and not destroyed and made anew."""
+    """A machine whose making failed half way is finished, instead of being destroyed and recreated."""
     for name, machine in have.items():
         if machine.tainted and name not in job.known and name not in job.approved.destroy:
-            say(f"{name} was left unfinished by an earlier run; it will be finished")
+            note(f"{name} was left unfinished by an earlier run; finishing it")
             terraform.checked(job.directory, "untaint", LOCK, machine.address)
 
 
@@ -59,7 +53,7 @@ def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change
     """Plan with this input, and read the plan."""
     job.write(values)
     plan.unlink(missing_ok=True)
-    say("terraform plan")
+    note("terraform plan")
     arguments = [LOCK, PARALLELISM, f"-out={plan}"]
     terraform.checked(job.directory, "plan", *arguments)
     shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
@@ -85,7 +79,7 @@ def read_anew(job: Job, values: dict[str, Any], found: list[changes.Change]) -> 
         return None
     imports = dict(values["imports"])
     for change in lost:
-        say(f"{change.name} lost a disk in Proxmox; its disks are read anew")
+        note(f"{change.name} lost a disk in Proxmox; reading its disks again")
         terraform.checked(job.directory, "state", "rm", LOCK, change.address, capture=True)
         imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
     return values | {"imports": imports}
@@ -101,7 +95,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     if plan_only:
         return True
     if held := held_back(values, found):
-        say("the growth of disks comes after the other changes")
+        note("disks are grown after the other changes")
         must_pass(job, planned(job, held, plan))
         if not apply(job, plan):
             return False
@@ -126,7 +120,7 @@ def held_back(values: dict[str, Any], found: list[changes.Change]) -> dict[str, 
 
 
 def apply(job: Job, plan: Path) -> bool:
-    say("terraform apply")
+    note("terraform apply")
     arguments = [LOCK, PARALLELISM, str(plan)]
     return terraform.run(job.directory, "apply", *arguments).returncode == 0
 

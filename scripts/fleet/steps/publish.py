@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
 from fleet.clusters import shared_kubeconfig
-from fleet.files import write_atomic
+from fleet.files import read_text, write_atomic
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
 from fleet.names import contexts_of, managed
@@ -38,7 +38,7 @@ class InventoryCommit:
 
     def _update(self) -> None:
         approved = [one["name"] for one in self.requests if one["action"] == "destroy"]
-        texts = [inventory.read(path) for path in (self.inventory, self.queue)]
+        texts = [read_text(path) for path in (self.inventory, self.queue)]
         planned = update.update(*texts, self.terraform, approved=approved)
         staying = {*inventory.parse(texts[0]).variables(), *outputs.machines(self.terraform)}
         needed = needed_contexts(staying.difference(planned.removed))
@@ -54,7 +54,7 @@ class InventoryCommit:
         self._note(result.findings)
 
     def _assign(self, requests: list[dict]) -> None:
-        inventory_text, queue_text = (inventory.read(path) for path in (self.inventory, self.queue))
+        inventory_text, queue_text = (read_text(path) for path in (self.inventory, self.queue))
         # A machine that could not be made yet is given its playbook too, or the request would be lost.
         known = inventory.parse(inventory_text).variables()
         addresses = {name: one for name, one in self._addresses().items() if name not in known}
@@ -79,7 +79,7 @@ class InventoryCommit:
         errors = [finding for finding in findings if finding.level == "error"]
         if errors:
             report(findings)
-            raise Fault(f"nothing is published: {len(errors)} findings above are to be mended first")
+            raise Fault(f"nothing is published: fix the {len(errors)} findings above first")
         self.findings += findings
 
     def _is_served(self, request: dict, served: str | None) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fleet.findings import Fault, Finding, printable
 from fleet.git.command import finish, git, start
-from fleet.tags import message as tags
+from fleet.tags.message import Tag, read
 
 EARLY, BATCH = 1000, 50  # ids that surely fit into a pipe, and how many are written at once
 
@@ -18,7 +18,7 @@ class Commit(NamedTuple):
     id: str | None  # None: a message without a commit, as on standard input
     parents: list[str]
     message: str
-    tags: list[tags.Tag]
+    tags: list[Tag]
     findings: list[Finding]
 
     @property
@@ -60,7 +60,7 @@ def read_log(repo: Path, vms: str, since: str | None, head: str) -> Log:
             if b"ansible" in lower or b"destroy" in lower or b"evert" in record or not record.isascii():
                 ids, _, message = record.decode("utf-8", "replace").partition("\n")
                 commit, *parents = ids.split()
-                found.append(Commit(commit, parents, message, *tags.read(message)))
+                found.append(Commit(commit, parents, message, *read(message)))
                 if found[-1].tags:
                     tagged.append(commit)
                     files = files or stack.enter_context(_start_files(repo, vms))

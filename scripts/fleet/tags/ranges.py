@@ -1,12 +1,12 @@
-"""Which commits are open, and which of them a later one took back."""
+"""Which commits are open: those since the last served one, or a range that a person gives."""
 
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.findings import Fault, Finding, printable
+from fleet.findings import Fault, Finding, listed, printable
 from fleet.git.command import SERVED, git, resolve, resolve_all
-from fleet.tags import message as tags
 from fleet.tags.commits import Commit, Log, read_log
+from fleet.tags.message import read
 
 SHOWN = 5  # commits that one message lists before it only counts them
 
@@ -21,7 +21,7 @@ class Range(NamedTuple):
 def of_messages(text: str) -> Range:
     """Messages alone, separated by NUL."""
     messages = [message for message in text.split("\0") if message.strip()]
-    commits = [Commit(None, [], message, *tags.read(message)) for message in messages]
+    commits = [Commit(None, [], message, *read(message)) for message in messages]
     return Range(None, None, [], Log(commits, {}, [], True))
 
 
@@ -54,10 +54,10 @@ def open_range(repo: Path, vms: str, before: str | None = None) -> Range:
         shown = printable(before)[:64]
         said = f"the head before the push, {shown}, is not in this clone (a force push?)"
     else:
-        said = f"{SERVED} is not here yet" + (" and the branch is new" if before else "")
+        said = f"{SERVED} does not exist yet" + (" and the branch is new" if before else "")
     base = _fork_point(repo, head) or resolve(repo, f"{head}^")
-    start = f"read from {base[:10]} on" if base else "read from the first commit on"
-    warning = Finding(f"{said}; {start}, earlier commits were not seen", level="warning")
+    start = f"reading from {base[:10]} on" if base else "reading from the first commit on"
+    warning = Finding(f"{said}; {start}, earlier commits were not read", level="warning")
     log = read_log(repo, vms, base, head)
     return Range(base, head, [warning, *unseen(repo, log)], log)
 
@@ -70,46 +70,20 @@ def unseen(repo: Path, log: Log) -> list[Finding]:
         missing += [line[7:17] for line in headers.split("\n") if line.startswith("parent ")]
     if not missing:
         return []
-    said = f"a shallow clone: {_listed(missing)} and what came before could not be seen"
+    said = f"this clone is shallow: {listed(missing, SHOWN)} and earlier commits could not be read"
     return [Finding(f"{said}; run git fetch --unshallow", level="warning")]
 
 
-def withdrawn(repo: Path, found: list[Commit]) -> dict[str, Commit]:
-    """The commits that a later one reverts, with that later one. A reverted revert counts no more."""
-    index: dict[str, Commit] = {}
-    alike: dict[str, list[Commit]] = {}  # by what git allows to shorten an id to
-    for commit in found:
-        index[commit.id] = commit
-        alike.setdefault(commit.id[:7], []).append(commit)
-    taken_back: dict[str, Commit] = {}
-    for place in range(len(found) - 1, -1, -1):
-        commit = found[place]
-        if commit.id in taken_back or "evert" not in commit.message:
-            continue
-        named = tags.reverted(commit.message)
-        targets = [
-            other.id for part in named for other in alike.get(part[:7], ()) if other.id.startswith(part)
-        ]
-        if not named and commit.title.startswith(
-            'Revert "'
-        ):  # by the forge's button: no id, only the subject
-            reverted = commit.title.removeprefix('Revert "').rpartition('"')[0]
-            targets = [other.id for other in found[:place] if other.title == reverted][-1:]
-        for target in targets:
-            taken_back.update(dict.fromkeys(_brought_in(repo, index[target]) - {commit.id}, commit))
-    return taken_back
-
-
-def pushed_earlier(repo: Path, reach: Range, before: str | None) -> frozenset[str]:
+def pushed_earlier(repo: Path, commits: Range, before: str | None) -> frozenset[str]:
     """The commits of a range that came before the push of this run, whose old head is `before`.
 
     All of them when it is "", as in a run that was started by hand; none when it is not known.
     """
     if before == "":
-        return frozenset(commit.id for commit in reach.log.commits)
+        return frozenset(commit.id for commit in commits.log.commits)
     if not before or not (head := resolve(repo, before)):
         return frozenset()
-    return frozenset(git(repo, "rev-list", head, *([f"^{reach.since}"] if reach.since else [])).split())
+    return frozenset(git(repo, "rev-list", head, *([f"^{commits.since}"] if commits.since else [])).split())
 
 
 def touched(repo: Path, path: str, head: str | None, *without: str) -> bool:
@@ -124,12 +98,12 @@ def _from(repo: Path, vms: str, since: str, head: str, what: str) -> Range:
         return Range(since, head, unseen(repo, log), log)
     base = git(repo, "merge-base", since, head, check=False).partition("\n")[0] or None
     if base == head:
-        message = f"HEAD {head[:10]} is older than {what}, {since[:10]}: nothing is open"
+        message = f"HEAD {head[:10]} is older than {what}, {since[:10]}; no requests are open"
         return Range(since, head, [Finding(message, level="notice")], log)
     gone = git(repo, "rev-list", "--max-count=1000", since, f"^{head}").split()
     said = f"{what}, {since[:10]}, is not in this branch's history: it was rewritten, or the clone is shallow"
-    start = f"read from {base[:10]} on, where both agree" if base else "read from the first commit on"
-    lost = f"commits that could not be seen in it: {_listed([commit[:10] for commit in gone])}"
+    start = f"reading from {base[:10]} on, where both agree" if base else "reading from the first commit on"
+    lost = f"commits that could not be read: {listed([commit[:10] for commit in gone], SHOWN)}"
     warning = Finding(f"{said}; {start}; {lost}", level="warning")
     return Range(base, head, [warning, *unseen(repo, log)], log)
 
@@ -146,16 +120,4 @@ def _fork_point(repo: Path, head: str) -> str | None:
 def _commit_id(repo: Path, revision: str) -> str:
     if found := resolve(repo, revision):
         return found
-    raise Fault(f"'{printable(revision)}' is no commit of this clone", code=2)
-
-
-def _brought_in(repo: Path, commit: Commit) -> set[str]:
-    """What a commit added to its first parent's history: a merge its whole branch."""
-    if len(commit.parents) < 2:
-        return {commit.id}
-    return set(git(repo, "rev-list", commit.id, f"^{commit.parents[0]}").split())
-
-
-def _listed(ids: list[str]) -> str:
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
+    raise Fault(f"'{printable(revision)}' is not a commit of this clone", code=2)

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.findings import Fault, Finding
-from fleet.names import KINDS, managed, playbook_names, playbook_of, tag_playbook_of
+from fleet.findings import Fault, Finding, listed
+from fleet.names import KINDS, managed, playbook_of, tag_playbook_of
 from fleet.tags import ranges
 from fleet.tags.message import Tag
+from fleet.tags.reverts import reverted_by
 
 WAY_OUT = (
     "to withdraw it, push a commit with the line `This reverts commit {}.` in its body"
@@ -32,18 +33,8 @@ class Known(NamedTuple):
     machines: set[str]  # of the inventory and of vms/
 
 
-def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Known:
-    """The names that tags may use. A folder or an inventory that is not there holds none."""
-    machines = {path.stem for path in vms_dir.glob("*.yaml")}
-    if inventory_path.is_file():
-        from fleet.ansible import inventory
-
-        machines |= set(inventory.parse(inventory.read(inventory_path)).variables())
-    return Known(playbook_names(playbooks_dir), machines)
-
-
 def collect(
-    repo: Path, vms: str, reach: ranges.Range, known: Known, before: str | None = None
+    repo: Path, vms: str, commits: ranges.Range, known: Known, before: str | None = None
 ) -> tuple[list[Request], list[Finding]]:
     """All requests of a range of commits, the oldest first, and what is wrong with the others.
 
@@ -52,10 +43,9 @@ def collect(
     """
     result: list[Request] = []
     findings: list[Finding] = []
-    commits = reach.log.commits
-    taken_back = ranges.withdrawn(repo, commits) if reach.head else {}
-    refused = ranges.pushed_earlier(repo, reach, before) if reach.head else frozenset()
-    for commit in commits:
+    taken_back = reverted_by(repo, commits.log.commits) if commits.head else {}
+    refused = ranges.pushed_earlier(repo, commits, before) if commits.head else frozenset()
+    for commit in commits.log.commits:
         if not commit.tags and not commit.findings:
             continue
         if commit.id in taken_back:
@@ -65,28 +55,28 @@ def collect(
             continue
         level, out = "error", f"; {WAY_OUT.format(commit.id)}" if commit.id else ""
         if commit.id in refused:
-            level, out = "warning", "; it was refused by the run of its own push, and is asked for no more"
+            level, out = "warning", "; it was refused by the run of its own push and is not read again"
         for one in commit.findings:
             wrong = one.level == "error"
             message = f"commit {commit}: {one.message}{out if wrong else ''}"
             findings.append(Finding(message, level=level if wrong else one.level))
-        if commit.tags and commit.id in reach.log.edge:
-            said = f"commit {commit} is the edge of a shallow clone: its changed files could not be seen"
+        if commit.tags and commit.id in commits.log.edge:
+            said = f"commit {commit} is the edge of a shallow clone: its changed files could not be read"
             findings.append(Finding(said, level="warning"))
         for tag in commit.tags:
             file = f"{vms}/{tag.name}.yaml"
             try:
                 if tag.action == "destroy":
-                    destroyable(tag, known, lambda file=file: ranges.touched(repo, file, reach.head))
+                    destroyable(tag, known, lambda file=file: ranges.touched(repo, file, commits.head))
                 playbook, machine = resolve_tag(tag, known)
             except Fault as fault:
-                if tag.action == "ansible" and ranges.touched(repo, file, reach.head, f"^{commit.id}"):
-                    said = f"{tag} of commit {commit}: a later commit removed the machine, nothing to run"
+                if tag.action == "ansible" and ranges.touched(repo, file, commits.head, f"^{commit.id}"):
+                    said = f"{tag} of commit {commit}: a later commit removed the machine, so nothing is run"
                     findings.append(Finding(said, level="notice"))
                 else:
                     findings.append(Finding(f"commit {commit}: {tag} {fault}{out}", level=level))
                 continue
-            changed = reach.log.changed.get(commit.id, [])
+            changed = commits.log.changed.get(commit.id, [])
             result.append(Request(*tag, playbook, machine, commit.id, commit.subject, changed))
     return result, findings
 
@@ -104,7 +94,7 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
             return own, tag.name
         nameable = sorted(filter(tag_playbook_of, known.machines))
         said = "names a machine that neither the inventory nor vms/ has; a tag can name:"
-        raise Fault(f"{said} {_some(nameable)}{_guess(tag.name, nameable)}")
+        raise Fault(f"{said} {listed(nameable)}{_guess(tag.name, nameable)}")
     suggestion = playbook_of(tag.name)
     hint = f"; did you mean [ansible {suggestion}]?" if suggestion in known.playbooks else ""
     if tag.name in known.machines:
@@ -113,7 +103,7 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
     else:
         said = "names neither a playbook nor a machine that a tag can name"
         hint = hint or _guess(tag.name, [*known.playbooks, *filter(tag_playbook_of, known.machines)])
-    raise Fault(f"{said}; playbooks: {_some(sorted(known.playbooks))}{hint}")
+    raise Fault(f"{said}; playbooks: {listed(sorted(known.playbooks))}{hint}")
 
 
 def destroyable(tag: Tag, known: Known, was_there) -> None:
@@ -124,8 +114,8 @@ def destroyable(tag: Tag, known: Known, was_there) -> None:
     if not managed(tag.name):
         raise Fault("names a machine that is not managed here and is never destroyed")
     if tag.name not in known.machines and not was_there():
-        said = "names a machine that neither the inventory has nor vms/ ever had; there are:"
-        raise Fault(f"{said} {_some(sorted(known.machines))}{_guess(tag.name, known.machines)}")
+        said = "names a machine that was never in the inventory or vms/; existing machines:"
+        raise Fault(f"{said} {listed(sorted(known.machines))}{_guess(tag.name, known.machines)}")
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
@@ -134,8 +124,3 @@ def _guess(name: str, known: Iterable[str]) -> str:
     lower = {other.lower(): other for other in known}
     near = difflib.get_close_matches(name.lower(), lower, 1, 0.75)
     return f"; did you mean {lower[near[0]]}?" if near else ""
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 30} more" if len(names) > 30 else ""
-    return (", ".join(names[:30]) or "none") + more

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from fleet.findings import Fault
 
 
-class Asked(NamedTuple):
+class RequestsFile(NamedTuple):
     requests: list[dict[str, Any]]  # each with action, name, playbook, machine, commit, subject and changed
     head: str | None  # the commit up to which they were read
     since: str | None  # and that after which
@@ -19,12 +19,12 @@ class Approvals(NamedTuple):
     since: str | None = None
 
 
-def load(path: Path) -> Asked:
+def load(path: Path) -> RequestsFile:
     """The open requests. Raises Fault (exit 2) for a file that does not hold them."""
     try:
         given = json.loads(path.read_text())
         requests = [one | {"action": one["action"], "name": one["name"]} for one in given["requests"]]
-        return Asked(requests, given.get("head"), given.get("since"))
+        return RequestsFile(requests, given.get("head"), given.get("since"))
     except OSError as error:
         raise Fault(f"cannot be read: {error.strerror}", path, code=2) from error
     except (ValueError, KeyError, TypeError) as error:
@@ -39,6 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def approvals(args: argparse.Namespace) -> Approvals:
     """What the open `[destroy NAME]` requests approve, and what was approved by hand. Raises Fault."""
-    asked = load(args.requests) if args.requests else Asked([], None, None)
-    names = (request["name"] for request in asked.requests if request["action"] == "destroy")
-    return Approvals(frozenset([*names, *args.approve_destroy]), asked.since)
+    opened = load(args.requests) if args.requests else RequestsFile([], None, None)
+    names = (request["name"] for request in opened.requests if request["action"] == "destroy")
+    return Approvals(frozenset([*names, *args.approve_destroy]), opened.since)

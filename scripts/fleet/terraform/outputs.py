@@ -4,9 +4,10 @@ import ipaddress
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from fleet.ansible.inventory import Machine
 from fleet.findings import Fault
 from fleet.names import RESERVED
 from fleet.paths import PROXMOX_DIR, shown
@@ -15,6 +16,27 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _PLAIN = re.compile(r"[A-Za-z0-9:]{0,64}")
 _MOUNT = re.compile(r"/[A-Za-z0-9._/-]*")
+
+
+class Machine(NamedTuple):
+    """What Terraform knows of a machine. `mounts`: disk slot to mount point; `instance`: cloud-init's."""
+
+    address: str
+    user: str
+    mac: str = ""
+    instance: str = ""
+    mounts: Mapping[str, str] = {}
+
+    def variables(self) -> dict[str, str]:
+        variables = {"ansible_host": self.address, "ansible_user": self.user}
+        if self.mounts:
+            pairs = (f"{slot}:{path}" for slot, path in sorted(self.mounts.items()))
+            variables["disk_mounts"] = ",".join(pairs)
+        return variables
+
+    def mark(self) -> str:
+        values = {"mac": self.mac, "instance": self.instance}
+        return " ".join(["# terraform", *(f"{key}={value}" for key, value in values.items() if value)])
 
 
 def load(path: Path | None, folder: Path = PROXMOX_DIR) -> dict:

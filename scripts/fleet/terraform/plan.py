@@ -165,7 +165,7 @@ def short(change: Change, key: str) -> str:
     return printable(f"{old} → {new}") if plain else ""
 
 
-def told(found: Collection[Change]) -> dict[str, Any]:
+def as_data(found: Collection[Change]) -> dict[str, Any]:
     """What the plan does, as plain data."""
     by_kind = {
         kind: [change.name for change in found if change.kind == kind]
@@ -182,7 +182,7 @@ def told(found: Collection[Change]) -> dict[str, Any]:
 
 def lines(found: Collection[Change]) -> list[str]:
     text = [f"{change.kind:8}{change.name}{_detail(change)}" for change in found if change.kind != "none"]
-    data = told(found)
+    data = as_data(found)
     for name, reasons in data["restart"].items():
         text.append(
             f"restart needed: {name} ({', '.join(reasons)}); nothing is cut, it waits for the next start"

@@ -1,0 +1,100 @@
+"""Where an inventory and Terraform's outputs differ."""
+
+from collections.abc import Iterable, Mapping
+
+from fleet.ansible.host import Host
+from fleet.ansible.inventory import Inventory, parse
+from fleet.findings import Finding
+from fleet.names import group_of
+from fleet.names import managed as is_managed
+from fleet.terraform.outputs import Machine
+
+
+def leaving(managed: Iterable[str], machines: Iterable[str]) -> list[str]:
+    """The managed machines that Terraform no longer has."""
+    return [name for name in managed if name not in machines and is_managed(name)]
+
+
+def lost_state(
+    gone: list[str],
+    managed: Mapping[str, Host],
+    machines: Mapping[str, Machine],
+    approved: Iterable[str],
+    path: str,
+) -> list[Finding]:
+    """An error when so many machines would leave without approval that it looks like a lost state."""
+    unapproved = set(gone) - set(approved)
+    if not unapproved or (machines and len(unapproved) <= max(1, len(managed) / 2)):
+        return []
+    message = (
+        f"Terraform's outputs have {len(machines) or 'no'} machine{'s' * (len(machines) > 1)}, and"
+        f" {len(gone)} of the inventory would be removed: this looks like a lost state. If they really are"
+        " gone, pass --approve-destroy for each or remove their lines by hand"
+    )
+    return [Finding(message, path, managed[gone[0]].line + 1)]
+
+
+def by_hand(before: Inventory, machines: Mapping[str, Machine]) -> tuple[dict[str, Host], list[str]]:
+    """Machines of Terraform that a person wrote into the inventory, and the patterns of all such lines."""
+    managed = before.managed()
+    found: dict[str, Host] = {}
+    patterns: list[str] = []
+    for host in before.hosts:
+        strange = not any(name in machines or name in managed for name in host.names)
+        if (host.defines or strange) and not host.managed:
+            patterns.append(host.pattern)
+            names = [name for name in host.names if name in machines and name not in managed]
+            found |= dict.fromkeys(names, host)
+    return found, patterns
+
+
+def elsewhere(hosts: Mapping[str, Host], machines: Mapping[str, Machine], path: str) -> list[Finding]:
+    """A warning for each machine whose line by hand has another address than Terraform."""
+    found: list[Finding] = []
+    for name, host in hosts.items():
+        if (there := host.variables.get("ansible_host", name)) != machines[name].address:
+            message = f"{name} is at {there} by hand, but Terraform has it at {machines[name].address}"
+            found.append(Finding(message, path, host.line + 1, level="warning"))
+    return found
+
+
+def differences(before: Inventory, machines: Mapping[str, Machine]) -> dict[str, str]:
+    """The managed machines whose lines say something else than Terraform, and what."""
+    members, changed = before.members(), {}
+    for name, host in sorted(before.managed().items()):
+        if name not in machines:
+            continue
+        parts = _differences(host, machines[name])
+        if (group := group_of(name)) and name not in members.get(group, ()):
+            parts.append(f"back in [{group}]")
+        if parts:
+            changed[name] = ", ".join(parts)
+    return changed
+
+
+def remade(before: Inventory, machines: Mapping[str, Machine]) -> list[str]:
+    """The managed machines that have another network card than before: they were recreated."""
+    macs = {name: host.marks.get("mac") for name, host in before.managed().items() if name in machines}
+    return sorted(name for name, mac in macs.items() if mac and mac.lower() != machines[name].mac.lower())
+
+
+def left_behind(text: str, removed: Iterable[str], path: str) -> list[Finding]:
+    """A warning for each line by hand that still names a removed machine."""
+    gone, message = set(removed), "was removed, but a line written by hand still names it; remove that line"
+    return [
+        Finding(f"{name} {message}", path, host.line + 1, level="warning")
+        for host in (parse(text).hosts if gone else ())
+        for name in host.names
+        if name in gone
+    ]
+
+
+def _differences(host: Host, machine: Machine) -> list[str]:
+    had = host.variables | host.marks
+    wanted = machine.variables() | {"mac": machine.mac, "instance": machine.instance}
+    wanted.setdefault("disk_mounts", "")
+    return [
+        f"{key} {had.get(key, 'none')} -> {value or 'none'}"
+        for key, value in wanted.items()
+        if had.get(key, "") != value and (value or key == "disk_mounts")
+    ]

@@ -1,0 +1,37 @@
+"""Questions to GitHub's REST API. Standard library only: some jobs install nothing else."""
+
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from fleet.findings import Fault
+
+
+class Unreachable(Exception):
+    """The API did not answer this time; it may the next."""
+
+
+def find_run(api: str, repository: str, workflow: str, sha: str, token: str) -> dict | None:
+    """The newest run of the workflow for this head, as GitHub describes it. Raises Unreachable or Fault."""
+    query = urllib.parse.urlencode({"head_sha": sha, "per_page": 20})
+    path = f"repos/{repository}/actions/workflows/{urllib.parse.quote(workflow)}/runs?{query}"
+    url = f"{api.rstrip('/')}/{path}"
+    if not url.startswith(("https://", "http://")):
+        raise Fault(f"{api} is not the address of an API", code=2)
+    headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=15) as answer:
+            runs = json.load(answer)["workflow_runs"]
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in (401, 404) or (error.code == 403 and "rate limit" not in str(error.reason).lower()):
+            hint = f"{repository} with {workflow} must exist, and the job needs `actions: read`"
+            raise Fault(f"{api} answers {error.code} {error.reason}: {hint}", code=2) from None
+        raise Unreachable(f"{error.code} {error.reason}") from None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        raise Unreachable(str(getattr(error, "reason", error)) or repr(error)) from None
+    return max(runs, key=lambda run: run["id"], default=None)

@@ -1,0 +1,39 @@
+"""How to reach machines: address, port, user and key, as Ansible would take them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from fleet.ansible import command as ansible
+from fleet.ansible.inventory import parse
+from fleet.files import read_text
+from fleet.findings import Finding
+from fleet.hosts.ssh import Target
+from fleet.paths import shown
+
+
+def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[Finding]]:
+    """How to reach machines, as Ansible sees them, and a finding for each that the inventory lacks."""
+    marks = parse(read_text(inventory)).variables()
+    variables, found = ansible.host_variables(inventory)
+    wanted: list[Target] = []
+    for name in names if not found else ():
+        if name not in variables:
+            found.append(Finding(f"{name} is not in the inventory", shown(inventory)))
+            continue
+        own = variables[name]
+        port = str(own.get("ansible_port", 22))
+        if not port.isdecimal():
+            found.append(Finding(f"{name} has port {port!r}, which is not a number", shown(inventory)))
+            continue
+        wanted.append(
+            Target(
+                name,
+                str(own.get("ansible_host", name)),
+                int(port),
+                str(own.get("ansible_user", "")),
+                marks.get(name, {}).get("instance", ""),
+                str(own.get("ansible_ssh_private_key_file", own.get("ansible_private_key_file", ""))),
+                str(own.get("ansible_connection", "ssh")),
+            )
+        )
+    return wanted, found

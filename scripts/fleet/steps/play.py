@@ -1,0 +1,126 @@
+"""Playbooks on machines: wait until these are ready, play, and take what succeeded off the queue."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from fleet.ansible import play, queue
+from fleet.ansible.inventory import parse
+from fleet.ansible.playable import playable, refusing
+from fleet.ansible.queue import Entry
+from fleet.files import read_text, write_text
+from fleet.findings import Fault, Finding
+from fleet.forge import step
+from fleet.git import publish
+from fleet.hosts import readiness
+from fleet.hosts.targets import targets
+from fleet.paths import ROOT, shown
+
+
+class Row(NamedTuple):
+    host: str
+    playbook: str
+    result: str
+    seconds: float = 0
+    changed: int = 0
+
+
+class Settings(NamedTuple):
+    inventory: Path
+    queue: Path
+    playbooks_dir: Path
+    known_hosts: Path
+    key_file: str  # "": OpenSSH's own choice
+    timeout: float  # seconds to wait for SSH
+    publish: bool  # whether a change of the queue is committed and pushed
+
+
+class Run:
+    """What one call does with every playbook, and what came out of it so far."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.rows: list[Row] = []
+        self.findings: list[Finding] = []
+        self.stopped = 0
+
+    def refused(self, name: str, hosts: list[str]) -> list[Finding]:
+        """Why a playbook cannot be run on hosts that a person named; empty when it can."""
+        inventory = parse(read_text(self.settings.inventory), shown(self.settings.inventory))
+        refused = refusing(inventory, self.settings.playbooks_dir)
+        problems = dict.fromkeys(filter(None, (refused(host, name) for host in hosts)))
+        none = [] if hosts else [Finding("--hosts names no machine")]
+        return [*inventory.findings, *map(Finding, problems), *none]
+
+    def play(self, name: str, hosts: list[str]) -> set[str]:
+        """Wait for the hosts and run a playbook on those that are ready; the hosts that succeeded."""
+        settings, start = self.settings, time.monotonic()
+        machines, found = targets(hosts, settings.inventory)
+        self.findings += found
+        print(f"{name}: waiting for {', '.join(hosts)}", flush=True)
+        ready = []
+        for outcome in readiness.scan(machines, settings.known_hosts, settings.key_file, settings.timeout):
+            if outcome.ready:
+                ready.append(outcome.name)
+                continue
+            self.rows.append(Row(outcome.name, name, "not ready", time.monotonic() - start))
+            self.findings.append(Finding(f"{outcome.name}, {name}.yml: {outcome.message}"))
+        if not ready:
+            return set()
+        start = time.monotonic()
+        file = settings.playbooks_dir / f"{name}.yml"
+        members = parse(read_text(settings.inventory)).members()
+        others = {member for host in ready for member in members.get(host, ())} - set(ready)
+        places = (settings.inventory, settings.known_hosts, settings.key_file)
+        done = play.run(file, ready, *places, sorted(others))
+        self.stopped = done.stopped
+        for host, result in done.hosts.items():
+            self.rows.append(Row(host, name, result, time.monotonic() - start, done.changed.get(host, 0)))
+            if result != "ok":
+                self.findings.append(Finding(f"{host}, {name}.yml: {result}"))
+        return {host for host, result in done.hosts.items() if result == "ok"}
+
+    def drain(self) -> None:
+        """Play what is queued, playbook by playbook; the queue is read again each time, it may have grown."""
+        settings, tried = self.settings, set()
+        while not self.stopped:
+            inventory = parse(read_text(settings.inventory), shown(settings.inventory))
+            entries, found = queue.parse(read_text(settings.queue), shown(settings.queue))
+            good, problems = playable(entries, inventory, settings.playbooks_dir, shown(settings.queue))
+            left = [entry for entry in good if entry not in tried]
+            if inventory.findings or not left:
+                self.findings += inventory.findings + found + problems
+                return
+            name = left[0].playbook
+            batch = [entry for entry in left if entry.playbook == name]
+            tried |= set(batch)
+            succeeded = self.play(name, list(dict.fromkeys(entry.host for entry in batch)))
+            if done := [entry for entry in batch if entry.host in succeeded]:
+                self.take_off(done)
+
+    def take_off(self, done: list[Entry]) -> None:
+        def change() -> str | None:
+            text = read_text(self.settings.queue)
+            if not write_text(self.settings.queue, queue.remove(text, done)):
+                return None
+            return f"Drain the Ansible queue: {', '.join(f'{e.host} ({e.playbook})' for e in done)}"
+
+        if not self.settings.publish:
+            change()
+            return
+        try:
+            publish.publish(ROOT, change)
+        except Fault as fault:
+            names = ", ".join(entry.host for entry in done)
+            message = f"{names}: played but still queued, so the next run plays it again: {fault}"
+            self.findings.append(Finding(message))
+
+
+def show(rows: list[Row]) -> None:
+    """The table of results, for a person and for GitHub's summary of the run."""
+    head = ("machine", "playbook", "result", "changed", "seconds")
+    lines = [(r.host, r.playbook, r.result, str(r.changed), f"{r.seconds:.0f}") for r in rows]
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
+    for line in (head, *lines):
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    step.note("\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)) + "\n")

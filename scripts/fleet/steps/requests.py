@@ -1,0 +1,17 @@
+"""The names that tags may use: playbooks, machines of vms/ and of the inventory."""
+
+from pathlib import Path
+
+from fleet.files import read_text
+from fleet.names import playbook_names
+from fleet.tags.requests import Known
+
+
+def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Known:
+    """What a checkout has. A folder or an inventory that is not there holds none."""
+    machines = {path.stem for path in vms_dir.glob("*.yaml")}
+    if inventory_path.is_file():
+        from fleet.ansible import inventory
+
+        machines |= set(inventory.parse(read_text(inventory_path)).variables())
+    return Known(playbook_names(playbooks_dir), machines)
