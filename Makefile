@@ -1,14 +1,16 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage bench validate tfvars plan inventory lint lab-up lab-down lab-status clean
+.PHONY: help setup demo test fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean
 PYTHON := .venv/bin/python
+FAST := $(addprefix tests/,ansible git ground proxmox steps tags terraform vms clusters/test_kubeconfig.py)
+EXTRAS := terraform,ansible,release,dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 setup: ## install the Python environment (.venv) and what the lab is built of
-	@scripts/setup_venv.sh dev,release
+	@scripts/setup_venv.sh $(EXTRAS)
 	@$(PYTHON) -m lab setup
 
 demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|disk|drift|remove: one step alone)
@@ -19,6 +21,9 @@ test: setup ## every test, on a lab of its own
 
 bench: setup ## measure the scripts and the chain beside what one would use instead: docs/benchmarks.md (ONLY=tags)
 	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))
+
+fast: .venv ## the tests that need neither a lab nor a built program
+	@$(PYTHON) -m pytest -n 3 --dist loadfile $(FAST)
 
 coverage: setup ## the same, and how much of scripts/ they run
 	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=95
@@ -35,6 +40,9 @@ plan: .venv ## what an apply would change, with the plan guard's opinion; change
 inventory: .venv ## bring proxmox/k8s.ini and new_hosts.txt up to Terraform's outputs (OUTPUTS=saved.json)
 	@$(PYTHON) scripts/update_inventory.py $(if $(OUTPUTS),--outputs $(OUTPUTS))
 
+lock: .venv ## write the newest versions that pyproject.toml allows to constraints.txt
+	@scripts/lock.sh newest
+
 lint: setup ## every linter, with no exceptions
 	ruff check .
 	ruff format --check .
@@ -42,7 +50,7 @@ lint: setup ## every linter, with no exceptions
 	terraform fmt -check -recursive proxmox
 	actionlint
 	zizmor --quiet --offline .github
-	ansible-lint --offline --quiet proxmox/playbooks
+	ansible-lint --offline proxmox/playbooks
 	python3 docs/generate.py --check
 
 lab-up: setup ## start the lab and leave it running
@@ -54,9 +62,10 @@ lab-down: ## stop the lab: no process, mount, namespace or loop device stays
 lab-status: .venv ## what runs in the lab
 	@$(PYTHON) -m lab status
 
-clean: lab-down ## remove all that this checkout made, but not the cache
+clean: lab-down ## remove all that this checkout made (CACHE=1: and what is unused in the cache)
 	@for lab in .lab-test .lab-bench; do test ! -d $$lab || LAB_DIR=$$lab $(PYTHON) -m lab down; done
+	@test -z "$(CACHE)" || { $(PYTHON) -m lab clean-cache; scripts/setup_venv.sh --clean; }
 	@rm -rf .lab .lab-test .lab-bench .venv proxmox/.terraform proxmox/vms.auto.tfvars.json
 
 .venv:
-	@scripts/setup_venv.sh dev,release
+	@scripts/setup_venv.sh $(EXTRAS)

@@ -1,4 +1,4 @@
-"""The lab's command line: python -m lab setup|up|down|status|exec|logs|demo.
+"""The lab's command line: python -m lab setup|up|down|status|exec|logs|clean-cache|demo.
 
 Exit codes: 0 done, 1 the lab is not fully up or a stage failed, 2 wrong usage or something missing;
 exec gives its command's.
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     logs_ = add("logs", logs, "show the end of a log: a daemon's, or a step's of the setup")
     logs_.add_argument("name")
     logs_.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
+    add("clean-cache", clean_cache, "remove what this checkout's lab does not use from the cache")
     show = add("demo", demo, "one commit becomes two running machines")
     show.add_argument("argv", nargs=argparse.REMAINDER, metavar="STEP")
     return top
@@ -59,6 +60,22 @@ def down(_args) -> int:
 
     daemons.down()
     print("the lab is down")
+    return 0
+
+
+def clean_cache(_args) -> int:
+    import shutil
+
+    from lab import builds, cache_dir, packages, template
+
+    etcd = packages.etcd()
+    used = {builds.entry(build.name).name for build in builds.BUILDS} | {template.image().parent.name}
+    used |= {etcd.parent.name} if etcd else set()
+    made = tuple(f"{name}-" for name in (*(build.name for build in builds.BUILDS), "etcd", "rootfs"))
+    for entry in sorted(cache_dir().glob("*-*")):
+        if entry.name.startswith(made) and entry.name not in used:
+            print(f"removing {entry}")
+            shutil.rmtree(entry)
     return 0
 
 

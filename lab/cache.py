@@ -50,7 +50,7 @@ def patience(what: str, usual: str) -> Iterator[None]:
 
     def remind() -> None:
         while not done.wait(30):
-            say(f"  still at it after {time.monotonic() - start:.0f} s: {what}")
+            say(f"  {time.monotonic() - start:.0f} s so far: {what}")
 
     reminder = threading.Thread(target=remind, daemon=True)
     reminder.start()
@@ -59,7 +59,7 @@ def patience(what: str, usual: str) -> Iterator[None]:
     finally:
         done.set()
         reminder.join()
-    say(f"  done in {time.monotonic() - start:.0f} s")
+    say(f"  done in {time.monotonic() - start:.0f} s: {what}")
 
 
 # Processes and mounts of a command that is run behind these end with it, and it with us, however we end.

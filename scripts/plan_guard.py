@@ -17,6 +17,7 @@ from fleet.files import read_text
 from fleet.findings import FORMATS, Fault, guarded, report
 from fleet.tags import requests_file
 from fleet.terraform import plan as changes
+from fleet.terraform import plan_text
 from fleet.terraform.guard import judge, limit
 
 
@@ -45,9 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     findings = judge(found, known, approved, args.max_changes)
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]
-        print(json.dumps(changes.as_data(found) | {"refused": refused}, indent=2))
+        print(json.dumps(plan_text.as_data(found) | {"refused": refused}, indent=2))
         return int(bool(refused))
-    print("\n".join(changes.lines(found)))
+    print("\n".join(plan_text.lines(found)))
     return report(findings, args.format)
 
 

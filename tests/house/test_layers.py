@@ -27,23 +27,6 @@ ROOMS["steps"] = set(ROOMS)
 MOST_LINES, MOST_FILES = 150, 13
 REASON = re.compile(r"\blines because\b")  # in the docstring of a module that is longer
 
-# Known and being mended: a row that no longer fails must be taken out.
-PENDING = {
-    "arrow": {"fleet.proxmox.preflight"},
-    "script": {"apply_terraform", "generate_tfvars"},
-    "long": {
-        "fleet.clusters.kubeconfig",
-        "fleet.clusters.vault",
-        "fleet.clusters.yaml_edit",
-        "fleet.proxmox.client",
-        "fleet.proxmox.preflight",
-        "fleet.terraform.plan",
-        "fleet.vms.addresses",
-        "fleet.vms.schema",
-        "fleet.vms.strict_yaml",
-    },
-}
-
 SCRIPTS = ROOT / "scripts"
 FILES = {
     ".".join(path.relative_to(SCRIPTS).with_suffix("").parts).removesuffix(".__init__"): path
@@ -67,11 +50,6 @@ def imported(path: Path) -> set[str]:
 IMPORTS = {name: imported(path) & FILES.keys() - {"fleet"} for name, path in FILES.items()}
 
 
-def modules(rule: str, names) -> list:
-    pending = pytest.mark.xfail(strict=True, reason="see PENDING")
-    return [pytest.param(name, marks=[pending] * (name in PENDING[rule])) for name in sorted(names)]
-
-
 def room(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and (SCRIPTS / "fleet" / parts[1]).is_dir() else "ground"
@@ -81,13 +59,13 @@ def is_script(module: str) -> bool:
     return not module.startswith("fleet")
 
 
-@pytest.mark.parametrize("module", modules("arrow", (name for name in FILES if not is_script(name))))
+@pytest.mark.parametrize("module", sorted(name for name in FILES if not is_script(name)))
 def test_a_room_imports_only_the_rooms_below_it(module):
     allowed = ROOMS[room(module)] | {room(module)}
     assert [name for name in sorted(IMPORTS[module]) if room(name) not in allowed or is_script(name)] == []
 
 
-@pytest.mark.parametrize("module", modules("script", filter(is_script, FILES)))
+@pytest.mark.parametrize("module", sorted(filter(is_script, FILES)))
 def test_a_script_imports_no_script(module):
     assert list(filter(is_script, IMPORTS[module])) == []
 
@@ -104,7 +82,7 @@ def test_scripts_and_lab_do_not_import_each_other():
         assert not {name.split(".")[0] for name in found} & foreign, path
 
 
-@pytest.mark.parametrize("module", modules("long", FILES))
+@pytest.mark.parametrize("module", sorted(FILES))
 def test_a_long_module_says_why(module):
     text = FILES[module].read_text()
     assert len(text.splitlines()) <= MOST_LINES or REASON.search(ast.get_docstring(ast.parse(text)))

@@ -36,7 +36,8 @@ def text_of(value):
 
 
 def test_the_workflows_that_the_project_has():
-    assert set(WORKFLOWS) == {"validate.yml", "release.yml", "terraform-apply.yml", "ansible.yml"}
+    names = {"validate.yml", "release.yml", "terraform-apply.yml", "ansible.yml", "versions.yml"}
+    assert set(WORKFLOWS) == names
 
 
 def test_triggers():
@@ -45,6 +46,7 @@ def test_triggers():
         "release.yml": ["push"],
         "terraform-apply.yml": ["push", "workflow_dispatch"],
         "ansible.yml": ["push", "workflow_call", "workflow_dispatch"],
+        "versions.yml": ["schedule", "workflow_dispatch"],
     }
     for name, flow in WORKFLOWS.items():
         if "push" in triggers.events(flow):
@@ -103,7 +105,7 @@ def test_groups_are_literal_and_differ_between_caller_and_called():
                 f"{group} of {name}:{part} is that of {owner.get(group.lower())} too"
             )
             owner[group.lower()] = f"{name}:{part}"
-            applies = "pull_request" not in triggers.events(flow)
+            applies = name not in ("validate.yml", "versions.yml")
             assert not applies or "${{" not in group
             assert data["concurrency"]["cancel-in-progress"] is not applies, "what applies is never cancelled"
     assert {"release", "terraform-apply", "ansible"} <= set(owner)
@@ -115,7 +117,7 @@ def test_jobs_have_an_end_and_the_right_runner(name, job, data):
         return  # the called job has both
     assert 0 < data["timeout-minutes"] <= 360
     own = "secrets." in text_of(data).replace("secrets.DEPLOY_KEY", "").replace("secrets.GITHUB_TOKEN", "")
-    if name in ("validate.yml", "release.yml") or job == "wait":
+    if name in ("validate.yml", "release.yml", "versions.yml") or job == "wait":
         assert data["runs-on"] == "ubuntu-latest"
         assert not own, "strangers' code and the waiting need no secret"
     else:
@@ -202,3 +204,58 @@ def test_linters_find_nothing_and_nothing_is_ignored(command):
     assert "actionlint" not in texts
     settings = {path.stem for folder in (ROOT, ROOT / ".github") for path in folder.iterdir()}
     assert not settings & {"zizmor", "actionlint", ".zizmor"}
+
+
+# What a script needs besides its imports, by a program that it calls.
+PROGRAMS = {
+    "ansible-inventory": "ansible-core",
+    "ansible-playbook": "ansible",
+    "semantic-release": "python-semantic-release",
+}
+PACKAGES = {
+    "yaml": "pyyaml",
+    "psycopg": "psycopg",
+    "semantic_release": "python-semantic-release",
+}  # where they differ
+# Scripts that a playbook starts on the runner, and what the action plugin imports.
+CALLED = {"run_plays": ["update_kubeconfig", "wait_for_api", "scan_host_keys", "fleet.proxmox.client"]}
+
+
+def needed(script: str) -> set[str]:
+    """The packages that a script imports, or whose programs it calls, through all modules of fleet."""
+    from tests.house.test_layers import FILES, IMPORTS, imported
+
+    modules, queue = set(), [script, *CALLED.get(script, ())]
+    while queue:
+        name = queue.pop()
+        if name not in modules:
+            modules.add(name)
+            queue += IMPORTS[name] & FILES.keys()
+    found = set()
+    for name in modules:
+        tops = {full.split(".")[0] for full in imported(FILES[name])} - sys.stdlib_module_names
+        found |= {PACKAGES.get(top, top.replace("_", "-")) for top in tops if top not in ("fleet", script)}
+        found |= {
+            package for program, package in PROGRAMS.items() if f'"{program}"' in FILES[name].read_text()
+        }
+    # Only what run_plays.py does with playbooks: the modules that it shares with others know the program too.
+    return found - ({"ansible"} if script != "run_plays" else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "job", "data"), [one for one in JOBS if "steps" in one[2]], ids=lambda one: str(one)[:20]
+)
+def test_a_job_installs_what_its_scripts_import(name, job, data):
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    setups = [step for step in data["steps"] if step.get("uses") == "./.github/actions/setup"]
+    lines = list(project["dependencies"]) if setups else []
+    for step in setups:
+        for extra in step.get("with", {}).get("extras", "none").split(","):
+            lines += project["optional-dependencies"].get(extra, [])
+    installed = {re.split(r"[\[<>=]", line)[0] for line in lines}
+    for step in data["steps"]:
+        for script in re.findall(r"scripts/(\w+)\.py", step.get("run", "")):
+            missing = needed(script) - installed - {"urllib3"}  # which requests brings
+            assert not missing, f"{script}.py needs {missing}"

@@ -86,13 +86,13 @@ def machine(fleet):
 
 
 REFUSED = [
-    ({"disks": disks()}, "would take scsi1 (1G on local-lvm) away from k8s-dev"),
+    ({"disks": disks()}, "would remove scsi1 (1G on local-lvm) from k8s-dev"),
     ({"disks": disks(scsi1=1) | {"scsi0": {"size": "3G"}}}, "would shrink scsi0 of k8s-dev from 4G to 3G"),
     (
         {"disks": disks() | {"scsi1": {"size": "1G", "storage": "local"}}},
         "would move scsi1 of k8s-dev from local-lvm",
     ),
-    ({"vmid": 700}, "would destroy k8s-dev and make it anew, for vm_id (500 → 700)"),
+    ({"vmid": 700}, "would destroy and recreate k8s-dev because of vm_id (500 → 700)"),
 ]
 
 
@@ -130,7 +130,7 @@ class TestAMachineThatStands:
         for number in range(30, 52):
             machine.write(f"many-{number}", number)
         status, output = machine.plan()
-        assert "refused: 23 machines would change at once, which is more than 20" in output
+        assert "refused: 23 machines would change at once; the limit is 20" in output
         assert config(500) == before
 
     def test_a_volume_does_not_change_its_slot(self, machine, capsys):
@@ -146,7 +146,7 @@ class TestAMachineThatStands:
         )
         assert plan_guard.main([str(machine.home / "plan.json"), "--format", "text"]) == 1
         message = (
-            "refused: would give scsi5 of k8s-dev the volume of scsi1; add disks behind the last one (scsi1)"
+            "refused: would attach the volume of scsi1 as scsi5 of k8s-dev; add disks after the last one (scsi1)"
         )
         assert message in capsys.readouterr().err
 
@@ -178,7 +178,7 @@ class TestAMachineThatStands:
         with faults.injected({"match": "GET /cluster/resources", "data": []}):
             status, output = machine.apply()
         assert (status, machine.outputs) == (1, None), output
-        assert "refused: would create k8s-dev, which the inventory has already" in output
+        assert "refused: would create k8s-dev a second time" in output
         assert vmids() == [500]
         assert "No changes." in machine.plan()[1]
 
@@ -197,7 +197,10 @@ class TestAMachineThatStands:
             ({"cores": 2, "disks": disks(scsi1=3)}, "the growth of disks comes after the other changes"),
             ({"disks": disks(scsi1=3, scsi2=1)}, "disk scsi2 -G → 1G"),
             ({"description": "tests"}, "update  k8s-dev: description"),
-            ({"ipconfig0": "ip=192.168.1.25/24,gw=192.168.1.1"}, "new host keys: k8s-dev, at its next start"),
+            (
+                {"ipconfig0": "ip=192.168.1.25/24,gw=192.168.1.1"},
+                "new host keys: k8s-dev, at its next restart",
+            ),
         ]
         fields, instances = {"disks": TWO_DISKS}, [machine.outputs["k8s-dev"]["instance"]]
         for change, said in steps:

@@ -58,24 +58,24 @@ IMPORT = {"importing": {"id": "501"}}
 GUARDED = [
     # entry, known to the inventory, what the refusal says ("": none)
     (entry(MACHINE, MACHINE), True, ""),
-    (entry(MACHINE, None), True, "k8s-dev.yaml back, or if that is meant, say [destroy k8s-dev] in a"),
+    (entry(MACHINE, None), True, "restore k8s-dev.yaml, or if that is intended, commit with [destroy k8s-dev]"),
     (entry(MACHINE, changed(vm_id=700), replace_paths=[["vm_id"]]), True, "for vm_id (501 → 700); put"),
-    (entry(MACHINE, changed(), replace_paths=[["clone", 0, "vm_id"]]), True, "make it anew, for clone"),
+    (entry(MACHINE, changed(), replace_paths=[["clone", 0, "vm_id"]]), True, "recreate k8s-dev because of clone"),
     (entry(MACHINE, changed(node_name="node02")), True, ""),
     (entry(MACHINE, changed(), **TAINTED), True, "the state marks it as tainted; `terraform untaint`"),
     (entry(MACHINE, changed(), **TAINTED), False, ""),
     (entry(None, MACHINE), False, ""),
-    (entry(None, MACHINE), True, "would create k8s-dev, which the inventory has already"),
+    (entry(None, MACHINE), True, "would create k8s-dev a second time"),
     (entry(MACHINE, changed(disk=[disk("scsi0", 5), *TWO[1:]])), True, ""),
     (entry(MACHINE, changed(disk=[*TWO, disk("scsi2", 1)])), True, ""),
     (entry(MACHINE, changed(disk=[disk("scsi0", 2), *TWO[1:]])), True, "shrink scsi0 of k8s-dev from 4G"),
-    (entry(MACHINE, changed(disk=TWO[:1])), True, "would take scsi1 (3G on local-lvm) away from k8s-dev"),
+    (entry(MACHINE, changed(disk=TWO[:1])), True, "would remove scsi1 (3G on local-lvm) from k8s-dev"),
     (entry(MACHINE, changed(disk=[TWO[0], disk("scsi1", 3, "ceph")])), True, "would move scsi1 of"),
     (entry(changed(started=False), changed(disk=[TWO[0], disk("scsi1", 3, "ceph")])), True, ""),
     (entry(MACHINE, changed(disk=[TWO[0], disk("scsi5", 1), TWO[1]])), True, "the volume of scsi1"),
     (entry(changed(disk=[TWO[0], disk(None, None)]), MACHINE), True, ""),
     (entry(changed(disk=TWO, started=False), changed(disk=TWO[:1]), **IMPORT), False, ""),
-    (entry(changed(disk=TWO, started=False), changed(disk=TWO[:1]), **IMPORT), True, "would take scsi1"),
+    (entry(changed(disk=TWO, started=False), changed(disk=TWO[:1]), **IMPORT), True, "would remove scsi1"),
     (entry(changed(disk=[disk("scsi0", 9)]), MACHINE, **IMPORT), False, "shrink scsi0 of k8s-dev from 9G"),
 ]  # fmt: skip
 
@@ -112,14 +112,14 @@ def test_an_approval_that_destroys_nothing_is_said():
 
 def test_too_many_changes():
     found = changes.read(plan(*[entry(None, MACHINE, name=f"m{n}") for n in range(21)]))
-    assert "21 machines would change at once, which is more than 20" in judge(found)[0].message
+    assert "21 machines would change at once; the limit is 20" in judge(found)[0].message
     assert judge(found, max_changes=21) == []
 
 
 def test_the_limit_is_a_variable(files, monkeypatch, capsys):
     monkeypatch.setenv("MAX_CHANGES", "0")
     assert guard(files, "--approve-destroy", "k8s-dev") == 1
-    assert "1 machines would change at once, which is more than 0" in capsys.readouterr().err
+    assert "1 machines would change at once; the limit is 0" in capsys.readouterr().err
     monkeypatch.setenv("MAX_CHANGES", "many")
     assert guard(files) == 2
     assert "MAX_CHANGES is 'many'; it must be a number" in capsys.readouterr().err
@@ -203,8 +203,8 @@ def test_told_in_words(files, capsys):
     assert capsys.readouterr().out.splitlines() == [
         f"update  k8s-dev: disk scsi0 4G → 8G, initialization, memory {before} → 9000",
         "create  new (VMID 501 on node01)",
-        "restart needed: k8s-dev (initialization, memory); nothing is cut, it waits for the next start",
-        "new host keys: k8s-dev, at its next start, since cloud-init will take it for a new machine",
+        "restart needed: k8s-dev (initialization, memory); no downtime: takes effect at the next restart",
+        "new host keys: k8s-dev, at its next restart, because cloud-init will treat it as a new machine",
     ]
     (files / "plan.json").write_text(json.dumps(plan(entry(MACHINE, MACHINE))))
     assert guard(files) == 0

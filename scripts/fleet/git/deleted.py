@@ -6,6 +6,8 @@ from typing import NamedTuple
 from fleet.findings import Fault
 from fleet.git import command as git
 
+NEWEST = 100  # commits that touched the file; further back nothing is looked for
+
 
 class Removed(NamedTuple):
     """A file's last committed text; `commit` removed it and is None when that is not committed yet."""
@@ -16,22 +18,23 @@ class Removed(NamedTuple):
 
 def last_committed(path: Path) -> Removed | None:
     """Find a removed file's last text in the history of its repository, or None. Raises Fault without Git."""
-    repo = _repository(path.parent)
-    inside = str(path.resolve().relative_to(Path(repo.working_tree_dir).resolve()))
-    head = _blob(repo.head.commit, inside) if repo.head.is_valid() else None
-    if head is not None:
-        return Removed(head, None)
-    if not repo.head.is_valid():
+    directory = path.parent
+    root = git.git(directory, "rev-parse", "--show-toplevel", check=False)
+    if not root:
+        raise Fault("is in no Git repository, so a removed file cannot be read back", directory, code=2)
+    inside = path.resolve().relative_to(Path(root).resolve()).as_posix()
+    if not git.resolve(directory, "HEAD"):
         return None
-    for commit in repo.iter_commits("HEAD", paths=inside, full_history=True, max_count=100):
-        if _blob(commit, inside) is None:
-            for parent in commit.parents:
-                try:
-                    text = _blob(parent, inside)
-                except ValueError:  # the history is cut off here
-                    continue
-                if text is not None:
-                    return Removed(text, commit.hexsha)
+    if (text := _text(directory, "HEAD", inside)) is not None:
+        return Removed(text, None)
+    # Commits without the file of which a parent has it; a merge may be the one that removed it.
+    options = ("--full-history", f"--max-count={NEWEST}", "HEAD", "--", f":(top,literal){inside}")
+    for commit in git.git(directory, "rev-list", *options).splitlines():
+        if _text(directory, commit, inside) is not None:
+            continue
+        for parent in git.git(directory, "rev-list", "-1", "--parents", commit).split()[1:]:
+            if (text := _text(directory, parent, inside)) is not None:
+                return Removed(text, commit)
     return None
 
 
@@ -42,19 +45,8 @@ def is_since(directory: Path, commit: str | None, since: str | None) -> bool:
     return not git.is_ancestor(directory, commit, since)
 
 
-def _repository(directory: Path):
-    from git import InvalidGitRepositoryError, NoSuchPathError, Repo
-
-    try:
-        return Repo(directory, search_parent_directories=True)
-    except (InvalidGitRepositoryError, NoSuchPathError) as error:
-        raise Fault(
-            "is in no Git repository, so a removed file cannot be read back", directory, code=2
-        ) from error
-
-
-def _blob(commit, path: str) -> str | None:
-    try:
-        return commit.tree[path].data_stream.read().decode()
-    except KeyError:
-        return None
+def _text(repo: Path, commit: str, path: str) -> str | None:
+    """The file as it is in a commit; None where it is not, or where a shallow history is cut off."""
+    with git.start(repo, "cat-file", "blob", f"{commit}:{path}") as process:
+        out = git.finish(process, "cat-file", check=False)
+    return out.decode() if process.returncode == 0 else None

@@ -8,8 +8,7 @@ from fleet.console import note
 from fleet.findings import Fault, Finding
 from fleet.proxmox.client import Client, Guest
 from fleet.vms import addresses
-from fleet.vms.machine import Machine
-from fleet.vms.mark import mark
+from fleet.vms.machine import Machine, mark
 
 _BUSY = ("clone", "create", "migrate", "disk")
 

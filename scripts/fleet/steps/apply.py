@@ -13,7 +13,7 @@ from fleet.forge import step
 from fleet.tags.requests_file import Approvals
 from fleet.terraform import command as terraform
 from fleet.terraform import plan as changes
-from fleet.terraform import state
+from fleet.terraform import plan_text, state
 from fleet.terraform.guard import judge
 
 PARALLELISM = "-parallelism=4"  # more clones at once only wait for the lock of their template
@@ -62,7 +62,7 @@ def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change
 
 def must_pass(job: Job, found: list[changes.Change]) -> None:
     """Say what a plan does, and raise Fault when the guard refuses it."""
-    text = "\n".join(changes.lines(found))
+    text = "\n".join(plan_text.lines(found))
     print(text, flush=True)
     step.note(f"Terraform's plan:\n\n```\n{text}\n```")
     if report(judge(found, job.known, job.approved.destroy, job.max_changes)):

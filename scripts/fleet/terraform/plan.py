@@ -1,23 +1,22 @@
-"""What a Terraform plan (`terraform show -json`) does to each machine, in the words of people."""
+"""Terraform's plan (`terraform show -json`): what it does to each machine."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from fleet.findings import printable
 from fleet.terraform.state import TYPE
 
-# The provider writes these to Proxmox at once, and they take effect at the machine's next start.
+# The provider writes these to Proxmox at once; they take effect at the machine's next start.
 RESTARTS = (
     "acpi", "agent", "amd_sev", "audio_device", "bios", "boot_order", "cdrom", "cpu", "hostpci",
     "initialization", "keyboard_layout", "kvm_arguments", "machine", "memory", "numa", "operating_system",
     "rng", "scsi_hardware", "serial_device", "tablet_device", "usb", "vga", "virtiofs", "watchdog",
 )  # fmt: skip
-# What the provider alone keeps, so that it differs after an import.
+# Attributes that only the provider keeps, so they differ after an import.
 OURS = (
     "delete_unreferenced_disks_on_destroy", "migrate", "purge_on_destroy", "reboot", "reboot_after_update",
     "stop_on_destroy",
 )  # fmt: skip
-# Of a disk's options, those that wait for the next start.
+# Options of a disk that take effect at the next start.
 DISK_RESTARTS = ("aio", "queues", "iothread", "ssd")
 
 
@@ -66,16 +65,16 @@ class Change(NamedTuple):
 
     @property
     def renews_host_keys(self) -> bool:
-        """Whether cloud-init will take the machine for a new one: its id is made from what it is told."""
+        """Whether cloud-init will treat the machine as a new one: its instance id is a hash of its input."""
         if self.kind == "replace":
             return True
         if self.kind != "update":
             return False
-        return _told(self.before) != _told(self.after)
+        return _cloud_init_input(self.before) != _cloud_init_input(self.after)
 
     @property
     def lost_disk(self) -> bool:
-        """Whether Proxmox has a disk no more that the state had."""
+        """Whether a disk that the state had is no longer in Proxmox."""
         return any(not disk["interface"] for disk in self.before.get("disk") or [])
 
     @property
@@ -138,68 +137,13 @@ def _differs(key: str, old: Any, new: Any) -> bool:
     return old != new
 
 
-def _told(values: Mapping[str, Any]) -> Any:
+def _cloud_init_input(values: Mapping[str, Any]) -> Any:
     """What goes into cloud-init's user-data and network-config."""
     network = [device.get("mac_address") for device in values.get("network_device") or []]
     first = (values.get("initialization") or [{}])[0] or {}
-    told = {key: first.get(key) for key in ("ip_config", "user_account", "dns")}
-    return told, network, values.get("name")
+    given = {key: first.get(key) for key in ("ip_config", "user_account", "dns")}
+    return given, network, values.get("name")
 
 
 def _without(blocks: Any, *keys: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in (block or {}).items() if key not in keys} for block in blocks or []]
-
-
-def short(change: Change, key: str) -> str:
-    """Old and new value where they fit in a line."""
-    old, new = change.before.get(key), change.after.get(key)
-    if key == "memory" and old and new:
-        old, new = old[0].get("dedicated"), new[0].get("dedicated")
-    if key == "disk":
-        return " ".join(
-            f"{slot} {old['size'] if old else '-'}G → {new['size'] if new else '-'}G"
-            for slot, old, new in change.disks()
-            if (old or {}).get("size") != (new or {}).get("size")
-        )
-    plain = all(isinstance(value, str | int | bool) and "\n" not in str(value) for value in (old, new))
-    return printable(f"{old} → {new}") if plain else ""
-
-
-def as_data(found: Collection[Change]) -> dict[str, Any]:
-    """What the plan does, as plain data."""
-    by_kind = {
-        kind: [change.name for change in found if change.kind == kind]
-        for kind in ("create", "import", "update", "replace", "destroy")
-    }
-    return by_kind | {
-        "restart": {change.name: list(change.restart) for change in found if change.restart},
-        "host_keys": [change.name for change in found if change.renews_host_keys],
-        "move": {
-            c.name: c.after["node_name"] for c in found if c.kind == "update" and "node_name" in c.changed
-        },
-    }
-
-
-def lines(found: Collection[Change]) -> list[str]:
-    text = [f"{change.kind:8}{change.name}{_detail(change)}" for change in found if change.kind != "none"]
-    data = as_data(found)
-    for name, reasons in data["restart"].items():
-        text.append(
-            f"restart needed: {name} ({', '.join(reasons)}); nothing is cut, it waits for the next start"
-        )
-    for name in data["host_keys"]:
-        text.append(
-            f"new host keys: {name}, at its next start, since cloud-init will take it for a new machine"
-        )
-    return text or ["no changes"]
-
-
-def _detail(change: Change) -> str:
-    if change.kind == "create":
-        return f" (VMID {change.after.get('vm_id')} on {change.after.get('node_name')})"
-    if change.kind in ("update", "import"):
-        told = [key for key in change.changed if key not in OURS]
-        return ": " + (
-            ", ".join(f"{key} {short(change, key)}".strip() for key in told) or "nothing in Proxmox"
-        )
-    return ""

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fleet.findings import cut
+from fleet.vms.gateways import Interface, gateway, leading_zeros
 
-Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PARTS = ("ip", "gw", "ip6", "gw6")
 
@@ -49,8 +48,8 @@ def parse(text: str) -> tuple[IPConfig, list[str]]:
     ip = _static(parts, "ip", ipaddress.IPv4Interface, problems)
     automatic6 = parts["ip6"] if parts.get("ip6") in ("dhcp", "auto") else None
     ip6 = None if automatic6 else _static(parts, "ip6", ipaddress.IPv6Interface, problems)
-    gw = _gateway(parts, "gw", ip, problems)
-    gw6 = _gateway(parts, "gw6", ip6, problems)
+    gw = gateway(parts, "gw", ip, problems)
+    gw6 = gateway(parts, "gw6", ip6, problems)
     return IPConfig(ip, gw, ip6, gw6, automatic6), problems
 
 
@@ -74,7 +73,7 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
             raise ValueError
         bare = ipaddress.ip_address(address)
     except ValueError:
-        problems.append(f"{key}={cut(text)} is not an IPv{version} address{_leading_zeros(address)}")
+        problems.append(f"{key}={cut(text)} is not an IPv{version} address{leading_zeros(address)}")
         return None
     if bare.version != version:
         problems.append(
@@ -120,71 +119,4 @@ def _unusable(interface: Interface) -> str:
     if address.version == 4 and address == network.broadcast_address:
         last = network.broadcast_address - 1
         return f"is the broadcast address of {network}; the last usable one is {last}/{network.prefixlen}"
-    return ""
-
-
-def _gateway(
-    parts: Mapping[str, str], key: str, interface: Interface | None, problems: list[str]
-) -> Address | None:
-    text = parts.get(key)
-    if text is None:
-        return None
-    own, version = ("ip6", 6) if key == "gw6" else ("ip", 4)
-    if parts.get(own) is None:
-        problems.append(f"{key} is set without {own}; add {own}, or remove {key}")
-        return None
-    if key == "gw6" and parts[own] in ("dhcp", "auto"):
-        problems.append(f"gw6 is set with ip6={parts[own]}, where the router announces itself; remove gw6")
-        return None
-    try:
-        if "%" in text:
-            raise ValueError
-        gateway = ipaddress.ip_address(text)
-    except ValueError:
-        hint = "; a gateway has no prefix length" if "/" in text else _leading_zeros(text)
-        problems.append(f"{key}={cut(text)} is not an IPv{version} address{hint}")
-        return None
-    if gateway.version != version:
-        problems.append(f"{key}={text} is an IPv{gateway.version} address")
-        return None
-    if interface is None:
-        return gateway
-    network = interface.network
-    if gateway == interface.ip:
-        problems.append(f"{key}={text} is the machine's own address; give the router's address")
-    elif version == 6 and gateway.is_link_local:
-        return gateway  # reachable on every link
-    elif gateway not in network:
-        problems.append(
-            f"{key}={text} is outside the machine's subnet {network}; {_outside(interface, gateway)}"
-        )
-    elif (
-        network.prefixlen < network.max_prefixlen - 1 and gateway == network.network_address and version == 4
-    ):
-        problems.append(f"{key}={text} is the address of the network itself; give the router's address")
-    elif (
-        network.prefixlen < network.max_prefixlen - 1
-        and gateway == network.broadcast_address
-        and version == 4
-    ):
-        problems.append(f"{key}={text} is the broadcast address of {network}; give the router's address")
-    else:
-        return gateway
-    return None
-
-
-def _outside(interface: Interface, gateway: Address) -> str:
-    low = 16 if interface.version == 4 else 48
-    for prefix in range(interface.network.prefixlen - 1, low - 1, -1):
-        if gateway in ipaddress.ip_network(f"{interface.ip}/{prefix}", strict=False):
-            return f"did you mean {interface.ip}/{prefix}, or another gateway?"
-    return "one of the two is mistyped"
-
-
-def _leading_zeros(text: str) -> str:
-    parts = text.split(".")
-    if len(parts) == 4 and all(part.isascii() and part.isdigit() for part in parts):
-        plain = ".".join(str(int(part[:9])) for part in parts)
-        if plain != text:
-            return f"; did you mean {plain}? (some programs read leading zeros as octal)"
     return ""

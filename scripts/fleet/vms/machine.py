@@ -3,12 +3,16 @@
 The field names are those of the VM file. A default stands in schemas/vm.schema.json and nowhere else.
 """
 
+import re
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
-from fleet.vms import addresses, files, mark, values
+from fleet.vms import addresses, files, values
 from fleet.vms.schema import schema
 from fleet.vms.strict_yaml import Lines
+
+TAG = "proxmox-gitops"  # of every machine of this project
+MARK = re.compile(rf"^\s*{TAG}:", re.MULTILINE)
 
 
 class Disk(NamedTuple):
@@ -72,6 +76,11 @@ class Machine(NamedTuple):
         return files.finding(self.path, self.lines, field, message, level)
 
 
+def mark(name: str) -> str:
+    """The last line of a machine's description, by which the clone of an interrupted apply is recognized."""
+    return f"{TAG}: {name}"
+
+
 def machine(vm: files.VM) -> Machine:
     """The machine that a VM file describes, if `rules.check` finds no error in the file."""
     data = with_defaults(vm.data, schema())
@@ -85,7 +94,7 @@ def machine(vm: files.VM) -> Machine:
     converted = {
         "agent": bool(data["agent"]),
         "boot": tuple(values.boot_devices(data["boot"])),
-        "description": "\n\n".join(filter(None, [(data["description"] or "").strip(), mark.mark(vm.name)])),
+        "description": "\n\n".join(filter(None, [(data["description"] or "").strip(), mark(vm.name)])),
         "disks": tuple(disks),
         "ipconfig0": config,
         "nameserver": tuple(values.words(data["nameserver"])),
@@ -93,7 +102,7 @@ def machine(vm: files.VM) -> Machine:
         "network": Network(**network | {"macaddr": network["macaddr"] and network["macaddr"].upper()}),
         "sshkeys": tuple(key.strip() for key in data["sshkeys"] or ()),
         # Sorted and in lower case, as Proxmox keeps them.
-        "tags": tuple(sorted({tag.lower() for tag in [*values.words(data["tags"]), mark.TAG]})),
+        "tags": tuple(sorted({tag.lower() for tag in [*values.words(data["tags"]), TAG]})),
     }
     same = {name: data[name] for name in Machine._fields if name in data and name not in converted}
     return Machine(path=vm.path, lines=vm.lines, **same, **converted)

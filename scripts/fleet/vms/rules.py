@@ -8,8 +8,9 @@ from typing import Any
 
 from fleet import names
 from fleet.findings import Finding, cut
-from fleet.vms import addresses, hardware, mark, public_keys, schema, values
+from fleet.vms import addresses, hardware, public_keys, schema, values
 from fleet.vms.files import VM
+from fleet.vms.machine import MARK
 
 LABEL = re.compile(r"(?=.{1,63}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
@@ -106,7 +107,7 @@ def keys_are_public(vm: VM) -> Iterator[Finding]:
 
 def description_marks_nothing(vm: VM) -> Iterator[Finding]:
     text = vm.data.get("description")
-    if isinstance(text, str) and mark.LINE.search(text):
+    if isinstance(text, str) and MARK.search(text):
         message = "a line starts with proxmox-gitops:, which marks machines of this project; change it"
         yield vm.finding("description", message)
 

@@ -45,6 +45,7 @@ def findings(
         return []
     from fleet.vms import wording  # with difflib; most files need no words
 
+    where = wording.where
     errors = list(_validator().iter_errors(vm.data))
     # What has the wrong type breaks other rules only because of that.
     mistyped = {where(error) for error in errors if error.validator == "type"}
@@ -74,8 +75,3 @@ def _validator() -> Any:
         "integer", lambda _, value: type(value) is int
     )
     return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema())
-
-
-def where(error: Any) -> str:
-    """The field of an error of jsonschema's, as `disks.scsi0.size`."""
-    return ".".join(str(step) for step in error.absolute_path)

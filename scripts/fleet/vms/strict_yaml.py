@@ -1,6 +1,8 @@
 """YAML without its surprises: the C parser up to its nodes, then values by rules stricter than YAML's.
 
 Nothing is guessed: what YAML readers take differently is a finding that says how to write it.
+
+More than 150 lines because the rules for values and the reader that applies them are one idea.
 """
 
 import contextlib
@@ -11,14 +13,13 @@ import yaml
 from yaml._yaml import CParser
 
 from fleet.findings import Finding, cut, printable
+from fleet.vms.yaml_problems import BAD_CHARACTERS, MAX_FINDINGS, TOO_MANY, forbidden, syntax
 
 _CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.M)
 MAX_VALUES = 2_000  # a VM file has about thirty; aliases count each time that they are used
 MAX_DEPTH = 16
 MAX_TEXT = 8192  # characters of one value
 SMALL = 4096  # characters that cannot nest deeply enough to harm the C parser
-MAX_FINDINGS = 50  # of one file
-TOO_MANY = "nests or repeats (by aliases) more values than a VM file can need; keep those of one machine"
 
 Lines = dict[str, tuple[int, int]]
 
@@ -33,15 +34,15 @@ def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Fin
         line = text.count("\n", 0, conflict.start()) + 1
         return None, {}, [Finding("a merge conflict is not resolved here; keep one side", label, line, 1)]
     findings: list[Finding] = []
-    _forbidden(label, text, findings)
+    forbidden(label, text, findings)
     if findings:  # the rest of the file is looked at as well, as a person sees it
-        text = _BAD_CHARACTERS.sub(lambda match: " " if match[0] == "\t" else "", text)
+        text = BAD_CHARACTERS.sub(lambda match: " " if match[0] == "\t" else "", text)
     try:
-        if len(text) > SMALL:
+        if len(text) > SMALL or text.count("[") + text.count("{") > 4 * MAX_DEPTH:
             _refuse_depth(text)
         root = _Composer(text).get_single_node()
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, ValueError) as error:
-        return None, {}, findings or [_syntax(label, error)]
+        return None, {}, findings or [syntax(label, error)]
     if root is None or (isinstance(root, yaml.ScalarNode) and root.value.lower() in ("", "~", "null")):
         return None, {}, [*findings, Finding("is empty; a VM file has at least its required fields", label)]
     if not isinstance(root, yaml.MappingNode):
@@ -53,7 +54,7 @@ def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Fin
         data = reader.mapping(root, "", 0)
     except yaml.MarkedYAMLError as error:
         data = None
-        findings.insert(0, _syntax(label, error))
+        findings.insert(0, syntax(label, error))
     if len(findings) > MAX_FINDINGS:
         findings[MAX_FINDINGS:] = [Finding("and more of the like; the rest is not listed", label)]
     return data, reader.lines, findings
@@ -74,13 +75,26 @@ class _Composer(CParser):
 
 
 def _refuse_depth(text: str) -> None:
-    """Raise YAMLError before the C composer, which calls itself, would overflow the stack and end Python."""
-    parser, depth, count = CParser(text), 0, 0
-    while (event := parser.get_event()) is not None:
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        count += 1
-        if depth > 4 * MAX_DEPTH or count > 4 * MAX_VALUES:
-            raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=event.start_mark)
+    """Raise YAMLError before the C composer, which calls itself, would overflow the stack and end Python.
+
+    From libyaml 0.2.6 on the scanner has a limit too. It scans ahead for the colon of a key, so it can fail before
+    it hands out the first bracket: what is too deep is placed at its field, which is known either way.
+    """
+    parser, depth, count, field = CParser(text), 0, 0, None
+    try:
+        while (event := parser.get_event()) is not None:
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            count += 1
+            if depth <= 1:
+                field = event.start_mark
+            if depth > 4 * MAX_DEPTH:
+                raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=field)
+            if count > 4 * MAX_VALUES:
+                raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=event.start_mark)
+    except yaml.MarkedYAMLError as error:
+        if "maximum nesting depth" in (error.problem or ""):
+            raise yaml.MarkedYAMLError(problem=TOO_MANY, problem_mark=field) from None
+        raise
 
 
 # What one reader takes for text and another for a number, a date or a truth value.
@@ -119,7 +133,8 @@ class _Reader:
         self.values = 0
 
     def problem(self, node: yaml.Node, message: str, where: str = "") -> None:
-        self.findings.append(Finding(printable(message), self.label, *_place(node)))
+        text = f"{where}: {message}" if where else message
+        self.findings.append(Finding(printable(text), self.label, *_place(node), field=where))
         if where:
             self.lines[where] = _place(node)  # so that nobody judges what was read instead
 
@@ -207,57 +222,6 @@ class _Reader:
 
 
 _TAGGED = re.compile(r"(&\S+\s+)?!")
-# Tabs, controls, line breaks of YAML 1.1 alone, and what makes a reviewer see another text than the reader.
-_BAD_CHARACTERS = re.compile(
-    "[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
-)
-
-
-def _forbidden(label: str, text: str, findings: list[Finding]) -> None:
-    """Find tabs and characters that no reader shows, the first of each line."""
-    start, line = 0, 1
-    while (match := _BAD_CHARACTERS.search(text, start)) and len(findings) <= MAX_FINDINGS:
-        line += text.count("\n", start, match.start())
-        col = match.start() - text.rfind("\n", 0, match.start())
-        if match[0] == "\t":
-            message = "a tab, which YAML readers indent by differently; use spaces"
-        elif match[0] == "\ufeff":
-            message = "a byte order mark (BOM), which not every reader skips; save it as UTF-8 without BOM"
-        else:
-            message = f"the invisible character U+{ord(match[0]):04X}; remove it"
-        findings.append(Finding(message, label, line, col))
-        start = text.find("\n", match.end())
-        if start < 0:
-            break
-
-
-_HINTS = {
-    "mapping values are not allowed": "is the indentation right, or does a value with `: ` lack quotes?",
-    "could not find expected ':'": "is the colon, or the space after it, missing?",
-    "did not find expected key": "is the line indented like its neighbours, each quote in quotes doubled?",
-    "did not find expected ','": "is a comma or the closing bracket missing?",
-    "cannot start any token": "quote a value that starts with this character",
-    "but found another document": "one file describes one machine; remove the `---` and what follows",
-    "expected <document start>": "one file describes one machine; remove the `...` and what follows",
-    "found incompatible YAML document": "remove the line that starts with %YAML",
-    "found undefined alias": "quote a value that starts with *",
-    "while scanning an alias": "quote a value that starts with *",
-    "while scanning an anchor": "quote a value that starts with &",
-    "while scanning a quoted scalar": "is the closing quote missing?",
-    "while parsing a quoted scalar": "a \\ in double quotes starts an escape; use single quotes",
-}
-
-
-def _syntax(label: str, error: Exception) -> Finding:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    parts = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
-    text = ", ".join(parts) or getattr(error, "reason", None) or "nests deeper than a VM file can need"
-    hint = next((hint for words, hint in _HINTS.items() if words in text), "")
-    if re.search("quoted scalar|simple key|expected ','", text):
-        mark = error.context_mark  # where it starts, and not the next line or the end of the file
-    place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    message = text if text == TOO_MANY else f"is not YAML: {text}"
-    return Finding(message + (f"; {hint}" if hint else ""), label, *place)
 
 
 def _place(node: yaml.Node) -> tuple[int, int]:

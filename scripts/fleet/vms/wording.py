@@ -1,4 +1,7 @@
-"""The message for a field that breaks the schema: what is wrong with it, and the way out."""
+"""The message for a field that breaks the schema: what is wrong with it, and the way out.
+
+More than 150 lines because the names that people know from elsewhere are part of the messages.
+"""
 
 import difflib
 import json
@@ -8,7 +11,6 @@ from typing import Any
 
 from fleet.findings import Finding, cut
 from fleet.vms.files import VM
-from fleet.vms.schema import where
 
 _WORDS = {
     "string": "text",
@@ -18,6 +20,7 @@ _WORDS = {
     "array": "a list",
     "object": "a group of fields, each indented on a line of its own",
 }
+
 
 # Fields that people know from elsewhere, and why a VM file does not have them.
 REFUSED = {
@@ -47,7 +50,12 @@ _MEANT |= {
 }
 _MEANT |= {"cpu_type": ("cpu",), "sshkeys": ("ssh_keys", "ssh_public_keys"), "protection": ("protected",)}
 _MEANT |= {"memory": ("ram", "mem"), "ipconfig0": ("ip", "ipconfig"), "mount": ("mountpoint", "path")}
-_OTHER_NAMES = {other: field for field, others in _MEANT.items() for other in others}
+OTHER_NAMES = {other: field for field, others in _MEANT.items() for other in others}
+
+
+def where(error: Any) -> str:
+    """The field of an error of jsonschema's, as `disks.scsi0.size`."""
+    return ".".join(str(step) for step in error.absolute_path)
 
 
 def tell(vm: VM, error: Any) -> Iterator[Finding]:
@@ -111,7 +119,7 @@ def unknown(name: str, where: str, known: list[str]) -> str:
     reason = REFUSED.get(re.sub(r"(?<=^ipconfig)[1-9][0-9]?$", "1", name))
     if reason:
         return f"is not supported: {reason}"
-    guess = _OTHER_NAMES.get(name.lower())
+    guess = OTHER_NAMES.get(name.lower())
     close = [guess] if guess in known else difflib.get_close_matches(name[:40].lower(), known, 1)
     if close:
         return f"unknown field; did you mean {close[0]}?"
