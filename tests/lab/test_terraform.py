@@ -145,9 +145,7 @@ class TestAMachineThatStands:
             machine.terraform("show", "-json", f"{machine.home}/plan").stdout
         )
         assert plan_guard.main([str(machine.home / "plan.json"), "--format", "text"]) == 1
-        message = (
-            "refused: would attach the volume of scsi1 as scsi5 of k8s-dev; add disks after the last one (scsi1)"
-        )
+        message = "refused: would attach the volume of scsi1 as scsi5 of k8s-dev; add disks after the last one (scsi1)"
         assert message in capsys.readouterr().err
 
     def test_templates_come_and_go(self, machine):

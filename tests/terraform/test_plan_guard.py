@@ -59,10 +59,10 @@ GUARDED = [
     # entry, known to the inventory, what the refusal says ("": none)
     (entry(MACHINE, MACHINE), True, ""),
     (entry(MACHINE, None), True, "restore k8s-dev.yaml, or if that is intended, commit with [destroy k8s-dev]"),
-    (entry(MACHINE, changed(vm_id=700), replace_paths=[["vm_id"]]), True, "for vm_id (501 → 700); put"),
+    (entry(MACHINE, changed(vm_id=700), replace_paths=[["vm_id"]]), True, "because of vm_id (501 → 700); revert"),
     (entry(MACHINE, changed(), replace_paths=[["clone", 0, "vm_id"]]), True, "recreate k8s-dev because of clone"),
     (entry(MACHINE, changed(node_name="node02")), True, ""),
-    (entry(MACHINE, changed(), **TAINTED), True, "the state marks it as tainted; `terraform untaint`"),
+    (entry(MACHINE, changed(), **TAINTED), True, "the state marks it as tainted; run `terraform untaint`"),
     (entry(MACHINE, changed(), **TAINTED), False, ""),
     (entry(None, MACHINE), False, ""),
     (entry(None, MACHINE), True, "would create k8s-dev a second time"),
@@ -107,7 +107,7 @@ def test_approved(entry, refused):
 
 def test_an_approval_that_destroys_nothing_is_said():
     (finding,) = judge(changes.read(plan(entry(MACHINE, MACHINE))), {"k8s-dev"}, {"k8s-dev"})
-    assert (finding.level, "[destroy k8s-dev] destroys nothing" in finding.message) == ("notice", True)
+    assert (finding.level, "[destroy k8s-dev] has no effect" in finding.message) == ("notice", True)
 
 
 def test_too_many_changes():

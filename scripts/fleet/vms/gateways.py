@@ -31,7 +31,7 @@ def gateway(
         problems.append(f"{key}={cut(text)} is not an IPv{version} address{hint}")
         return None
     if address.version != version:
-        problems.append(f"{key}={text} is an IPv{gateway.version} address")
+        problems.append(f"{key}={text} is an IPv{address.version} address")
         return None
     if interface is None:
         return address
@@ -39,7 +39,7 @@ def gateway(
     if address == interface.ip:
         problems.append(f"{key}={text} is the machine's own address; give the router's address")
     elif version == 6 and address.is_link_local:
-        return gateway  # reachable on every link
+        return address  # reachable on every link
     elif address not in network:
         problems.append(
             f"{key}={text} is outside the machine's subnet {network}; {_outside(interface, address)}"

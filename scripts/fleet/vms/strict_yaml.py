@@ -164,22 +164,21 @@ class _Reader:
                 continue
             if key == "<<" and key_node.tag == "plain":
                 self.problem(
-                    key_node, "merge keys (<<) are read by some YAML readers only; write the fields out"
+                    key_node,
+                    "merge keys (<<) are ignored by some YAML readers; write the fields out",
                 )
                 continue
             plain = key.isidentifier() and key not in _WORDS and key.lower() not in _TRUTH
             if not plain:
                 told = len(self.findings)
                 if not isinstance(self.scalar(key_node, ""), str):
-                    self.problem(key_node, f"a field's name must be text, not {cut(key) or 'nothing'}")
+                    self.problem(key_node, f"a field's name must be text, not {cut(key) or 'empty'}")
                 if len(self.findings) > told:
                     continue  # it is no field, known or unknown
             place = _place(key_node)
             if key in first:
                 line, col = first[key]
-                message = (
-                    f"field {cut(key)} stands twice (first in line {line}, column {col}); keep one of them"
-                )
+                message = f"{cut(key)} is set twice (first in line {line}, column {col}); keep one of them"
                 self.problem(key_node, message)
                 continue
             first[key] = self.lines[prefix + key] = place
@@ -189,7 +188,7 @@ class _Reader:
     def scalar(self, node: yaml.ScalarNode, where: str) -> Any:
         text = node.value
         if len(text) > MAX_TEXT:
-            self.problem(node, f"has {len(text)} characters, and no field takes more than {MAX_TEXT}", where)
+            self.problem(node, f"is {len(text)} characters long; the limit is {MAX_TEXT}", where)
             return None
         if node.tag != "plain":
             self.tag(node, where)
@@ -205,8 +204,8 @@ class _Reader:
             return float(text)
         if _AMBIGUOUS.fullmatch(text):
             meant = _TRUTH.get(text.lower()) or _plain_number(text)
-            way_out = f'quote it: "{cut(text)}"' + (f", or write {meant} if you mean that" if meant else "")
-            message = f"{cut(text)} is read differently by different YAML readers; {way_out}"
+            way_out = f'quote it: "{cut(text)}"' + (f", or write {meant} if that is meant" if meant else "")
+            message = f"YAML readers disagree on the meaning of {cut(text)}; {way_out}"
             self.problem(node, message, where)
         return text
 
@@ -216,7 +215,9 @@ class _Reader:
         if not tag and _TAGGED.match(self.text, node.start_mark.index):
             tag = "!"
         if tag:
-            message = f"{cut(tag)}: tags are not read here; write the value alone, quoted for text"
+            message = (
+                f"the YAML tag {cut(tag)} is not supported; write the value alone, in quotes if it is text"
+            )
             self.problem(node, message, where)
         return bool(tag)
 

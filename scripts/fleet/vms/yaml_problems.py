@@ -5,7 +5,7 @@ import re
 from fleet.findings import Finding
 
 MAX_FINDINGS = 50  # of one file
-TOO_MANY = "nests or repeats (by aliases) more values than a VM file can need; keep those of one machine"
+TOO_MANY = "nests, or repeats by aliases, more values than a VM file can need; keep those of one machine"
 
 # Tabs, controls, line breaks of YAML 1.1 alone, and what makes a reviewer see another text than the reader.
 BAD_CHARACTERS = re.compile(
@@ -14,17 +14,17 @@ BAD_CHARACTERS = re.compile(
 
 
 def forbidden(label: str, text: str, findings: list[Finding]) -> None:
-    """Find tabs and characters that no reader shows, the first of each line."""
+    """Report tabs and invisible characters, the first of each line."""
     start, line = 0, 1
     while (match := BAD_CHARACTERS.search(text, start)) and len(findings) <= MAX_FINDINGS:
         line += text.count("\n", start, match.start())
         col = match.start() - text.rfind("\n", 0, match.start())
         if match[0] == "\t":
-            message = "a tab, which YAML readers indent by differently; use spaces"
+            message = "contains a tab, which YAML readers interpret differently; use spaces"
         elif match[0] == "\ufeff":
-            message = "a byte order mark (BOM), which not every reader skips; save it as UTF-8 without BOM"
+            message = "starts with a byte order mark (BOM); save the file as UTF-8 without BOM"
         else:
-            message = f"the invisible character U+{ord(match[0]):04X}; remove it"
+            message = f"contains the invisible character U+{ord(match[0]):04X}; remove it"
         findings.append(Finding(message, label, line, col))
         start = text.find("\n", match.end())
         if start < 0:
@@ -56,5 +56,5 @@ def syntax(label: str, error: Exception) -> Finding:
     if re.search("quoted scalar|simple key|expected ','", text):
         mark = error.context_mark  # where it starts, and not the next line or the end of the file
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    message = text if text == TOO_MANY else f"is not YAML: {text}"
+    message = text if text == TOO_MANY else f"is not valid YAML: {text}"
     return Finding(message + (f"; {hint}" if hint else ""), label, *place)
