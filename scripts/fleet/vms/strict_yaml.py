@@ -19,7 +19,7 @@ _CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>)( |$)", re.M)
 MAX_VALUES = 2_000  # a VM file has about thirty; aliases count each time that they are used
 MAX_DEPTH = 16
 MAX_TEXT = 8192  # characters of one value
-SMALL = 4096  # characters that cannot nest deeply enough to harm the C parser
+SMALL = 1_900  # characters that cannot nest (two a level) to libyaml's limit, nor harm the C composer
 
 Lines = dict[str, tuple[int, int]]
 
