@@ -23,12 +23,12 @@ from fleet.steps.apply import Job, carry_out, current, untaint, without_failed
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
-from fleet.terraform import kept, lock
+from fleet.terraform import kept, lock, plugins
 from fleet.terraform.guard import limit
 
 
 def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
-    terraform.checked(job.directory, "init", capture=True)
+    plugins.init(job.directory)
     have = current(job)
     if not plan_only:
         untaint(job, have)

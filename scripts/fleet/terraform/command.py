@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fleet.findings import Fault
@@ -14,16 +14,20 @@ LOCK_TIMEOUT = "300s"  # for the backend's own lock
 
 
 def run(
-    directory: Path, *arguments: str, capture: bool = False, quiet: bool = False
+    directory: Path,
+    *arguments: str,
+    capture: bool = False,
+    quiet: bool = False,
+    settings: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run terraform in `directory`; output is shown or kept (`capture`), errors are shown unless `quiet`.
 
-    Raises Fault without terraform.
+    `settings` are added to its environment. Raises Fault without terraform.
 
     SIGINT and SIGTERM are handed on once, and waited for: a second one makes Terraform stop at once and
     forget what it was making. The signal ends this process, as KeyboardInterrupt, when Terraform has ended.
     """
-    environment = os.environ | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
+    environment = os.environ | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0"} | dict(settings or {})
     command = ["terraform", f"-chdir={directory}", *arguments]
     if arguments[0] in ("init", "plan", "apply") and not sys.stdout.isatty():
         command.insert(3, "-no-color")
@@ -46,9 +50,15 @@ def run(
     return subprocess.CompletedProcess(command, child.returncode, output)
 
 
-def checked(directory: Path, *arguments: str, capture: bool = False, quiet: bool = False) -> str:
+def checked(
+    directory: Path,
+    *arguments: str,
+    capture: bool = False,
+    quiet: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> str:
     """`run`, with a Fault (exit 2) when Terraform fails; it has said why on standard error."""
-    done = run(directory, *arguments, capture=capture, quiet=quiet)
+    done = run(directory, *arguments, capture=capture, quiet=quiet, settings=settings)
     if done.returncode:
         raise Fault(f"terraform {arguments[0]} failed (exit {done.returncode}); its message is above", code=2)
     return done.stdout

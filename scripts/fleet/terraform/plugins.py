@@ -1,0 +1,44 @@
+"""`terraform init` with a plugin cache: actions/checkout empties the checkout, so each job would download the provider.
+
+The cache is proxmox-gitops/terraform-plugins in the user's cache folder. A person's or the lab's own Terraform
+configuration (TF_CLI_CONFIG_FILE, TF_PLUGIN_CACHE_DIR) decides alone where providers come from.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from fleet.terraform import command
+
+OWN = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
+
+
+def init(directory: Path) -> None:
+    """Run `terraform init`, quietly unless it fails. Raises Fault."""
+    with _cached(directory) as settings:
+        command.checked(directory, "init", capture=True, settings=settings)
+
+
+@contextlib.contextmanager
+def _cached(directory: Path) -> Iterator[dict[str, str]]:
+    """The variables that name the cache; locked, since two `init` at once would write over each other."""
+    if any(os.environ.get(name) for name in OWN):
+        yield {}
+        return
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = (
+        Path(os.environ.get("PROXMOX_GITOPS_CACHE") or Path(base, "proxmox-gitops")) / "terraform-plugins"
+    )
+    settings = {"TF_PLUGIN_CACHE_DIR": str(folder.resolve())}
+    if not (directory / ".terraform.lock.hcl").exists():
+        # Without recorded checksums Terraform would download again. The version is exact in versions.tf.
+        settings["TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE"] = "1"
+    with contextlib.ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(held.enter_context((folder / ".lock").open("w")), fcntl.LOCK_EX)
+        except OSError:  # such as a read-only home: a download each time, as before
+            settings = {}
+        yield settings
