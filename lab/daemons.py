@@ -3,12 +3,13 @@
 import contextlib
 import fcntl
 import functools
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from lab import ROOT, LabError, cgroup, credentials, lab_dir, leftovers, network, process
-from lab.environment import SECRET_NAMES, environment
+from lab.environment import SECRET_NAMES, control_path_dir, environment
 from lab.parts import DAEMONS, NAMES, find
 
 INOTIFY_INSTANCES = 4096
@@ -74,6 +75,7 @@ def _down() -> None:
     for step in steps:
         with contextlib.suppress(LabError, OSError, ValueError):  # the others are done all the same
             step()
+    shutil.rmtree(control_path_dir(), ignore_errors=True)
     for path in (lab_dir() / "run").glob("*"):
         if path.name != "lock" and not path.is_dir():
             path.unlink()

@@ -1,5 +1,6 @@
 """The environment in which production's files work on this lab."""
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,11 @@ from lab import FORGE_URL, INSTALLER_URL, PROXMOX_URL, VAULT_URL, builds, lab_di
 
 # What of the environment is secret: on GitHub, secrets of the repository.
 SECRET_NAMES = ("PROXMOX_VE_API_TOKEN", "PG_CONN_STR", "VAULT_TOKEN", "SSH_PRIVATE_KEY", "GITHUB_TOKEN")
+
+
+def control_path_dir() -> Path:
+    """The folder of the sockets of Ansible's SSH connections, short wherever the lab is."""
+    return Path("/run") / f"lab-ssh-{hashlib.sha256(str(lab_dir()).encode()).hexdigest()[:8]}"
 
 
 def environment() -> dict[str, str]:
@@ -30,6 +36,8 @@ def environment() -> dict[str, str]:
         "K3S_INSTALL_URL": INSTALLER_URL,
         "TF_CLI_CONFIG_FILE": str(lab_dir() / "terraform.tfrc"),
         "CHECKPOINT_DISABLE": "1",
+        # A socket's path takes 108 bytes, of which a checkout's own path may leave too few.
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control_path_dir()),
         "KUBECTL": str(builds.entry("kubernetes") / "kubectl"),
     }
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):

@@ -101,7 +101,7 @@ def test_drains_what_succeeded_and_keeps_the_rest(fleet, capfd, tmp_path, monkey
         "k8s-b, k8s.yml: failed",
         "k8s-d waits: no commit asked for a playbook yet",
         "k8s-x is queued but not in the inventory",
-        "there is no playbook 'none'; there are: base, haproxy, k8s",
+        "playbook 'none' does not exist; there are: base, haproxy, k8s",
         "got 'nonsense'",
     ):
         assert said in streams.err
@@ -337,5 +337,5 @@ def test_what_cannot_be_pushed_stays_queued_and_is_said(fleet, tmp_path, monkeyp
     monkeypatch.setattr(steps, "ROOT", tmp_path)
     arguments = [argument for argument in fleet.arguments() if argument != "--no-publish"]
     assert run_plays.main(arguments) == 1
-    assert "k8s-a: played, but still queued" in capfd.readouterr().err
+    assert "k8s-a: played but still queued" in capfd.readouterr().err
     assert fleet.queue.read_text() == "10.0.0.1,k8s-a,k8s\n"

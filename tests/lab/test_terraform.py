@@ -192,7 +192,7 @@ class TestAMachineThatStands:
         steps = [
             ({"memory": 1536}, "restart needed: k8s-dev (memory)"),
             ({"disks": disks(scsi1=2)}, "disk scsi1 1G → 2G"),
-            ({"cores": 2, "disks": disks(scsi1=3)}, "the growth of disks comes after the other changes"),
+            ({"cores": 2, "disks": disks(scsi1=3)}, "disks are grown after the other changes"),
             ({"disks": disks(scsi1=3, scsi2=1)}, "disk scsi2 -G → 1G"),
             ({"description": "tests"}, "update  k8s-dev: description"),
             (
