@@ -125,7 +125,7 @@ class TestAMachineThatStands:
         machine.write("k8s-new", 20)
         machine.commit()
         status, output = machine.apply()
-        assert (status, "192.168.1.20 is still held by k8s-dev" in output) == (1, True), output
+        assert (status, "192.168.1.20 is still used by k8s-dev" in output) == (1, True), output
         machine.write("k8s-new", 21)
         for number in range(30, 52):
             machine.write(f"many-{number}", number)
@@ -138,7 +138,9 @@ class TestAMachineThatStands:
         machine.plan()
         input_file = machine.proxmox / "vms.auto.tfvars.json"
         values = json.loads(input_file.read_text())
-        values["vms"]["k8s-dev"]["disks"].insert(1, {"slot": "scsi5", "size": 1, "storage": "local-lvm"})
+        values["vms"]["k8s-dev"]["disks"].insert(
+            1, {"slot": "scsi5", "size": 1, "storage": "local-lvm", "mount": None}
+        )
         input_file.write_text(json.dumps(values))
         assert machine.terraform("plan", f"-out={machine.home}/plan").returncode == 0
         (machine.home / "plan.json").write_text(
@@ -238,11 +240,11 @@ def test_a_removal_waits_for_its_approval_and_holds_nobody_up(machine):
     requests.write_text(json.dumps({"head": "x", "since": since, "requests": []}))
     status, output = machine.apply("--requests", str(requests))
     assert (status, sorted(machine.outputs)) == (3, ["haproxy-dev", "k8s-dev"]), output
-    assert "no commit approved the removal of k8s-dev" in output
+    assert "no commit approves removing k8s-dev" in output
     # From then on it is a warning.
     requests.write_text(json.dumps({"head": "x", "since": machine.git("rev-parse", "HEAD"), "requests": []}))
     status, output = machine.apply("--requests", str(requests))
-    assert (status, "warning: the file is gone" in output) == (0, True), output
+    assert (status, "warning: the file was removed" in output) == (0, True), output
     request = {"action": "destroy", "name": "k8s-dev"}
     requests.write_text(json.dumps({"head": "x", "since": since, "requests": [request]}))
     other = config(501)
@@ -257,7 +259,7 @@ def test_a_stranger_of_the_same_name_is_left_alone_or_taken_over(fleet):
     fleet.commit()
     status, output = fleet.apply()
     assert (status, vmids()) == (1, [105]), output
-    assert "k8s-dev is running elsewhere under VMID 105 on node01" in output
+    assert "k8s-dev already exists as VMID 105 on node01" in output
     fleet.write("k8s-dev", 20, vmid=105)
     status, output = fleet.apply()
     assert (status, vmids()) == (0, [105]), output

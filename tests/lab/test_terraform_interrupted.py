@@ -48,7 +48,7 @@ def test_killed_during_the_clone(fleet, bare):
     assert '"mode": "managed"' not in (fleet.proxmox / "terraform.tfstate").read_text()
     status, output = fleet.apply()
     assert status == 0, output
-    assert "waiting for k8s-dev (VMID 500): a clone of an interrupted run still goes on" in output
+    assert "waiting for k8s-dev (VMID 500): the clone of an interrupted run is still in progress" in output
     complete(fleet)
 
 
