@@ -91,7 +91,7 @@ def test_a_failed_start_is_finished_and_does_not_hold_the_others_up(fleet):
     faults.inject({"match": "TASK qmstart:500", "error": "start failed: no space left on device", "times": 1})
     status, output = fleet.apply()
     assert (status, list(fleet.outputs)) == (3, ["z"]), output
-    assert "not done: k8s-dev" in output
+    assert "k8s-dev failed (Terraform's error is above)" in output
     fleet.known("z")
     fleet.remove("z")
     pve("create", "/nodes/node01/qemu/501/status/stop")

@@ -15,15 +15,16 @@ locals {
 
 output "machines" {
   description = "Each machine: address, user, node, VMID, MAC address, cloud-init's instance, mount points by disk slot."
+  # Of the input's machines only: a refresh may find others in the state, such as one that was never finished.
   value = {
-    for name, vm in proxmox_virtual_environment_vm.this : name => {
-      address  = split("/", var.vms[name].ipconfig0.ip)[0]
-      user     = var.vms[name].ciuser
-      node     = vm.node_name
-      vmid     = vm.vm_id
-      mac      = vm.network_device[0].mac_address
+    for name, vm in var.vms : name => {
+      address  = split("/", vm.ipconfig0.ip)[0]
+      user     = vm.ciuser
+      node     = proxmox_virtual_environment_vm.this[name].node_name
+      vmid     = proxmox_virtual_environment_vm.this[name].vm_id
+      mac      = proxmox_virtual_environment_vm.this[name].network_device[0].mac_address
       instance = local.instances[name]
-      mounts   = { for disk in var.vms[name].disks : disk.slot => disk.mount if disk.mount != null }
+      mounts   = { for disk in vm.disks : disk.slot => disk.mount if disk.mount != null }
     }
   }
 }
