@@ -22,12 +22,13 @@ def peer() -> list[str]:
     """check-jsonschema in an environment of its own, made once."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["optional-dependencies"]["bench"]
-    key = hashlib.sha256(f"{sys.version} {wanted}".encode()).hexdigest()[:16]
+    constraints = ROOT / "constraints.txt"
+    key = hashlib.sha256(f"{sys.version} {wanted} {constraints.read_text()}".encode()).hexdigest()[:16]
     with cache.made(cache_dir() / f"bench-{key}", "the bench's environment") as folder:
         if folder:
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             pip = [str(folder / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-            subprocess.run([*pip, *wanted], check=True)
+            subprocess.run([*pip, "-c", str(constraints), *wanted], check=True)
     return [str(cache_dir() / f"bench-{key}/bin/python"), "-m", "check_jsonschema"]
 
 

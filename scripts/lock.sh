@@ -6,11 +6,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 case ${1:-newest} in
-newest) resolution=highest ;;
-oldest) resolution=lowest-direct ;;
+newest) set -- ;;
+oldest) set -- --resolution=lowest-direct ;;
 *) sed -n 2p "$0" >&2 && exit 2 ;;
 esac
-# Without preferences from the file that is there, and under the name that the header shall show.
-rm -f constraints.txt
-uv pip compile --quiet --universal --all-extras --python-version=3.11 --resolution="$resolution" \
-    --no-emit-index-url --output-file=constraints.txt pyproject.toml
+# --upgrade: without preference for the versions that are there. Renovate runs the command in the file's header again,
+# and refuses options that it does not know; uv writes no addresses unless it is asked to.
+uv pip compile --quiet --upgrade --universal --all-extras --python-version=3.11 "$@" \
+    --output-file=constraints.txt pyproject.toml >/dev/null

@@ -89,15 +89,6 @@ def test_k3s_is_refused_before_a_machine_is_touched(env: dict[str, str], said: s
     assert said in done.stdout + done.stderr
 
 
-def test_lint():
-    done = run(["ansible-lint", "--offline", "proxmox/playbooks"], PATH=f"{BIN}:{os.environ['PATH']}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Profile 'production' was required, and it passed" in done.stdout + done.stderr
-    config = yaml.safe_load((ROOT / ".ansible-lint").read_text())
-    assert config["profile"] == "production"
-    assert not {"skip_list", "warn_list"} & config.keys()
-
-
 def test_no_line_is_exempt_from_lint():
     for path in PLAYBOOKS_DIR.rglob("*.y*ml"):
         assert "noqa" not in path.read_text(), path
