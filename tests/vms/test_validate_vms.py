@@ -91,7 +91,7 @@ def test_main(path, fmt, monkeypatch, capsys):
         assert err.count("::error ") == len(errors) and len(err.splitlines()) == len(expected)
     else:
         assert err.splitlines() == expected
-    assert ("valid" in out) == (status == 0 and fmt != "json")
+    assert (": valid" in out) == (status == 0 and fmt != "json")
 
 
 def test_warning_alone_is_no_failure(tmp_path, capsys):
