@@ -11,7 +11,7 @@ from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
 from fleet.terraform import kept, state, tfvars
 from fleet.vms import public_keys
-from fleet.vms.machine import Machine, machine
+from fleet.vms.machine import Disk, Machine, machine
 
 
 class Input(NamedTuple):
@@ -50,9 +50,10 @@ def build(
     taken = {one.vmid: name for name, one in excluded.items() if one.vmid is not None}
     taken |= {resource.vmid: f"{name} (Terraform's state)" for name, resource in have.items()}
     imports: dict[str, Guest] = {}
+    cluster = client.guests() if client else []
     if client:
         imports, wrong = _compare(
-            client, {name: one for name, one in wanted.items() if name not in have}, taken
+            client, cluster, {name: one for name, one in wanted.items() if name not in have}, taken
         )
         findings += wrong
         known |= {name: guest.vmid for name, guest in imports.items()}
@@ -64,7 +65,7 @@ def build(
         return Input({}, without_file, findings)
     machines = {}
     for name, one in wanted.items():
-        disks = one.disks or _disks(one, have.get(name), imports.get(name), client)
+        disks = one.disks or _disks(one, have.get(name), imports.get(name), client, cluster)
         machines[name] = one._replace(vmid=numbers[name], disks=disks, sshkeys=one.sshkeys or tuple(keys))
         findings += _incomplete(machines[name])
     if _errors(findings):
@@ -74,10 +75,9 @@ def build(
 
 
 def _compare(
-    client: Client, new: dict[str, Machine], taken: dict[int, str]
+    client: Client, cluster: list[Guest], new: dict[str, Machine], taken: dict[int, str]
 ) -> tuple[dict[str, Guest], list[Finding]]:
     """What Proxmox has of the machines without a state, and what it lacks for the others; extends `taken`."""
-    cluster = client.guests()
     taken |= {guest.vmid: f"{guest.name or 'a machine'} on {guest.node}" for guest in cluster}
     imports, findings = leftovers.orphans(client, cluster, new)
     missing = {name: one for name, one in new.items() if name not in imports}
@@ -93,12 +93,18 @@ def _before(target: Path, wanted: Collection[str]) -> dict[str, int]:
         return {}
 
 
-def _disks(one: Machine, have: state.Resource | None, guest: Guest | None, client: Client | None):
+def _disks(
+    one: Machine,
+    have: state.Resource | None,
+    guest: Guest | None,
+    client: Client | None,
+    cluster: list[Guest],
+) -> tuple[Disk, ...]:
     """The disks of a machine whose file lists none: its own, else its template's; () when offline."""
     if have:
         return have.disks
-    source = guest or (preflight.template_of(one, client.guests())[0] if client else None)
-    return preflight.disks_of(client.config(source.node, source.vmid)) if source else ()
+    source = guest or preflight.template_of(one, cluster)[0]
+    return preflight.disks_of(client.config(source.node, source.vmid)) if client and source else ()
 
 
 def _incomplete(one: Machine) -> list[Finding]:

@@ -1,7 +1,6 @@
 """What the values of a VM file mean: sizes, slots, lists that may be written as text."""
 
 import re
-from collections.abc import Sequence
 
 _SIZE = re.compile(r"([1-9][0-9]{0,5})([GT])")
 
@@ -29,8 +28,3 @@ def boot_devices(boot: object) -> list[str]:
     if not isinstance(boot, str) or not boot.startswith("order="):
         return []
     return [device for device in boot.removeprefix("order=").split(";") if device]
-
-
-def by_slot(slots: Sequence[str]) -> list[str]:
-    """Slots in the order of their numbers: scsi2 before scsi10."""
-    return sorted(slots, key=slot_number)
