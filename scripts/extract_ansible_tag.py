@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Read the open requests, `[ansible X]` and `[destroy NAME]`, from the commits since the last served one.
+"""Read the open requests, `[ansible X]`, `[destroy NAME]`, `[adopt NAME]`, from the commits since the last served one.
 
 Reads: the commit messages from refs/gitops/served to HEAD (or --range, or standard input with `-`), the names
 in playbooks/, vms/ and the inventory. Writes nothing. Prints each request with what it runs, or JSON.
@@ -68,11 +68,12 @@ def main(argv: list[str] | None = None) -> int:
 def as_text(commits: ranges.Range, found: list) -> str:
     lines = []
     for request in found:
+        approves = {"destroy": "may be destroyed", "adopt": "may be changed to what its VM file says"}
         waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
         runs = (
             f"{request.playbook}.yml on {request.machine or waiting}"
             if request.playbook
-            else "may be destroyed"
+            else approves[request.action]
         )
         origin = f"  {request.commit[:10]} {request.subject}" if request.commit else ""
         lines.append(f"[{request.action} {request.name}]  {runs}{origin}")

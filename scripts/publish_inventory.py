@@ -37,8 +37,8 @@ TERRAFORM = (
 def needs_terraform(repo: Path, opened: requests_file.RequestsFile) -> str | None:
     """Why only terraform-apply may serve the open commits, or None."""
     for request in opened.requests:
-        if request["action"] == "destroy":
-            return f"[destroy {request['name']}] is open"
+        if request["action"] != "ansible":
+            return f"[{request['action']} {request['name']}] is open"
     if opened.since:
         between = ("diff", "--name-only", opened.since, opened.head, "--", *TERRAFORM)
         changed = git.git(repo, *between).splitlines()

@@ -35,12 +35,13 @@ def test_the_whole_answer(repo, extract):
 
 def test_as_text(repo, capsys):
     repo.vm("k8s-dev")
-    repo.commit("feat: x\x1b[2J [ansible k8s-dev] [ansible myapp] [destroy k8s-old]")
+    repo.commit("feat: x\x1b[2J [ansible k8s-dev] [ansible myapp] [destroy k8s-old] [adopt k8s-dev]")
     assert extract_ansible_tag.main(["--repo", str(repo.path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[ansible k8s-dev]  k8s.yml on k8s-dev  ") and r"\x1b[2J" in lines[0]
     assert lines[1].startswith("[ansible myapp]  myapp.yml on what is queued for it (changed: k8s-dev)")
     assert lines[2].startswith("[destroy k8s-old]  may be destroyed")
+    assert lines[3].startswith("[adopt k8s-dev]  may be changed to what its VM file says")
     repo.served(repo.git("rev-parse", "HEAD"))
     assert extract_ansible_tag.main(["--repo", str(repo.path)]) == 0
     assert capsys.readouterr().out.startswith("no requests since ")

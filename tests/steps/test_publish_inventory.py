@@ -339,6 +339,7 @@ def ready(fleet, capsys):
         ),
         ("proxmox/main.tf", "feat: other disks [ansible k8s-dev]", "proxmox/main.tf changed"),
         ("README.md", "feat: away [destroy web-dev] [ansible k8s-dev]", "[destroy web-dev] is open"),
+        ("README.md", "feat: ours [adopt k8s-dev] [ansible k8s-dev]", "[adopt k8s-dev] is open"),
     ],
 )
 def test_without_outputs_only_what_needs_no_terraform(

@@ -26,6 +26,7 @@ READ = {
     "subject": ("feat: add k8s-dev [ansible k8s-dev]", "[ansible k8s-dev]"),
     "body": ("feat: add\n\nWith it: [ansible k8s-dev].\n", "[ansible k8s-dev]"),
     "several": ("x [ansible b] [ansible a][destroy c]", "[ansible b] [ansible a] [destroy c]"),
+    "approvals": ("take it over [adopt a]\n\n[destroy b]", "[adopt a] [destroy b]"),
     "once each": ("x [ansible a]\n\n[ansible a] [ansible a]", "[ansible a]"),
     "blanks inside": ("x [ansible  a\t]", "[ansible a]"),
     "line ends of Windows": ("x [ansible a]\r\n\r\nmore [ansible b]\r\n", "[ansible a] [ansible b]"),
@@ -107,7 +108,7 @@ NOT_READ = {
     "indented": "x\n\n    [ansible a]\n\t[ansible b]",
     "backticks": "x `[ansible a]` and ``[ansible `b]``",
     "keyword taken apart by code": "[ans`x`ible a]",
-    "part of a word": "[ansible-lint] [ansibles a] [destroyed x] [xansible a]",
+    "part of a word": "[ansible-lint] [ansibles a] [destroyed x] [xansible a] [adopted x] [adopt-me]",
     "round brackets": "(ansible a)",
 }
 
@@ -134,6 +135,9 @@ MALFORMED = [
     ("x [ANSIBLE a]", "warning", "did you mean [ansible a]?"),
     ("x [ ansible a ]", "warning", "did you mean [ansible a]?"),
     ("x [Destroy a]", "warning", "did you mean [destroy a]?"),
+    ("x [Adopt a]", "warning", "did you mean [adopt a]?"),
+    ("x [adopt all]", "error", "not all"),
+    ("x [\u0430do\u0440t a]", "error", "U+0430 CYRILLIC SMALL LETTER A, U+0440 CYRILLIC SMALL LETTER ER"),
     ("x [ansible\na]", "warning", "not closed on its line"),
     ("x [ansible a", "warning", "not closed on its line"),
     ("x [ansible all]", "error", "not all"),
@@ -196,11 +200,13 @@ def test_a_stray_tag_in_code_is_reported():
     ]
 
 
-@given(st.text(alphabet="[]ansible destroy`\r\n>~\t-\u0430\u200bx:", max_size=80))
+@given(st.text(alphabet="[]ansible destroy adopt`\r\n>~\t-\u0430\u200bx:", max_size=80))
 def test_whatever_is_written_only_plain_names_are_read(message):
     found, _ = tags.read(message)
-    assert all(tag.action in ("ansible", "destroy") and tags.NAME.fullmatch(tag.name) for tag in found)
-    assert all(str(tag)[1:8] in message for tag in found)
+    assert all(
+        tag.action in ("ansible", "destroy", "adopt") and tags.NAME.fullmatch(tag.name) for tag in found
+    )
+    assert all(f"[{tag.action}" in message for tag in found)
 
 
 @given(st.text(alphabet="[]ansible x`\n>\x1b\r#:\u202e", max_size=60))

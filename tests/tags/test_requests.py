@@ -14,6 +14,8 @@ RESOLVED = [
     ("[destroy k8s-old]", None, "k8s-old"),
     ("[destroy k8s-new]", None, "k8s-new"),
     ("[destroy web-gone]", None, "web-gone"),  # was in vms/ once
+    ("[adopt k8s-old]", None, "k8s-old"),
+    ("[adopt k8s-new]", None, "k8s-new"),
 ]
 
 
@@ -43,6 +45,9 @@ UNRESOLVED = [
     ("[ansible MyApp]", "did you mean myapp?"),
     ("[destroy nope]", "names a machine that was never in the inventory or vms/"),
     ("[destroy k8s-home]", "is never destroyed"),
+    ("[adopt nope]", "a machine that is not in the inventory or vms/; existing machines: k8s-old"),
+    ("[adopt k8s-odl]", "did you mean k8s-old?"),
+    ("[adopt k8s-home]", "is never changed"),
 ]
 
 
@@ -94,6 +99,15 @@ def test_a_machine_removed_by_a_later_commit_needs_nothing(repo, extract):
     code, answer, err = extract(repo.path)
     assert code == 0 and [r["action"] for r in answer["requests"]] == ["destroy"]
     assert "a later commit removed the machine" in err
+
+
+def test_a_guest_of_a_machine_removed_later_is_not_adopted(repo, extract):
+    repo.vm("k8s-dev")
+    repo.commit("take it over [adopt k8s-dev]")
+    (repo.path / "proxmox/vms/k8s-dev.yaml").unlink()
+    repo.commit("rather not")
+    code, answer, err = extract(repo.path)
+    assert (code, answer["requests"]) == (0, []) and "so it has no effect" in err
 
 
 def test_our_own_commits_ask_for_nothing(repo, extract):

@@ -1,7 +1,7 @@
 """Changes published on the default branch so that none is lost.
 
 The remote is `origin`. `refs/gitops/served` there marks the last commit whose requests (`[ansible X]`,
-`[destroy NAME]`) were served; it moves in the same atomic push as the commit that records them.
+`[destroy NAME]`, `[adopt NAME]`) were served; it moves in the same atomic push as the commit that records them.
 """
 
 import os

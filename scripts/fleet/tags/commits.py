@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 from fleet.findings import Fault, Finding, printable
 from fleet.git.command import finish, git, start
+from fleet.tags.lookalikes import KEYWORDS
 from fleet.tags.message import Tag, read
 
+# What is in every record that can matter: a keyword, or the word of a revert.
+NOTABLE = (*(word.encode() for word in KEYWORDS), b"evert")
 EARLY, BATCH = 1000, 50  # ids that surely fit into a pipe, and how many are written at once
 
 
@@ -57,7 +60,7 @@ def read_log(repo: Path, vms: str, since: str | None, head: str) -> Log:
             if shallow and (commit := record.partition(b" ")[0].decode()) in shallow:
                 edge.append(commit)
             lower = record.lower()
-            if b"ansible" in lower or b"destroy" in lower or b"evert" in record or not record.isascii():
+            if not record.isascii() or any(word in lower for word in NOTABLE):
                 ids, _, message = record.decode("utf-8", "replace").partition("\n")
                 commit, *parents = ids.split()
                 found.append(Commit(commit, parents, message, *read(message)))
@@ -119,7 +122,7 @@ def _records(process: subprocess.Popen[bytes], start: bytes) -> Iterator[bytes]:
 def _notable(text: bytes, start: bytes) -> list[bytes]:
     # Looked for in all records at once: most hold nothing, and are not even cut out.
     lower, places = text.lower(), set()
-    for word in (start, b"ansible", b"destroy", b"evert"):
+    for word in (start, *NOTABLE):
         at = lower.find(word)
         while at >= 0:
             end = lower.find(b"\0", at)

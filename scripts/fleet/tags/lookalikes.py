@@ -5,15 +5,16 @@ from collections.abc import Iterator
 
 from fleet.findings import listed
 
-# A bracket, closed or not, whose first word is the keyword in some spelling.
-NEAR = re.compile(r"\[[\s:@/#]*(ansible|destroy)(?=[\s:=,\]]|$)([^\[\]]*)(\]|$|(?=\[))", re.IGNORECASE)
+KEYWORDS = ("ansible", "destroy", "adopt")
+# A bracket, closed or not, whose first word is a keyword in some spelling.
+NEAR = re.compile(rf"\[[\s:@/#]*({'|'.join(KEYWORDS)})(?=[\s:=,\]]|$)([^\[\]]*)(\]|$|(?=\[))", re.IGNORECASE)
 
 BRACKETS = re.compile("[\\[\uff3b\u3010\u3014\u27e6\u2772\u2045]")
-# What a reader takes for a letter of the two keywords, besides the forms that NFKD takes apart.
+# What a reader takes for a letter of the keywords, besides the forms that NFKD takes apart.
 ALIKE = str.maketrans(
     "\u0430\u03b1\u0251\u0455\u0456\u03b9\u0131\u04cf\u01c0\u0435\u0501\u03c4\u0442\u0433\u043e\u03bf\u0443"
-    "\u03b3\u0184\u044c\u043f\u03b7\u0578\u0564\u3010\u3014\u27e6\u2772\u2045\u3011\u3015\u27e7\u2773\u2046",
-    "aaasiiilledttrooyybbnnnd[[[[[]]]]]",
+    "\u03b3\u0184\u044c\u043f\u03b7\u0578\u0564\u0440\u03c1\u3010\u3014\u27e6\u2772\u2045\u3011\u3015\u27e7\u2773\u2046",
+    "aaasiiilledttrooyybbnnndpp[[[[[]]]]]",
 )
 INVISIBLE = dict.fromkeys(
     [0xAD, 0x34F, 0x61C, 0xFEFF, *range(0x300, 0x370), *range(0x200B, 0x2010), *range(0x202A, 0x202F),
@@ -30,7 +31,7 @@ def candidates(line: str) -> Iterator[tuple[str, str]]:
     import unicodedata
 
     seen_line = unicodedata.normalize("NFKD", line.lower()).translate(FOLD)
-    if "ansible" not in seen_line and "destroy" not in seen_line:
+    if not any(word in seen_line for word in KEYWORDS):
         return
     folded, origin = [], []  # the line as seen, and for each of its characters the place in `line`
     for place, char in enumerate(line):

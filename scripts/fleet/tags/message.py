@@ -1,22 +1,22 @@
-"""`[ansible X]` and `[destroy NAME]` in a commit message: what counts, and what only looks like one."""
+"""`[ansible X]`, `[destroy NAME]` and `[adopt NAME]` in a commit message: what counts, what only looks like one."""
 
 import re
 from typing import NamedTuple
 
 from fleet.findings import Finding, printable
 from fleet.names import RESERVED
-from fleet.tags.lookalikes import BRACKETS, NEAR, candidates, named
+from fleet.tags.lookalikes import BRACKETS, KEYWORDS, NEAR, candidates, named
 from fleet.tags.markdown import lines_of, without_code_spans
 from fleet.tags.squash import QUOTING, is_quoting, squashed
 
-TAG = re.compile(r"\[(ansible|destroy)[ \t]([^\[\]]*)\]")
+TAG = re.compile(rf"\[({'|'.join(KEYWORDS)})[ \t]([^\[\]]*)\]")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 MOST = 100  # tags of one message
 LONGEST = 1 << 18  # characters of one message
 
 
 class Tag(NamedTuple):
-    action: str  # "ansible" or "destroy"
+    action: str  # one of KEYWORDS
     name: str
 
     def __str__(self) -> str:
@@ -69,9 +69,9 @@ def _in_revert(message: str) -> list[Finding]:
 
 def _may_have_tags(message: str) -> bool:
     lower = message.lower()
-    return bool("ansible" in lower or "destroy" in lower or not message.isascii()) and bool(
-        BRACKETS.search(message)
-    )
+    if message.isascii() and not any(word in lower for word in KEYWORDS):
+        return False
+    return bool(BRACKETS.search(message))
 
 
 def _line(line: str) -> tuple[list[Tag], list[Finding]]:

@@ -1,6 +1,6 @@
-"""What the tags of commits ask for: a playbook, on one machine or on those that wait for it, or a destroy."""
+"""What the tags of commits ask for: a playbook, on one machine or on those that wait for it, or an approval."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ WAY_OUT = (
 
 
 class Request(NamedTuple):
-    action: str  # "ansible" or "destroy"
+    action: str  # "ansible", "destroy" or "adopt"
     name: str  # as in the tag
     playbook: str | None
     machine: str | None
@@ -66,12 +66,14 @@ def collect(
         for tag in commit.tags:
             file = f"{vms}/{tag.name}.yaml"
             try:
-                if tag.action == "destroy":
-                    destroyable(tag, known, lambda file=file: ranges.touched(repo, file, commits.head))
+                if tag.action != "ansible":
+                    approvable(tag, known, lambda file=file: ranges.touched(repo, file, commits.head))
                 playbook, machine = resolve_tag(tag, known)
             except Fault as fault:
-                if tag.action == "ansible" and ranges.touched(repo, file, commits.head, f"^{commit.id}"):
-                    said = f"{tag} of commit {commit}: a later commit removed the machine, so nothing is run"
+                if tag.action != "destroy" and ranges.touched(repo, file, commits.head, f"^{commit.id}"):
+                    said = (
+                        f"{tag} of commit {commit}: a later commit removed the machine, so it has no effect"
+                    )
                     findings.append(Finding(said, level="notice"))
                 else:
                     findings.append(Finding(f"commit {commit}: {tag} {fault}{out}", level=level))
@@ -83,7 +85,7 @@ def collect(
 
 def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
     """(playbook, machine) of a tag. Raises Fault, with what exists, for one that names nothing."""
-    if tag.action == "destroy":
+    if tag.action != "ansible":
         return None, tag.name
     if tag.name in known.playbooks:
         return tag.name, None
@@ -106,16 +108,19 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
     raise Fault(f"{said}; playbooks: {listed(sorted(known.playbooks))}{hint}")
 
 
-def destroyable(tag: Tag, known: Known, was_there) -> None:
-    """Raises Fault for a `[destroy NAME]` that can mean no machine of this fleet.
+def approvable(tag: Tag, known: Known, was_there: Callable[[], bool]) -> None:
+    """Raises Fault for a `[destroy NAME]` or `[adopt NAME]` that can mean no machine of this fleet.
 
-    `was_there()` tells whether vms/ ever had the machine.
+    `was_there()` tells whether vms/ ever had the machine: one that is gone can still be destroyed.
     """
+    done = {"destroy": "destroyed", "adopt": "changed"}[tag.action]
     if not managed(tag.name):
-        raise Fault("names a machine that is not managed here and is never destroyed")
-    if tag.name not in known.machines and not was_there():
-        said = "names a machine that was never in the inventory or vms/; existing machines:"
-        raise Fault(f"{said} {listed(sorted(known.machines))}{_guess(tag.name, known.machines)}")
+        raise Fault(f"names a machine that is not managed here and is never {done}")
+    if tag.name in known.machines or (tag.action == "destroy" and was_there()):
+        return
+    said = "names a machine that was never" if tag.action == "destroy" else "names a machine that is not"
+    hint = f"{listed(sorted(known.machines))}{_guess(tag.name, known.machines)}"
+    raise Fault(f"{said} in the inventory or vms/; existing machines: {hint}")
 
 
 def _guess(name: str, known: Iterable[str]) -> str:

@@ -15,8 +15,11 @@ class RequestsFile(NamedTuple):
 
 
 class Approvals(NamedTuple):
-    destroy: frozenset[str]
+    destroy: frozenset[str]  # machines that may be removed or recreated
     since: str | None = None
+    adopt: frozenset[str] = (
+        frozenset()
+    )  # machines whose existing guests may be changed to what their files say
 
 
 def load(path: Path) -> RequestsFile:
@@ -33,12 +36,24 @@ def load(path: Path) -> RequestsFile:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy NAME] approve")
-    add("--approve-destroy", metavar="NAME", action="append", default=[], help="approve for one machine")
+    add(
+        "--requests",
+        type=Path,
+        help="extract_ansible_tag.py's JSON; its [destroy NAME] and [adopt NAME] approve",
+    )
+    add(
+        "--approve-destroy", metavar="NAME", action="append", default=[], help="as [destroy NAME] in a commit"
+    )
+    add("--approve-adopt", metavar="NAME", action="append", default=[], help="as [adopt NAME] in a commit")
 
 
 def approvals(args: argparse.Namespace) -> Approvals:
-    """What the open `[destroy NAME]` requests approve, and what was approved by hand. Raises Fault."""
+    """What the open `[destroy NAME]` and `[adopt NAME]` approve, and what was approved by hand. Raises Fault."""
     opened = load(args.requests) if args.requests else RequestsFile([], None, None)
-    names = (request["name"] for request in opened.requests if request["action"] == "destroy")
-    return Approvals(frozenset([*names, *args.approve_destroy]), opened.since)
+
+    def approved(action: str, by_hand: list[str]) -> frozenset[str]:
+        return frozenset([*(one["name"] for one in opened.requests if one["action"] == action), *by_hand])
+
+    return Approvals(
+        approved("destroy", args.approve_destroy), opened.since, approved("adopt", args.approve_adopt)
+    )
