@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleet.findings import Fault
-from fleet.git.deleted import is_since, last_committed
+from fleet.git.deleted import is_since, versions
 
 
 @pytest.fixture
@@ -18,6 +18,10 @@ def git(tmp_path):
 
     run("init", "-q", "-b", "main")
     return run
+
+
+def last_committed(path: Path):
+    return next(versions(path), None)
 
 
 def commit(git, folder: Path, files: dict[str, str | None]) -> str:
@@ -36,7 +40,7 @@ def test_removed_in_a_commit(git, tmp_path):
     gone = commit(git, tmp_path, {"a.yaml": None})
     after = commit(git, tmp_path, {"b.yaml": "y"})
     path = tmp_path / "vms/a.yaml"
-    assert last_committed(path) == ("2", gone)
+    assert last_committed(path) == (b"2", gone)
     assert is_since(path.parent, gone, before)
     assert is_since(path.parent, gone, None)
     assert is_since(path.parent, None, after)
@@ -44,6 +48,26 @@ def test_removed_in_a_commit(git, tmp_path):
     assert not is_since(path.parent, gone, after)
     assert is_since(path.parent, gone, "0" * 40)
     assert last_committed(tmp_path / "vms/never.yaml") is None
+
+
+def test_every_version_once_and_the_newest_first(git, tmp_path):
+    commit(git, tmp_path, {"a.yaml": "1", "b.yaml": "x"})
+    commit(git, tmp_path, {"a.yaml": None})
+    for text in ("2", "1", "3"):
+        commit(git, tmp_path, {"a.yaml": text})
+    (tmp_path / "vms/a.yaml").write_bytes(b"\xff")
+    commit(git, tmp_path, {})
+    gone = commit(git, tmp_path, {"a.yaml": None})
+    found = list(versions(tmp_path / "vms/a.yaml"))
+    assert [version.content for version in found] == [b"\xff", b"3", b"1", b"2"]
+    assert {version.commit for version in found} == {gone}
+
+
+def test_a_forged_date_does_not_change_the_order(git, tmp_path, monkeypatch):
+    for text, year in (("1", 2030), ("2", 2001), (None, 2001)):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"{year}-01-01T00:00:00Z")
+        commit(git, tmp_path, {"a.yaml": text, "b.yaml": "x"})
+    assert [version.content for version in versions(tmp_path / "vms/a.yaml")] == [b"2", b"1"]
 
 
 def test_removed_on_a_branch_or_in_a_merge(git, tmp_path):
@@ -56,14 +80,14 @@ def test_removed_on_a_branch_or_in_a_merge(git, tmp_path):
     (tmp_path / "vms/b.yaml").unlink()
     merge = commit(git, tmp_path, {})
     # Either was removed here by the merge.
-    assert last_committed(tmp_path / "vms/a.yaml") == ("1", merge)
-    assert last_committed(tmp_path / "vms/b.yaml") == ("1", merge)
+    assert last_committed(tmp_path / "vms/a.yaml") == (b"1", merge)
+    assert last_committed(tmp_path / "vms/b.yaml") == (b"1", merge)
 
 
 def test_removed_but_not_committed(git, tmp_path):
     commit(git, tmp_path, {"a.yaml": "1"})
     (tmp_path / "vms/a.yaml").unlink()
-    assert last_committed(tmp_path / "vms/a.yaml") == ("1", None)
+    assert last_committed(tmp_path / "vms/a.yaml") == (b"1", None)
 
 
 def test_a_shallow_clone_does_not_know(git, tmp_path):
@@ -72,7 +96,7 @@ def test_a_shallow_clone_does_not_know(git, tmp_path):
     git("clone", "-q", "--depth", "1", f"file://{tmp_path}", "shallow")
     assert last_committed(tmp_path / "shallow/vms/a.yaml") is None
     git("fetch", "-q", "--unshallow", cwd=tmp_path / "shallow")
-    assert last_committed(tmp_path / "shallow/vms/a.yaml").text == "1"
+    assert last_committed(tmp_path / "shallow/vms/a.yaml").content == b"1"
 
 
 def test_no_repository(tmp_path):

@@ -13,6 +13,8 @@ from fleet.terraform import state
 from fleet.vms.machine import Disk
 from tests.helpers.machines import KEY, TEMPLATE, TEMPLATE_CONFIG, Cluster, text
 
+RECORDED = (Path(__file__).parents[1] / "cases/plans/machine.json").read_text()
+
 
 def state_of(**machines) -> str:
     instances = [
@@ -182,22 +184,91 @@ def test_disks_that_the_file_does_not_name_are_those_of_the_template(repository)
     assert made.values["vms"]["a"]["disks"] == [disk | {"size": 9, "storage": "other"}]
 
 
-def test_a_kept_file_goes_through_the_rules(repository, capsys):
-    """It may have come and gone in one push, so that nobody has validated it."""
+# Of a file that came and went in one push, so that nobody has validated it.
+HOSTILE = (
+    (text("a", ciuser="root\nruncmd: [id]"), "ciuser: contains a line break"),
+    (text("other"), "name: is other, but the file is called a.yaml"),
+    (text("a", ipconfig0=[1]), "ipconfig0: must be text"),
+    (text("a", cpu_type="host,args=-device x"), "cpu_type: host,args=-device x is no CPU type"),
+    ("- a list\n", "holds a list at its top"),
+    ("<<<<<<< HEAD\n", "a merge conflict is not resolved here"),
+    (b"name: \xff\n", "is not valid UTF-8"),
+)
+
+
+@pytest.mark.parametrize(("content", "problem"), HOSTILE, ids=[problem for _, problem in HOSTILE])
+def test_the_newest_valid_version_of_a_removed_file_is_kept(repository, capsys, content, problem):
     home, commit = repository
-    for field, value, said in (
-        ("ciuser", json.dumps("root\nruncmd: [id]"), "ciuser: contains a line break"),
-        ("name", "other", "name: is other, but the file is called a.yaml"),
-        ("ipconfig0", "[1]", "ipconfig0: must be text"),
-    ):
-        lines = text("a").splitlines()
-        path = home / "vms" / "a.yaml"
-        path.write_text("\n".join(f"{field}: {value}" if line.startswith(field) else line for line in lines))
-        commit()
-        path.unlink()
-        commit()
-        assert run(home, state_text=state_of(a=500, b=501)) == 1
-        assert said in capsys.readouterr().err
+    path = home / "vms" / "a.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    commit()
+    path.unlink()
+    commit()
+    assert run(home, state_text=state_of(a=500, b=501)) == 0
+    kept = written(home)["vms"]["a"]
+    assert (kept["ciuser"], kept["ipconfig0"]["ip"], kept["cpu_type"]) == (
+        "suporte",
+        "192.168.1.20/24",
+        "host",
+    )
+    err = capsys.readouterr().err
+    assert "stays as committed before the last version, which is invalid" in err and problem in err
+    assert "commit with [destroy a] to remove it" in err
+
+
+def test_a_removed_file_without_a_valid_version_keeps_the_machine_as_the_state_has_it(repository, capsys):
+    home, commit = repository
+    path = home / "vms" / "c.yaml"
+    path.write_text(text("c", "192.168.1.30", ciuser="a: b"))
+    commit()
+    path.unlink()
+    commit()
+    as_applied = json.loads(state_of(c=501, gone=502))
+    for instance in as_applied["resources"][0]["instances"]:
+        vmid = instance["attributes"]["vm_id"]
+        instance["attributes"] = json.loads(RECORDED.replace("192.168.1.20/24", f"10.0.0.{vmid - 500}/24"))
+        instance["attributes"]["vm_id"] = vmid
+    assert run(home, state_text=json.dumps(as_applied)) == 0
+    for name, vmid in (("c", 501), ("gone", 502)):
+        kept = written(home)["vms"][name]
+        assert (kept["vmid"], kept["ipconfig0"]["ip"], kept["cores"]) == (vmid, f"10.0.0.{vmid - 500}/24", 4)
+    err = capsys.readouterr().err
+    recorded = "so the machine stays as recorded in Terraform's state, because"
+    assert (
+        f"removing c, {recorded} no version of its file in the history is valid (ciuser: a: b must be" in err
+    )
+    assert f"removing gone, {recorded} its file is neither in vms/ nor in the history" in err
+
+
+def test_a_version_that_was_never_applied_takes_nothing_from_another_machine(repository):
+    """Valid by itself, it names another machine's number, address and card, and disks that shrink."""
+    home, commit = repository
+    path = home / "vms" / "a.yaml"
+    path.write_text(
+        text(
+            "a",
+            "192.168.1.21",
+            vmid=501,
+            network={"macaddr": "BC:24:11:00:00:01"},
+            disks={"scsi0": {"size": "2G"}, "scsi1": {"size": "3G", "mount": "/srv"}},
+        )
+    )
+    commit()
+    path.unlink()
+    commit()
+    as_applied = json.loads(state_of(a=500))
+    as_applied["resources"][0]["instances"][0]["attributes"] = json.loads(RECORDED) | {"vm_id": 500}
+    assert run(home, state_text=json.dumps(as_applied)) == 0
+    kept = written(home)["vms"]["a"]
+    assert (kept["vmid"], kept["ipconfig0"]["ip"], kept["network"]["macaddr"]) == (
+        500,
+        "192.168.1.20/24",
+        "BC:24:11:DF:F8:70",
+    )
+    assert [(disk["slot"], disk["size"], disk["mount"]) for disk in kept["disks"]] == [
+        ("scsi0", 4, None),
+        ("scsi1", 3, "/srv"),
+    ]
 
 
 def test_not_a_state(repository, capsys):

@@ -1,5 +1,6 @@
 """What Git remembers of a file that is gone."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,32 +11,48 @@ NEWEST = 100  # commits that touched the file; further back nothing is looked fo
 
 
 class Removed(NamedTuple):
-    """A file's last committed text; `commit` removed it and is None when that is not committed yet."""
+    """One committed version of a file, as bytes; `commit` removed the file, None: that is not committed yet."""
 
-    text: str
+    content: bytes
     commit: str | None
 
 
-def last_committed(path: Path) -> Removed | None:
-    """Find a removed file's last text in the history of its repository, or None. Raises Fault without Git."""
+def versions(path: Path) -> Iterator[Removed]:
+    """A removed file's committed versions, the newest first, each once. Raises Fault without Git."""
     directory = path.parent
     root = git.git(directory, "rev-parse", "--show-toplevel", check=False)
     if not root:
         raise Fault("is in no Git repository, so a removed file cannot be read back", directory, code=2)
     inside = path.resolve().relative_to(Path(root).resolve()).as_posix()
     if not git.resolve(directory, "HEAD"):
-        return None
-    if (text := _text(directory, "HEAD", inside)) is not None:
-        return Removed(text, None)
-    # Commits without the file of which a parent has it; a merge may be the one that removed it.
-    options = ("--full-history", f"--max-count={NEWEST}", "HEAD", "--", f":(top,literal){inside}")
+        return
+    removal: str | None = None
+    seen: set[bytes] = set()
+    # In the order of the graph: the date of a commit is what its author writes there.
+    options = (
+        "--full-history",
+        "--topo-order",
+        f"--max-count={NEWEST}",
+        "HEAD",
+        "--",
+        f":(top,literal){inside}",
+    )
+    at_head = _content(directory, "HEAD", inside)
+    if at_head is not None:
+        seen.add(at_head)
+        yield Removed(at_head, None)
     for commit in git.git(directory, "rev-list", *options).splitlines():
-        if _text(directory, commit, inside) is not None:
-            continue
-        for parent in git.git(directory, "rev-list", "-1", "--parents", commit).split()[1:]:
-            if (text := _text(directory, parent, inside)) is not None:
-                return Removed(text, commit)
-    return None
+        found = [_content(directory, commit, inside)]
+        if found == [None]:
+            # A commit without the file of which a parent has it removed it; that may be a merge.
+            parents = git.git(directory, "rev-list", "-1", "--parents", commit).split()[1:]
+            found = [_content(directory, parent, inside) for parent in parents]
+            if at_head is None and removal is None and any(content is not None for content in found):
+                removal = commit
+        for content in found:
+            if content is not None and content not in seen:
+                seen.add(content)
+                yield Removed(content, removal)
 
 
 def is_since(directory: Path, commit: str | None, since: str | None) -> bool:
@@ -45,8 +62,8 @@ def is_since(directory: Path, commit: str | None, since: str | None) -> bool:
     return not git.is_ancestor(directory, commit, since)
 
 
-def _text(repo: Path, commit: str, path: str) -> str | None:
+def _content(repo: Path, commit: str, path: str) -> bytes | None:
     """The file as it is in a commit; None where it is not, or where a shallow history is cut off."""
     with git.start(repo, "cat-file", "blob", f"{commit}:{path}") as process:
         out = git.finish(process, "cat-file", check=False)
-    return out.decode() if process.returncode == 0 else None
+    return out if process.returncode == 0 else None

@@ -43,7 +43,8 @@ def build(
         return Input({}, {}, errors)
     present = {name: machine(vm) for name, vm in found.items() if vm.managed}
     excluded = {name: machine(vm) for name, vm in found.items() if not vm.managed}
-    without_file, findings = kept.read_back(sources.vms_dir, sorted(set(have) - set(found) - set(approved)))
+    gone = {name: have[name] for name in sorted(set(have) - set(found) - set(approved))}
+    without_file, findings = kept.read_back(sources.vms_dir, gone)
     wanted = present | {name: entry.machine for name, entry in without_file.items()}
     findings += kept.clashes(present, without_file)
     known = {name: resource.vmid for name, resource in have.items() if name in wanted}

@@ -18,6 +18,7 @@ class Resource(NamedTuple):
     tainted: bool
     address: str  # as terraform's commands take it
     disks: tuple[Disk, ...]
+    attributes: Mapping[str, Any] = {}  # all that the provider keeps of it
 
 
 def parse(text: str, label: str = "state") -> dict[str, Resource]:
@@ -54,5 +55,6 @@ def machines(state: Mapping[str, Any]) -> dict[str, Resource]:
                     for disk in values.get("disk") or []
                     if disk["interface"]
                 ),
+                attributes=values,
             )
     return found

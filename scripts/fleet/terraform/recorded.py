@@ -1,0 +1,77 @@
+"""The machine that Terraform's state records: what is left to go by where no VM file tells."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.terraform.state import Resource
+from fleet.vms import addresses
+from fleet.vms.machine import Machine, Network
+
+
+def machine(name: str, path: str, resource: Resource) -> Machine | None:
+    """What the state has of a machine, so that applying it changes nothing; None where the state has too little.
+
+    Mount points are not Terraform's, and an existing machine ignores which template it came from.
+    """
+    try:
+        return _machine(name, path, resource, resource.attributes)
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _machine(name: str, path: str, resource: Resource, has: Mapping[str, Any]) -> Machine | None:
+    cloud_init, card, cpu = has["initialization"][0], has["network_device"][0], has["cpu"][0]
+    config, user = _ipconfig(cloud_init["ip_config"][0]), cloud_init["user_account"][0]
+    dns = (cloud_init.get("dns") or [{}])[0]
+    if config.ip is None or not resource.disks:
+        return None
+    return Machine(
+        path=path,
+        lines={},
+        name=name,
+        target_node=resource.node,
+        clone="unknown",
+        cores=cpu["cores"],
+        sockets=cpu["sockets"],
+        cpu_type=cpu["type"],
+        memory=has["memory"][0]["dedicated"],
+        ipconfig0=config,
+        nameserver=tuple(dns.get("servers") or ()),
+        searchdomain=dns.get("domain") or None,
+        ciuser=user["username"],
+        sshkeys=tuple(user["keys"] or ()),
+        disks=resource.disks,
+        # The provider writes 0 where nothing is set.
+        network=Network(
+            bridge=card["bridge"],
+            model=card["model"],
+            macaddr=card["mac_address"] or None,
+            tag=card["vlan_id"] or None,
+            mtu=card["mtu"] or None,
+            firewall=card["firewall"],
+            rate=card["rate_limit"] or None,
+        ),
+        scsihw=has["scsi_hardware"],
+        boot=tuple(has["boot_order"] or ()),
+        vmid=resource.vmid,
+        full_clone=True,
+        vm_state="running" if has["started"] else "stopped",
+        onboot=has["on_boot"],
+        agent=has["agent"][0]["enabled"],
+        protection=has["protection"],
+        pool=has["pool_id"] or None,
+        tags=tuple(has["tags"] or ()),
+        description=has["description"],
+    )
+
+
+def _ipconfig(config: Mapping[str, Any]) -> addresses.IPConfig:
+    parts = []
+    for kind, address, gateway in (("ipv4", "ip", "gw"), ("ipv6", "ip6", "gw6")):
+        for block in config.get(kind) or []:
+            parts += [
+                f"{key}={block[name]}"
+                for key, name in ((address, "address"), (gateway, "gateway"))
+                if block[name]
+            ]
+    return addresses.parse(",".join(parts))[0]
