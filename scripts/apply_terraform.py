@@ -18,13 +18,13 @@ from fleet.files import read_text, temporary, write_atomic
 from fleet.findings import Finding, guarded, report
 from fleet.forge import step
 from fleet.git import deleted
+from fleet.plans.guard import limit
 from fleet.proxmox import client as proxmox
 from fleet.steps.apply import Job, carry_out, current, untaint, without_failed
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
 from fleet.terraform import kept, lock, plugins
-from fleet.terraform.guard import limit
 
 
 def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
@@ -34,7 +34,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         untaint(job, have)
     keys = job.directory / paths.AUTHORIZED_KEYS.name
     sources = Sources(job.vms_dir, keys, job.tfvars)
-    values, without_file, findings = build(sources, have, job.approved.destroy, proxmox.connect())
+    values, without_file, findings = build(sources, have, job.approved.destroy, job.client)
     partly = False
     for entry in without_file.values():
         # Said as an error by the run that brought it, as a warning by those after it.
@@ -85,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         approved=requests_file.approvals(args),
         known=inventory.parse(read_text(hosts)).managed(),
         max_changes=args.max_changes,
+        client=proxmox.connect(),
     )
     if args.plan_only:
         return run(job, True, None)

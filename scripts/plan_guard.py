@@ -15,10 +15,10 @@ from fleet import cli, paths
 from fleet.ansible import inventory
 from fleet.files import read_text
 from fleet.findings import FORMATS, Fault, guarded, report
+from fleet.plans import plan as changes
+from fleet.plans import text as plan_text
+from fleet.plans.guard import Allowed, judge, limit
 from fleet.tags import requests_file
-from fleet.terraform import plan as changes
-from fleet.terraform import plan_text
-from fleet.terraform.guard import judge, limit
 
 
 @guarded
@@ -42,8 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
     known = inventory.parse(read_text(args.inventory)).managed()
-    approved = requests_file.approvals(args).destroy
-    findings = judge(found, known, approved, args.max_changes)
+    approved = requests_file.approvals(args)
+    findings = judge(found, Allowed(known, approved.destroy, approved.adopt, args.max_changes))
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]
         print(json.dumps(plan_text.as_data(found) | {"refused": refused}, indent=2))

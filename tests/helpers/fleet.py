@@ -118,8 +118,10 @@ def clean() -> None:
     faults.inject()
     for guest in guests.all_guests():
         if guest.vmid != cluster.TEMPLATE_ID:
-            pve("create", f"/nodes/{guest.node}/qemu/{guest.vmid}/status/stop")
-            pve("delete", f"/nodes/{guest.node}/qemu/{guest.vmid}")
+            place = f"/nodes/{guest.node}/qemu/{guest.vmid}"
+            pve("create", f"{place}/status/stop")
+            pve("set", f"{place}/config", protection=0)
+            pve("delete", f"{place}?purge=1")
 
 
 def pve(method: str, path: str, **body) -> dict:

@@ -18,6 +18,7 @@ ROOMS = {
     "tags": {"ground", "git"},
     "proxmox": {"ground", "vms"},
     "terraform": {"ground", "vms", "git"},
+    "plans": {"ground", "vms", "terraform"},
     "ansible": {"ground", "vms", "terraform"},
     "hosts": {"ground", "ansible"},
     "clusters": {"ground", "terraform"},

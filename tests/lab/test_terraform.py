@@ -262,6 +262,8 @@ def test_a_stranger_of_the_same_name_is_left_alone_or_taken_over(fleet):
     assert "k8s-dev already exists as VMID 105 on node01" in output
     fleet.write("k8s-dev", 20, vmid=105)
     status, output = fleet.apply()
+    assert (status, "commit with [adopt k8s-dev]" in output) == (1, True), output
+    status, output = fleet.apply("--approve-adopt", "k8s-dev")
     assert (status, vmids()) == (0, [105]), output
     assert "taken over: k8s-dev" in output
     assert config(105)["description"] == "proxmox-gitops: k8s-dev"

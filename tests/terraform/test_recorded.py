@@ -8,7 +8,7 @@ import pytest
 from fleet.terraform import recorded, state, tfvars
 from fleet.vms.machine import Disk
 from tests.helpers.machines import made
-from tests.terraform.test_plan_guard import MACHINE
+from tests.plans.test_plan_guard import MACHINE
 
 
 def resource(**changed) -> state.Resource:

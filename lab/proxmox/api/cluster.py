@@ -1,8 +1,8 @@
 """The cluster as a whole: its status, all that is in it, the next free VMID."""
 
-from lab.proxmox import guests, pools, state, tasks, volumes
+from lab.proxmox import guests, ha, pools, state, tasks, volumes
 from lab.proxmox.api.nodes import node_item
-from lab.proxmox.errors import ApiError, invalid
+from lab.proxmox.errors import invalid
 from lab.proxmox.routes import Request, route
 from lab.proxmox.summary import summary
 
@@ -38,6 +38,8 @@ def resources(request: Request):
             if request.may(f"/vms/{guest.vmid}", "VM.Audit"):
                 item = summary(guest) | {"id": f"qemu/{guest.vmid}", "type": "qemu", "node": guest.node}
                 item |= {"maxcpu": item.pop("cpus"), "template": int(guest.template)}
+                if service := ha.manages(guest.vmid):
+                    item["hastate"] = service["state"]
                 if guest.vmid in of_pool:
                     item["pool"] = of_pool[guest.vmid]
                 item.pop("pid", None)
@@ -71,18 +73,6 @@ def nextid(request: Request):
 @route("GET", "/cluster/tasks")
 def cluster_tasks(_request: Request):
     return [task for name in state.NODES for task in tasks.listed(name)][:50]
-
-
-@route("GET", "/cluster/ha/resources")
-def ha_resources(request: Request):
-    request.check("/", "Sys.Audit")
-    return []
-
-
-@route("GET", "/cluster/ha/resources/{sid}")
-def ha_resource(request: Request):
-    request.check("/", "Sys.Audit")
-    raise ApiError(f"no such resource '{request.names['sid']}'")
 
 
 @route("GET", "/cluster/options")

@@ -1,6 +1,6 @@
 """A machine's power: its status, start, stop, shutdown, reboot, reset."""
 
-from lab.proxmox import guests, machines, properties, tasks
+from lab.proxmox import guests, ha, machines, properties, tasks
 from lab.proxmox.errors import ApiError
 from lab.proxmox.routes import VM, Request, route
 from lab.proxmox.summary import summary
@@ -16,7 +16,7 @@ def status_current(request: Request):
     guest = request.audited()
     result = summary(guest)
     result["qmpstatus"] = result["status"]
-    result["ha"] = {"managed": 0}
+    result["ha"] = {"managed": int(bool(ha.manages(guest.vmid)))}
     agent = properties.parse(guest.config.get("agent", "0"), "enabled")
     if properties.boolean(agent.get("enabled", "0")):
         result["agent"] = 1

@@ -1,6 +1,6 @@
 """Machines below /nodes/NODE/qemu: list, create, migrate, destroy."""
 
-from lab.proxmox import config, guests, machines, pools, state, tasks, update
+from lab.proxmox import config, guests, ha, machines, pools, state, tasks, update
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.guests import Guest
 from lab.proxmox.routes import VM, Request, route
@@ -72,6 +72,12 @@ def destroy(request: Request):
     if machines.running(request.vmid):
         raise ApiError(f"VM {request.vmid} is running - destroy failed")
     guest.check_lock()
+    if ha.manages(request.vmid):
+        if not request.flag("purge"):
+            raise ApiError(
+                f"unable to remove VM {request.vmid} - used in HA resources and purge parameter not set."
+            )
+        ha.remove(str(request.vmid))
     return tasks.start(
         request.node, "qmdestroy", request.vmid, request.caller.name, "destroy",
         node=request.node, vmid=request.vmid, unreferenced=request.flag("destroy-unreferenced-disks"),

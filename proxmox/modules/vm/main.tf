@@ -158,11 +158,17 @@ resource "proxmox_virtual_environment_vm" "this" {
 
   lifecycle {
     # A rebuilt template must not replace the machines made from the old one, and what a VM file cannot say
-    # stays as the template has it, also in a machine that was imported.
+    # stays as the template or a person has it, also in a machine that was imported.
     ignore_changes = [
       clone, acpi, amd_sev, audio_device, bios, cdrom, efi_disk, hook_script_file_id, hostpci, hotplug,
-      keyboard_layout, kvm_arguments, machine, numa, rng, smbios, startup, tablet_device, tpm_state, usb,
-      vga, virtiofs, watchdog,
+      keyboard_layout, kvm_arguments, machine, numa, operating_system, rng, serial_device, smbios, startup,
+      tablet_device, tpm_state, usb, vga, virtiofs, watchdog,
+      agent[0].trim, agent[0].type,
+      cpu[0].affinity, cpu[0].architecture, cpu[0].flags, cpu[0].hotplugged, cpu[0].limit, cpu[0].numa,
+      cpu[0].units,
+      initialization[0].user_account[0].password,
+      memory[0].floating, memory[0].hugepages, memory[0].keep_hugepages, memory[0].shared,
+      network_device[0].disconnected, network_device[0].queues, network_device[0].trunks,
     ]
   }
 }

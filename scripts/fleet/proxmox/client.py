@@ -4,9 +4,9 @@ Endpoint and token come from the variables that the Terraform provider reads: PR
 PROXMOX_VE_API_TOKEN (user@realm!id=secret), PROXMOX_VE_INSECURE; SSL_CERT_FILE names a CA bundle.
 """
 
-import os
 import re
 import time
+from os import environ
 from typing import Any, NamedTuple
 
 from fleet.findings import Fault
@@ -27,6 +27,7 @@ class Guest(NamedTuple):
     status: str
     lock: str  # "clone" while it is being made, empty when nothing holds it
     container: bool = False
+    ha: bool = False  # the HA manager chooses its node
 
 
 class Client:
@@ -48,7 +49,7 @@ class Client:
         return self._ask("GET", path, params=params)
 
     def post(self, path: str, /, **fields: Any) -> Any:
-        """Begin or create something; often the answer is the UPID of a task (see tasks.wait)."""
+        """Begin or create something; the answer is often a task's UPID (see tasks.wait)."""
         return self._ask("POST", path, data=fields)
 
     def put(self, path: str, /, **fields: Any) -> Any:
@@ -97,6 +98,7 @@ class Client:
                 status=entry.get("status") or "unknown",
                 lock=entry.get("lock") or "",
                 container=entry.get("type") == "lxc",
+                ha=bool(entry.get("hastate")),
             )
             for entry in self.get("cluster/resources", type="vm")
         ]
@@ -144,7 +146,5 @@ class Client:
 
 def connect() -> Client:
     """The client that the environment describes. Raises Fault (exit 2) with the variable that is wrong."""
-    insecure = os.environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
-    return Client(
-        os.environ.get("PROXMOX_VE_ENDPOINT", ""), os.environ.get("PROXMOX_VE_API_TOKEN", ""), insecure
-    )
+    insecure = environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
+    return Client(environ.get("PROXMOX_VE_ENDPOINT", ""), environ.get("PROXMOX_VE_API_TOKEN", ""), insecure)

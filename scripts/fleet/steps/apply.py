@@ -10,14 +10,19 @@ from fleet.console import note
 from fleet.files import write_atomic
 from fleet.findings import Fault, report
 from fleet.forge import step
+from fleet.plans import plan as changes
+from fleet.plans import text as plan_text
+from fleet.plans.fields import Difference
+from fleet.plans.guard import Allowed, judge
+from fleet.plans.unseen import unseen
+from fleet.proxmox.client import Client
+from fleet.steps import provider
 from fleet.tags.requests_file import Approvals
 from fleet.terraform import command as terraform
-from fleet.terraform import plan as changes
-from fleet.terraform import plan_text, state
-from fleet.terraform.guard import judge
+from fleet.terraform import state
 
 PARALLELISM = "-parallelism=4"  # more clones at once only wait for the lock of their template
-LOCK = f"-lock-timeout={terraform.LOCK_TIMEOUT}"
+LOCK = terraform.LOCK
 
 
 class Job(NamedTuple):
@@ -28,6 +33,7 @@ class Job(NamedTuple):
     approved: Approvals
     known: Collection[str]  # managed machines of the inventory
     max_changes: int
+    client: Client
 
     @property
     def tfvars(self) -> Path:
@@ -65,58 +71,34 @@ def must_pass(job: Job, found: list[changes.Change]) -> None:
     text = "\n".join(plan_text.lines(found))
     print(text, flush=True)
     step.note(f"Terraform's plan:\n\n```\n{text}\n```")
-    if report(judge(found, job.known, job.approved.destroy, job.max_changes)):
+    allowed = Allowed(job.known, job.approved.destroy, job.approved.adopt, job.max_changes)
+    if report(judge(found, allowed, {change.name: _unseen(job, change) for change in found})):
         raise Fault("the plan guard refused the plan, which was not applied")
 
 
-def read_anew(job: Job, values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
-    """The input that imports the machines of which somebody took a disk in Proxmox, or None.
-
-    The provider keeps an empty block for such a disk in its state, and then fails at every change of disks.
-    """
-    lost = [change for change in found if change.kind == "update" and change.lost_disk]
-    if not lost:
-        return None
-    imports = dict(values["imports"])
-    for change in lost:
-        note(f"{change.name} lost a disk in Proxmox; reading its disks again")
-        terraform.checked(job.directory, "state", "rm", LOCK, change.address, capture=True)
-        imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
-    return values | {"imports": imports}
+def _unseen(job: Job, change: changes.Change) -> list[Difference]:
+    if change.kind not in ("update", "import"):
+        return []
+    return unseen(change, job.client.config(change.before["node_name"], change.before["vm_id"]))
 
 
 def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> bool:
     """Plan, guard and apply; False when a part of the apply failed. Raises Fault when the guard refuses."""
     found = planned(job, values, plan)
-    if not plan_only and (anew := read_anew(job, values, found)):
+    if not plan_only and (anew := provider.read_anew(job.directory, values, found)):
         values = anew
         found = planned(job, values, plan)
     must_pass(job, found)
     if plan_only:
         return True
-    if held := held_back(values, found):
+    provider.forget_dns(job.client, found)
+    if held := provider.held_back(values, found):
         note("disks are grown after the other changes")
         must_pass(job, planned(job, held, plan))
         if not apply(job, plan):
             return False
         must_pass(job, planned(job, values, plan))
     return apply(job, plan)
-
-
-def held_back(values: dict[str, Any], found: list[changes.Change]) -> dict[str, Any] | None:
-    """The input without the growth of disks that the provider cannot do beside other changes.
-
-    It refuses it beside what waits for a restart, and after a move to another storage looks at the old one.
-    """
-    crowded = [change for change in found if change.restart or change.moves_disk]
-    sizes = {change.name: change.growth() for change in crowded if change.growth()}
-    if not sizes:
-        return None
-    held = json.loads(json.dumps(values))
-    for name, old in sizes.items():
-        for disk in held["vms"][name]["disks"]:
-            disk["size"] = old.get(disk["slot"], disk["size"])
-    return held
 
 
 def apply(job: Job, plan: Path) -> bool:

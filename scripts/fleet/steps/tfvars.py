@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
-from fleet.proxmox import ids, leftovers, preflight
+from fleet.proxmox import ha, ids, leftovers, preflight
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
 from fleet.terraform import kept, state, tfvars
@@ -58,6 +58,7 @@ def build(
         )
         findings += wrong
         known |= {name: guest.vmid for name, guest in imports.items()}
+        wanted = ha.placed(wanted, known, cluster)
     else:
         known = _before(sources.target, wanted) | known
     numbers, wrong = ids.choose(wanted, known, taken, client.is_free if client else lambda vmid: True)

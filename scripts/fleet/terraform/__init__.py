@@ -1,1 +1,1 @@
-"""Terraform: its input, its state and outputs, and what a plan would do."""
+"""Terraform: its input, its state and its outputs."""

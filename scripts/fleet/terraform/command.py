@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fleet.findings import Fault
 
-LOCK_TIMEOUT = "300s"  # for the backend's own lock
+LOCK = "-lock-timeout=300s"  # the backend's own lock
 
 
 def run(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import plan_guard
-from fleet.terraform import plan as changes
-from fleet.terraform.guard import judge
+from fleet.plans import plan as changes
+from fleet.plans.guard import Allowed, judge
 from fleet.terraform.state import TYPE
 
 MACHINE = json.loads((Path(__file__).parents[1] / "cases/plans/machine.json").read_text())
@@ -83,7 +83,7 @@ GUARDED = [
 @pytest.mark.parametrize(("entry", "known", "message"), GUARDED)
 def test_judged(entry, known, message):
     found = changes.read(plan(entry))
-    messages = [finding.message for finding in judge(found, {"k8s-dev"} if known else ())]
+    messages = [finding.message for finding in judge(found, Allowed({"k8s-dev"} if known else ()))]
     assert len(messages) == bool(message)
     assert message in "".join(messages)
 
@@ -99,21 +99,21 @@ def test_judged(entry, known, message):
     ],
 )
 def test_approved(entry, refused):
-    findings = judge(changes.read(plan(entry)), {"k8s-dev"}, {"k8s-dev"})
+    findings = judge(changes.read(plan(entry)), Allowed({"k8s-dev"}, {"k8s-dev"}))
     assert len([finding for finding in findings if finding.level == "error"]) == refused
-    other = judge(changes.read(plan(entry)), {"k8s-dev"}, {"k8s-dev2", "k8s-de"})
+    other = judge(changes.read(plan(entry)), Allowed({"k8s-dev"}, {"k8s-dev2", "k8s-de"}))
     assert len(other) == 1
 
 
 def test_an_approval_that_destroys_nothing_is_said():
-    (finding,) = judge(changes.read(plan(entry(MACHINE, MACHINE))), {"k8s-dev"}, {"k8s-dev"})
+    (finding,) = judge(changes.read(plan(entry(MACHINE, MACHINE))), Allowed({"k8s-dev"}, {"k8s-dev"}))
     assert (finding.level, "[destroy k8s-dev] has no effect" in finding.message) == ("notice", True)
 
 
 def test_too_many_changes():
     found = changes.read(plan(*[entry(None, MACHINE, name=f"m{n}") for n in range(21)]))
-    assert "21 machines would change at once; the limit is 20" in judge(found)[0].message
-    assert judge(found, max_changes=21) == []
+    assert "21 machines would change at once; the limit is 20" in judge(found, Allowed())[0].message
+    assert judge(found, Allowed(max_changes=21)) == []
 
 
 def test_the_limit_is_a_variable(files, monkeypatch, capsys):

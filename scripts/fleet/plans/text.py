@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from fleet.findings import printable
-from fleet.terraform.plan import OURS, Change
+from fleet.plans.plan import OURS, Change
 
 
 def short(change: Change, key: str) -> str:

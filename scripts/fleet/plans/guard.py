@@ -1,13 +1,25 @@
 """The rules of the plan guard: what a plan must not do to a machine, each with the reason and the way out."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from fleet.findings import Fault, Finding
-from fleet.terraform.plan import Change
-from fleet.terraform.plan_text import short
+from fleet.plans import takeover
+from fleet.plans.fields import Difference
+from fleet.plans.plan import Change
+from fleet.plans.text import short
 
 MAX_CHANGES = 20
+
+
+class Allowed(NamedTuple):
+    """What a plan may do: `known` are the managed machines of the inventory, the rest is what people approved."""
+
+    known: Collection[str] = ()
+    destroy: Collection[str] = ()  # by [destroy NAME]
+    adopt: Collection[str] = ()  # by [adopt NAME]
+    max_changes: int = MAX_CHANGES
 
 
 def limit() -> int:
@@ -19,26 +31,26 @@ def limit() -> int:
 
 
 def judge(
-    found: Collection[Change],
-    known: Collection[str] = (),
-    approved: Collection[str] = (),
-    max_changes: int = MAX_CHANGES,
+    found: Collection[Change], allowed: Allowed, unseen: Mapping[str, Collection[Difference]] | None = None
 ) -> list[Finding]:
-    """What must not happen. `known`: managed machines of the inventory; `approved`: named by [destroy NAME]."""
+    """What must not happen. `unseen`: by machine, what the provider would lose although its plan does not show it."""
     findings: list[Finding] = []
     for change in found:
-        refusals = _disks(change, known)
-        if change.name not in approved:
-            refusals += [_destroys(change, known), _made_again(change, known)]
+        refusals = _disks(change, allowed.known)
+        refusals += takeover.refusals(
+            change, allowed.known, allowed.adopt, (unseen or {}).get(change.name, ())
+        )
+        if change.name not in allowed.destroy:
+            refusals += [_destroys(change, allowed.known), _made_again(change, allowed.known)]
         elif change.kind in ("none", "update"):
             message = f"[destroy {change.name}] has no effect: the file exists, and the machine need not be recreated"
             findings.append(Finding(f"{message}; to remove the machine, remove its file", level="notice"))
         findings += [Finding(f"refused: {text}") for text in refusals if text]
     count = sum(change.kind != "none" for change in found)
-    if count > max_changes:
+    if count > allowed.max_changes:
         findings.append(
             Finding(
-                f"refused: {count} machines would change at once; the limit is {max_changes}. Check the"
+                f"refused: {count} machines would change at once; the limit is {allowed.max_changes}. Check the"
                 f" plan; if this is intended, run with --max-changes {count}"
                 " or raise the repository variable MAX_CHANGES for a while"
             )
@@ -80,11 +92,11 @@ def _disks(change: Change, known: Collection[str]) -> list[str | None]:
         return []
     name = change.name
     refusals: list[str | None] = []
-    unfinished = change.imported and name not in known  # its other disks came with the template
+    unfinished = takeover.is_unfinished(change, known)
     for slot, old, new in change.disks():
         if old and not new and not unfinished:
             refusals.append(
-                f"would remove {slot} ({old['size']}G on {old['datastore_id']}) from {name}; restore it in the file,"
+                f"would remove {slot} ({old['size']}G on {old['datastore_id']}) from {name}; write it into the file,"
                 " or detach it in Proxmox first"
             )
         elif old and new and new["size"] < old["size"]:
@@ -98,8 +110,9 @@ def _disks(change: Change, known: Collection[str]) -> list[str | None]:
                 " the provider cuts the power; move it in Proxmox, which need not, then change the file"
             )
     before, after = change.before.get("disk") or [], change.after.get("disk") or []
+    removes = any(old and not new for _, old, new in change.disks())
     for old, new in zip(before, after, strict=False):
-        if old["interface"] not in (None, new["interface"]) and not unfinished:
+        if old["interface"] not in (None, new["interface"]) and not (unfinished or removes):
             refusals.append(
                 f"would attach the volume of {old['interface']} as {new['interface']} of {name}; add disks after"
                 f" the last one ({before[-1]['interface']}), never between two"

@@ -1,0 +1,45 @@
+"""What the provider drops from a guest without a word in its plan.
+
+It reads some options of Proxmox as structures with the keys that it knows, and writes them back whole as soon as
+one of them changes (bpg/proxmox 0.111, proxmox/nodes/vms/custom_*.go).
+"""
+
+from collections.abc import Mapping
+
+from fleet.plans.differences import differences
+from fleet.plans.fields import Difference
+from fleet.plans.plan import Change
+
+# The keys that the provider keeps, by the option; the one that Proxmox writes without its name comes first.
+_DISK = {
+    "file", "aio", "backup", "cache", "discard", "format", "iops_rd", "iops_rd_max", "iops_wr", "iops_wr_max",
+    "iothread", "mbps_rd", "mbps_rd_max", "mbps_wr", "mbps_wr_max", "media", "queues", "replicate", "serial",
+    "size", "ssd",
+}  # fmt: skip
+_CPU = {"cputype", "flags"}
+_AGENT = {"enabled", "fstrim_cloned_disks", "type"}
+
+
+def unseen(change: Change, config: Mapping[str, str]) -> list[Difference]:
+    """What would be lost of a guest's configuration, as Proxmox has it, if this plan were applied."""
+    fields = {one.field for one in differences(change)}
+    found = []
+    if fields & {"cpu_type", "cores", "sockets"}:
+        found += _dropped("cpu", config.get("cpu"), _CPU)
+    if "agent" in change.changed:
+        found += _dropped("agent", config.get("agent"), _AGENT)
+    for slot in {field.split(".")[1] for field in fields if field.startswith("disks.")}:
+        found += _dropped(slot, config.get(slot), _DISK)
+    drive = str(config.get("ide2", ""))
+    if drive.endswith("media=cdrom") and "cloudinit" not in drive and _moves_cloud_init(fields):
+        found.append(Difference("ide2", False, drive, None))
+    return found
+
+
+def _moves_cloud_init(fields: set[str]) -> bool:
+    return any(field.startswith("cloud-init drive") for field in fields)
+
+
+def _dropped(option: str, text: str | int | None, known: set[str]) -> list[Difference]:
+    parts = [part.partition("=") for part in str(text or "").split(",")[1:]]
+    return [Difference(f"{option}.{key}", False, value, None) for key, _, value in parts if key not in known]

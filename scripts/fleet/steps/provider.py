@@ -1,0 +1,54 @@
+"""What the provider cannot do by itself, or does badly."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fleet.console import note
+from fleet.plans.differences import differences
+from fleet.plans.plan import Change
+from fleet.proxmox.client import Client
+from fleet.terraform import command as terraform
+
+
+def read_anew(directory: Path, values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:
+    """The input that imports the machines of which somebody took a disk in Proxmox, or None.
+
+    The provider keeps an empty block for such a disk in its state, and then fails at every change of disks.
+    """
+    lost = [change for change in found if change.kind == "update" and change.lost_disk]
+    if not lost:
+        return None
+    imports = dict(values["imports"])
+    for change in lost:
+        note(f"{change.name} lost a disk in Proxmox; reading its disks again")
+        terraform.checked(directory, "state", "rm", terraform.LOCK, change.address, capture=True)
+        imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
+    return values | {"imports": imports}
+
+
+def forget_dns(client: Client, found: list[Change]) -> None:
+    """Remove name servers and search domain where the file no longer has them; the provider leaves them behind."""
+    options = {"nameserver", "searchdomain"}
+    for change in found:
+        gone = sorted(one.field for one in differences(change) if one.field in options and not one.new)
+        if gone:
+            note(f"{change.name}: removing {' and '.join(gone)}")
+            place = f"nodes/{change.before['node_name']}/qemu/{change.before['vm_id']}/config"
+            client.put(place, delete=",".join(gone))
+
+
+def held_back(values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:
+    """The input without the growth of disks that the provider cannot do beside other changes.
+
+    It refuses it beside what waits for a restart, and after a move to another storage looks at the old one.
+    """
+    crowded = [change for change in found if change.restart or change.moves_disk]
+    sizes = {change.name: change.growth() for change in crowded if change.growth()}
+    if not sizes:
+        return None
+    held = json.loads(json.dumps(values))
+    for name, old in sizes.items():
+        for disk in held["vms"][name]["disks"]:
+            disk["size"] = old.get(disk["slot"], disk["size"])
+    return held

@@ -1,0 +1,123 @@
+"""What a plan changes in a guest, in a VM file's words, and what of it needs a person's word.
+
+tests/lab/test_takeover.py has the same with guests that were made by hand and the real provider.
+"""
+
+import copy
+
+import pytest
+
+from fleet.plans import plan as changes
+from fleet.plans.differences import differences
+from fleet.plans.fields import FIELDS
+from fleet.plans.guard import Allowed, judge
+from fleet.plans.unseen import unseen
+from fleet.vms.machine import Machine, Network
+from tests.plans.test_plan_guard import IMPORT, MACHINE, entry, plan
+
+
+def change(before: dict, after: dict, **more) -> changes.Change:
+    return changes.read(plan(entry(before, after, **more)))[0]
+
+
+def with_block(block: str, **values) -> dict:
+    machine = copy.deepcopy(MACHINE)
+    machine[block][0] |= values
+    return machine
+
+
+CLOUD_INIT = MACHINE["initialization"][0]
+HAND = MACHINE | {"description": "by hand"}
+SHOWN = [
+    (with_block("cpu", cores=2), MACHINE, ["cores: 2 → 4"]),
+    (MACHINE | {"cpu": []}, MACHINE, ["cores: 1 → 4", "cpu_type: none → host"]),
+    (MACHINE | {"memory": []}, MACHINE, ["memory: 512 → 3072"]),
+    (with_block("memory", floating=512), MACHINE, ["balloon: 512 → none"]),
+    (with_block("agent", timeout="1m", wait_for_ip=[]), MACHINE, []),
+    (MACHINE | {"migrate": False, "reboot_after_update": True}, MACHINE, []),
+    (MACHINE | {"tags": ["a"]}, MACHINE | {"tags": ["a", "b"]}, ["tags: a → a b"]),
+    (MACHINE | {"started": False}, MACHINE, ["vm_state: stopped → running"]),
+    (MACHINE | {"pool_id": None}, MACHINE | {"pool_id": ""}, []),
+    (
+        MACHINE | {"network_device": [*MACHINE["network_device"], {"bridge": "vmbr1", "model": "e1000"}]},
+        MACHINE,
+        ["net1: bridge=vmbr1,model=e1000 → none"],
+    ),
+    (MACHINE | {"network_device": [None, *MACHINE["network_device"]]}, MACHINE, 2),
+    (
+        MACHINE | {"initialization": [CLOUD_INIT | {"dns": [{"domain": "", "servers": ["9.9.9.9"]}]}]},
+        MACHINE,
+        ["nameserver: 9.9.9.9 → none"],
+    ),
+    (
+        MACHINE
+        | {"initialization": [CLOUD_INIT | {"user_account": [CLOUD_INIT["user_account"][0] | {"password": "x"}]}]},
+        MACHINE,
+        ["cipassword: (secret) → (secret)"],
+    ),
+    (MACHINE | {"description": "a\n::error::b"}, MACHINE | {"description": "x" * 99}, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), SHOWN)
+def test_differences(before, after, expected):
+    found = list(map(str, differences(change(before, after))))
+    assert (len(found) if isinstance(expected, int) else found) == expected
+    assert all(text.isprintable() and len(text) < 160 for text in found)
+
+
+def test_every_field_of_a_machine_has_its_attribute():
+    """A field that is added to the VM file is one that a takeover can keep."""
+    elsewhere = {"path", "lines", "clone", "full_clone", "vmid", "disks", "network"}
+    fields = {*Machine._fields} - elsewhere | {f"network.{name}" for name in Network._fields}
+    assert fields == {*FIELDS.values()} - {"network"}
+
+
+JUDGED = [
+    # before, after, import, known to the inventory, refusals
+    (HAND, MACHINE | {"description": "by hand\n\nproxmox-gitops: k8s-dev"}, True, False, 0),
+    (
+        MACHINE | {"description": "", "tags": None},
+        MACHINE | {"description": "proxmox-gitops: k8s-dev"},
+        True,
+        False,
+        0,
+    ),
+    (HAND, MACHINE | {"description": "proxmox-gitops: k8s-dev"}, True, False, 2),
+    (HAND | {"on_boot": False}, MACHINE, True, False, 3),
+    # The guest was imported by a run that failed afterwards.
+    (HAND | {"on_boot": False}, MACHINE, False, False, 3),
+    # Ours: a clone that was cut off, and a machine that stands.
+    (MACHINE | {"on_boot": False}, MACHINE, True, False, 0),
+    (MACHINE | {"on_boot": False}, MACHINE, False, True, 0),
+    (HAND | {"on_boot": False}, MACHINE, False, True, 0),
+    (with_block("memory", floating=512), MACHINE, False, True, 2),
+    (MACHINE | {"network_device": MACHINE["network_device"] * 2}, MACHINE, False, True, 2),
+    (MACHINE | {"network_device": MACHINE["network_device"] * 2}, MACHINE, True, False, 0),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "imported", "known", "count"), JUDGED)
+def test_a_persons_word_is_needed(before, after, imported, known, count):
+    found = [change(before, after, **(IMPORT if imported else {}))]
+    names = {"k8s-dev"} if known else ()
+    messages = [finding.message for finding in judge(found, Allowed(names))]
+    assert len(messages) == count, messages
+    assert not count or "commit with [adopt k8s-dev]" in messages[-1]
+    assert judge(found, Allowed(names, adopt={"k8s-dev"})) == []
+
+
+RAW = {"cpu": "host,flags=+aes,hidden=1", "agent": "1,freeze-fs-on-backup=0", "scsi0": "x:y,size=4G,wwn=1,ssd=1",
+       "ide2": "local:iso/x.iso,media=cdrom"}  # fmt: skip
+UNSEEN = [
+    (MACHINE, MACHINE | {"on_boot": False}, []),
+    (with_block("cpu", cores=2), MACHINE, ["cpu.hidden"]),
+    (with_block("agent", enabled=False), MACHINE, ["agent.freeze-fs-on-backup"]),
+    (with_block("disk", cache="writeback"), MACHINE, ["scsi0.wwn"]),
+    (MACHINE | {"initialization": []}, MACHINE, ["ide2"]),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "expected"), UNSEEN)
+def test_what_the_provider_would_drop_without_a_word(before, after, expected):
+    assert [one.field for one in unseen(change(before, after), RAW)] == expected
