@@ -154,6 +154,8 @@ def test_nobody_could_log_in(repository, capsys):
         (b"# Jos\xe9\n", "is not valid UTF-8"),
         (b"# me\n-----BEGIN OPENSSH PRIVATE KEY-----\n", "authorized_keys:2: this line is a private key"),
         (b"me@example.org\n", "authorized_keys:1: this line is not a public key"),
+        (f"{KEY}: ops\n".encode(), "authorized_keys:1: this line has a colon before a space"),
+        (f"{KEY}\tops\n".encode(), "authorized_keys:1: this line contains a tab"),
     ],
 )
 def test_a_fleets_keys_that_are_none(repository, capsys, text, said):
@@ -189,7 +191,7 @@ HOSTILE = (
     (text("a", ciuser="root\nruncmd: [id]"), "ciuser: contains a line break"),
     (text("other"), "name: is other, but the file is called a.yaml"),
     (text("a", ipconfig0=[1]), "ipconfig0: must be text"),
-    (text("a", cpu_type="host,args=-device x"), "cpu_type: host,args=-device x is no CPU type"),
+    (text("a", cpu_type="custom-a,args=-device x"), "cpu_type: custom-a,args=-device x is not a CPU type"),
     ("- a list\n", "holds a list at its top"),
     ("<<<<<<< HEAD\n", "a merge conflict is not resolved here"),
     (b"name: \xff\n", "is not valid UTF-8"),

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import yaml
 
 import validate_vms
 from fleet import names, paths
@@ -21,6 +23,9 @@ from fleet.terraform import tfvars
 from fleet.vms import files as vms
 from fleet.vms import rules
 from fleet.vms.machine import machine
+from lab.proxmox import cloudinit
+from tests.helpers.machines import KEY
+from tests.helpers.machines import text as file_text
 
 CASES = Path(__file__).parents[1] / "cases" / "vms"
 FILES = sorted((CASES / "files").glob("*.yaml"))
@@ -364,6 +369,31 @@ def test_terraforms_input_can_be_made_of_good_files():
             made = tfvars.as_data(machine(vms.load_file(path)[0]))
             assert made["ipconfig0"]["ip"] and all(disk["size"] for disk in made["disks"]), path
             json.dumps(made)
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("ciuser", ["suporte", "n1", "_ops"], ["null", "true", "no", "y", "off"]),
+        ("name", ["web-1", "2d"], ["on", "null", "yes", "1e3", "0x1f", "12"]),
+        (
+            "sshkeys",
+            [KEY, f"{KEY}@host", f"{KEY} a:b 'x' - it's"],
+            [f"{KEY}{end}" for end in (": ops", " ops:", "\t:")],
+        ),
+    ],
+)
+def test_what_is_accepted_cloud_init_reads_as_written(field, good, bad):
+    """Proxmox writes these into user-data without quotes."""
+    for value in (*good, *bad):
+        settings = {"name": "a", "ciuser": "suporte", "sshkeys": KEY, field: value}
+        fields = {"ciuser": settings["ciuser"], "sshkeys": [settings["sshkeys"]]}
+        vm, findings = vms.load_text(f"{settings['name']}.yaml", file_text(settings["name"], **fields))
+        assert (findings + rules.check(vm) == []) == (value in good), value
+        if value in good:
+            data = cloudinit.user_data(settings | {"sshkeys": quote(settings["sshkeys"])}, 100)
+            read = yaml.safe_load(data)
+            assert value in (read["hostname"], read["user"], *read["ssh_authorized_keys"])
 
 
 @pytest.mark.skipif(not shutil.which("terraform"), reason="needs terraform")

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from pathlib import Path
 
 from fleet.findings import Finding
@@ -17,6 +18,8 @@ KINDS = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 
+_MAPPING = re.compile(r":(\s|$)")
+
 
 def problem_of(key: str) -> str:
     """Why nobody could log in with this line, as the rest of a sentence; "" for a public key."""
@@ -25,7 +28,14 @@ def problem_of(key: str) -> str:
     kind, _, rest = key.strip().partition(" ")
     if kind not in KINDS:
         return "is not a public key; copy the line of a .pub file"
-    return "" if _is_key(kind, rest.split(" ")[0]) else "is truncated or mistyped; copy the line again"
+    if not _is_key(kind, rest.split(" ")[0]):
+        return "is truncated or mistyped; copy the line again"
+    if _MAPPING.search(key):
+        return (
+            "has a colon before a space or at the end of its comment, where cloud-init, which gets the line without"
+            " quotes, reads a mapping instead of a key, so that nobody could log in; remove the colon"
+        )
+    return ""
 
 
 def read(path: Path) -> tuple[list[str], list[Finding]]:
@@ -39,7 +49,10 @@ def read(path: Path) -> tuple[list[str], list[Finding]]:
     keys, findings = [], []
     for number, line in enumerate(map(str.strip, lines), 1):
         if line and not line.startswith("#"):
-            if problem := problem_of(line):
+            problem = problem_of(line)
+            if not problem and not line.isprintable():
+                problem = "contains a tab or another control character; remove it"
+            if problem:
                 findings.append(Finding(f"this line {problem}", shown(path), number))
                 if "private" in problem:
                     break  # each of its lines is one

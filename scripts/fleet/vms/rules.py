@@ -8,7 +8,7 @@ from typing import Any
 
 from fleet import names
 from fleet.findings import Finding, cut
-from fleet.vms import addresses, hardware, public_keys, schema, values
+from fleet.vms import addresses, hardware, public_keys, schema, strict_yaml, values
 from fleet.vms.files import VM
 from fleet.vms.machine import MARK
 
@@ -66,6 +66,17 @@ def _strings(value: Any, field: str) -> Iterator[tuple[str, str]]:
             yield from _strings(child, f"{field}.{index}")
 
 
+def cloud_init_reads_text(vm: VM) -> Iterator[Finding]:
+    """Proxmox writes host name and user into cloud-init's YAML without quotes."""
+    for field in ("name", "ciuser"):
+        value = vm.data.get(field)
+        if isinstance(value, str) and re.search("[a-z]", value) and not strict_yaml.is_text(value):
+            message = (
+                f"{cut(value)} is not text to cloud-init, which gets it without quotes; choose another name"
+            )
+            yield vm.finding(field, message)
+
+
 def addresses_are_usable(vm: VM) -> Iterator[Finding]:
     text = vm.data.get("ipconfig0")
     if not isinstance(text, str):
@@ -115,6 +126,7 @@ def description_marks_nothing(vm: VM) -> Iterator[Finding]:
 RULES = (
     name_is_the_files,
     strings_are_plain,
+    cloud_init_reads_text,
     addresses_are_usable,
     tags_are_once,
     nameservers_are_addresses,

@@ -115,6 +115,11 @@ _WORDS |= {spelt: value for word, value in _WORDS.items() for spelt in (word.cap
 _TRUTH = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false", "off": "false"}
 
 
+def is_text(value: str) -> bool:
+    """Whether every YAML reader takes the value for text where it stands without quotes."""
+    return value not in _WORDS and not _AMBIGUOUS.fullmatch(value)
+
+
 def _plain_number(text: str) -> str:
     """How to write a number so that every reader sees the same one; empty when that cannot be said."""
     for read in (int, lambda digits: int(digits, 0), float):
