@@ -15,6 +15,8 @@ from fleet.findings import Fault, guarded, report
 from fleet.steps.validate import check_folder
 from fleet.vms import public_keys
 
+HOME = paths.VMS_DIR.parts[-2:]
+
 
 def _folders(files: list[Path], vms_dir: Path | None) -> dict[Path, set[str] | None]:
     """Each folder with the names of the files to report on; None: all."""
@@ -30,7 +32,9 @@ def _folders(files: list[Path], vms_dir: Path | None) -> dict[Path, set[str] | N
             raise Fault(f"{file} is not in {vms_dir}; pass only files of that folder", code=2)
         if file.name.startswith(".") or file.suffix.lower() not in (".yaml", ".yml"):
             raise Fault(f"{file} is not a VM file; pass only files called <name>.yaml", code=2)
-        folders.setdefault(vms_dir or file.parent, set()).add(file.name)
+        # A file below a folder of proxmox/vms is a finding there, and no folder of VM files of its own.
+        home = next((path for path in file.parents if path.parts[-2:] == HOME), file.parent)
+        folders.setdefault(vms_dir or home, set()).add(str(file.relative_to(home)))
     return folders
 
 

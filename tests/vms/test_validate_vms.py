@@ -214,9 +214,12 @@ def test_hook_in_another_repository(tmp_path):
     )
     assert done.returncode == 1, done
     found = [line.partition(":")[0] for line in done.stdout.splitlines() if line.startswith("proxmox/")]
-    assert found == ["proxmox/vms/a.yaml", "proxmox/vms/k8s-dev.yml", "proxmox/vms/k8s-home.YAML"], (
-        done.stdout
-    )
+    assert found == [
+        "proxmox/vms/a.yaml",
+        "proxmox/vms/k8s-dev.yml",
+        "proxmox/vms/k8s-home.YAML",
+        "proxmox/vms/old/x.yaml",
+    ], done.stdout
     assert "a.yaml:6:1: ipconfig0: the gateway of 192.168.1.0/24 is 192.168.1.1 here" in done.stdout
     assert "(proxmox/vms/b.yaml:6:1)" in done.stdout
 
@@ -284,22 +287,50 @@ def test_stray_entries(tmp_path, monkeypatch):
     (vms_dir / ".a.yaml.swp").write_text("")
     (vms_dir / ".hidden.yaml").write_text("a: b: c")
     (vms_dir / "prod").mkdir()
+    (vms_dir / "old" / "deep" / ".git").mkdir(parents=True)
+    for name in ("old/x.yaml", "old/deep/y.YML", "old/.hidden.yaml", "old/deep/.git/z.yaml", "old/README.md"):
+        (vms_dir / name).write_text("")
+    (vms_dir / "elsewhere").symlink_to("old")
     (vms_dir / "folder.yaml").mkdir()
     (vms_dir / "link.yaml").symlink_to("a.yaml")
     (vms_dir / "dangling.yaml").symlink_to("nowhere")
     os.mkfifo(vms_dir / "pipe.yaml")
     found, findings = validate_vms.check_folder(Path("vms"))
     assert list(found) == ["a"]
+    below = "is in a folder below vms, which is not read; move it to vms"
     link = "is a symbolic link, so Git would not show a change of its target; commit a file instead"
     assert text_of(findings).splitlines() == [
         "vms/b.yml: is ignored, because VM files end in .yaml; rename it to b.yaml",
         "vms/c.YAML: is ignored, because VM files end in .yaml; rename it to c.yaml",
         f"vms/dangling.yaml: {link}",
+        "vms/elsewhere: is a symbolic link to a folder, which is not read; commit its files here",
         "vms/folder.yaml: is a folder, where a VM file is expected",
         f"vms/link.yaml: {link}",
+        f"vms/old/deep/y.YML: {below}/y.yaml",
+        f"vms/old/x.yaml: {below}/x.yaml",
         "vms/pipe.yaml: is not a regular file; a VM file must be one",
         "vms/prod: warning: is a folder, and subfolders are not read; move its files up",
     ]
+
+
+def test_every_file_in_a_subfolder_is_an_empty_folder(tmp_path, monkeypatch, capsys):
+    """Terraform would get no machine at all."""
+    home = tmp_path / "proxmox"
+    home.mkdir()
+    vms_dir = folder(home)
+    monkeypatch.chdir(tmp_path)
+    (vms_dir / "prod").mkdir()
+    assert validate_vms.main(["--vms-dir", "proxmox/vms", "--format", "text"]) == 1
+    assert "looks like a lost checkout" in capsys.readouterr().err
+    (vms_dir / "prod" / "k8s-dev.yaml").write_text(GOOD.format(name="k8s-dev", host=20))
+    for arguments in (["--vms-dir", "proxmox/vms"], ["proxmox/vms/prod/k8s-dev.yaml"]):
+        assert validate_vms.main([*arguments, "--format", "text"]) == 1
+        out, err = capsys.readouterr()
+        assert err == (
+            "proxmox/vms/prod/k8s-dev.yaml: is in a folder below proxmox/vms, which is not read; move it to"
+            " proxmox/vms/k8s-dev.yaml\n"
+        )
+        assert not out
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")

@@ -2,6 +2,8 @@
 
 Values that YAML readers interpret differently (`0755`, `yes`, `1e3`, a MAC address of digits) are refused rather
 than guessed, so that the author, the checks and Terraform all mean the same thing.
+
+More than 150 lines because every entry of the folder is either read here or named with the reason.
 """
 
 import errno
@@ -15,6 +17,7 @@ from fleet.findings import Fault, Finding, cut, printable
 from fleet.vms import addresses, strict_yaml
 
 MAX_BYTES = 1 << 20
+SUFFIXES = (".yaml", ".yml")  # what a VM file may be called by mistake, in lower case; the first one is right
 
 
 class VM(NamedTuple):
@@ -74,7 +77,7 @@ def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Findi
         findings += found
         if vm:
             vms[path.stem] = vm
-    if not vms and not findings:
+    if not vms and not any(finding.level == "error" for finding in findings):
         message = (
             "contains no VM file; an empty folder looks like a lost checkout and would remove every machine"
         )
@@ -136,9 +139,29 @@ def load_text(label: str, text: str) -> tuple[VM | None, list[Finding]]:
 def _stray(path: Path) -> list[Finding]:
     """An entry of the folder that is not a VM file, though its author may think so."""
     label = label_of(path)
-    if path.suffix.lower() in (".yml", ".yaml"):
-        return [Finding(f"is ignored, because VM files end in .yaml; rename it to {path.stem}.yaml", label)]
     if path.is_dir():
-        message = "is a folder, and subfolders are not read; move its files up"
-        return [Finding(message, label, level="warning")]
+        if path.is_symlink():
+            return [
+                Finding("is a symbolic link to a folder, which is not read; commit its files here", label)
+            ]
+        return _below(path) or [
+            Finding("is a folder, and subfolders are not read; move its files up", label, level="warning")
+        ]
+    if path.suffix.lower() in SUFFIXES:
+        return [Finding(f"is ignored, because VM files end in .yaml; rename it to {path.stem}.yaml", label)]
     return []
+
+
+def _below(folder: Path) -> list[Finding]:
+    """The VM files below a folder of the folder: a machine whose file was moved there would look removed."""
+    return [
+        Finding(
+            f"is in a folder below {label_of(folder.parent)}, which is not read; move it to"
+            f" {label_of(folder.parent / path.stem)}.yaml",
+            label_of(path),
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.is_dir()
+    ]
