@@ -33,6 +33,34 @@ def test_what_a_new_machine_needs(fields, machines, problem):
     assert bool(problem) == bool(found)
 
 
+CLOUD_INIT = {"ide2": "local-lvm:vm-9000-cloudinit,media=cdrom"}
+ELSEWHERE = {"scsi1": "local-lvm:vm-9000-cloudinit,media=cdrom"}
+
+
+@pytest.mark.parametrize(
+    ("config", "fields", "problem"),
+    [
+        ({"protection": 1}, {}, "k8s-dev could not be destroyed, though its file does not say so"),
+        ({"protection": "1"}, {}, "k8s-dev could not be destroyed"),
+        ({"protection": 1} | CLOUD_INIT, {}, "refuse to replace the cloud-init drive"),
+        ({"protection": 1} | CLOUD_INIT, {"protection": True}, "refuse to replace the cloud-init drive"),
+        ({"protection": 1} | ELSEWHERE, {"protection": True}, "refuse to replace the cloud-init drive"),
+        ({"protection": 1}, {"protection": True}, ""),
+        ({"protection": 0} | CLOUD_INIT, {}, ""),
+        (CLOUD_INIT, {}, ""),
+    ],
+)
+def test_a_protected_template_is_refused_before_the_clone(config, fields, problem):
+    machine = made("k8s-dev", **fields)
+    cluster = Cluster([TEMPLATE], {9000: TEMPLATE_CONFIG[9000] | config})
+    found = preflight.needs(cluster, [TEMPLATE], {"k8s-dev": machine})
+    text = "".join(f"{finding.level} {finding.text()}" for finding in found)
+    assert problem in text and bool(problem) == bool(found)
+    if problem:
+        assert text.startswith("error k8s-dev.yaml:5:1: clone: template ubuntu24-template is protected")
+        assert "; run `qm set 9000 --protection 0` on node01" in text
+
+
 def test_of_two_templates_the_newest_on_the_target_node_is_taken():
     newer = TEMPLATE._replace(vmid=9002)
     elsewhere = TEMPLATE._replace(vmid=9010, node="node02")

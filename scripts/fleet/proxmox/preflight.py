@@ -65,17 +65,31 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
     note(remark)
     config = client.config(template.node, template.vmid)
     findings = []
-    if int(config.get("protection") or 0):
+    if problem := _protected(config, machine):
         message = (
-            f"template {template.name} is protected, so {machine.name} will be too and cannot be destroyed"
+            f"template {template.name} is protected, which its clones inherit: {problem}; run"
+            f" `qm set {template.vmid} --protection 0` on {template.node}"
         )
-        findings.append(machine.finding("clone", message, "notice"))
+        findings.append(machine.finding("clone", message))
     for disk in machine.disks:
         has = disk_mib(str(config.get(disk.slot, "")))
         if has > disk.size * 1024:
             message = f"is {disk.size}G, but the template's disk has {has / 1024:g}G, and disks never shrink"
             findings.append(machine.finding(f"disks.{disk.slot}.size", message))
     return findings
+
+
+def _protected(config: Mapping[str, Any], machine: Machine) -> str:
+    """Why a clone of this template would fail or differ from its file; "" where the protection does no harm."""
+    if not int(config.get("protection") or 0):
+        return ""
+    if any(slot == "ide2" or "cloudinit" in str(value) for slot, value in config.items()):
+        return "Proxmox would refuse to replace the cloud-init drive of the clone"
+    return (
+        ""
+        if machine.protection
+        else f"{machine.name} could not be destroyed, though its file does not say so"
+    )
 
 
 def disks_of(config: Mapping[str, Any]) -> tuple[Disk, ...]:
