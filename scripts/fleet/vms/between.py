@@ -6,13 +6,13 @@ from fleet import names
 from fleet.findings import Finding
 from fleet.vms import addresses
 from fleet.vms.files import VM
+from fleet.vms.schema import schema
 
 Owned = Iterator[tuple[Hashable, str]]  # (value, field)
+Only = Collection[str] | None
 
 
-def check(
-    vms: Collection[VM], playbooks: Collection[str], only: Collection[str] | None = None
-) -> list[Finding]:
+def check(vms: Collection[VM], playbooks: Collection[str], only: Only = None) -> list[Finding]:
     """What is wrong between files. `playbooks`: names without .yml. `only`: paths to report on, else all.
 
     A conflict is reported once, at the later file, and names the other place; with `only` it is reported at the
@@ -31,25 +31,23 @@ def check(
     return findings
 
 
-def _twice(
-    vms: Iterable[VM], owned: Callable[[VM], Owned], only: Collection[str] | None
-) -> Iterator[Finding]:
+def _twice(vms: Iterable[VM], owned: Callable[[VM], Owned], only: Only) -> Iterator[Finding]:
     first: dict[Hashable, tuple[VM, str]] = {}
     for vm in vms:
         for value, field in owned(vm):
-            other, other_field = first.setdefault(value, (vm, field))
-            if other is vm:
-                continue
-            if only is None or vm.path in only:
-                yield _conflict(vm, field, value, other, other_field)
-            elif other.path in only:
-                yield _conflict(other, other_field, value, vm, field)
+            (here, field), (there, its) = _asked_first(
+                (vm, field), first.setdefault(value, (vm, field)), only
+            )
+            if here is not there and (only is None or here.path in only):
+                message = (
+                    f"{value} is already used by {there.name} ({_place(there, its)}); change one of them"
+                )
+                yield here.finding(field, message)
 
 
-def _conflict(vm: VM, field: str, value: Hashable, other: VM, other_field: str) -> Finding:
-    return vm.finding(
-        field, f"{value} is already used by {other.name} ({_place(other, other_field)}); change one of them"
-    )
+def _asked_first(later: tuple[VM, object], earlier: tuple[VM, object], only: Only):
+    """Where to report and the other place: at the later file, or at the one that was asked about."""
+    return (later, earlier) if only is None or later[0].path in only else (earlier, later)
 
 
 def _place(vm: VM, field: str) -> str:
@@ -81,31 +79,28 @@ def _vmids(vm: VM) -> Owned:
         yield vmid, "vmid"
 
 
-def _gateways(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding]:
+def _gateways(vms: Iterable[VM], only: Only) -> Iterator[Finding]:
+    """Gateways that differ within a subnet, which some networks have on purpose, and machines that are one."""
     first: dict[Hashable, tuple[VM, addresses.Address]] = {}
     routed: dict[Hashable, VM] = {}
     for vm in vms:
-        config = _ipconfig(vm)
+        config, link = _ipconfig(vm), _link(vm)
         for interface, gateway in ((config.ip, config.gw), (config.ip6, config.gw6)):
             if not interface or not gateway:
                 continue
-            routed.setdefault(gateway, vm)
-            other, known = first.setdefault(interface.network, (vm, gateway))
-            if known == gateway:
-                continue
-            here, there, own, its = (vm, other, gateway, known)
-            if only is not None and vm.path not in only:
-                if other.path not in only:
-                    continue
-                here, there, own, its = (other, vm, known, gateway)
-            message = (
-                f"the gateway of {interface.network} is {own} here but {its} for {there.name}"
-                f" ({_place(there, 'ipconfig0')}); a subnet has one gateway"
+            routed.setdefault((link, gateway), vm)
+            (here, own), (there, its) = _asked_first(
+                (vm, gateway), first.setdefault((link, interface.network), (vm, gateway)), only
             )
-            yield here.finding("ipconfig0", message)
+            if own != its and (only is None or here.path in only):
+                message = (
+                    f"the gateway of {interface.network} is {own} here but {its} for {there.name}"
+                    f" ({_place(there, 'ipconfig0')}); are both right?"
+                )
+                yield here.finding("ipconfig0", message, "warning")
     for vm in vms:
         for interface in _ipconfig(vm).interfaces:
-            user = routed.get(interface.ip)
+            user = routed.get((_link(vm), interface.ip))
             if user and user is not vm and (only is None or vm.path in only):
                 message = (
                     f"{interface.ip} is the gateway of {user.name} ({_place(user, 'ipconfig0')}); unless this"
@@ -114,22 +109,24 @@ def _gateways(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Findi
                 yield vm.finding("ipconfig0", message, "warning")
 
 
-def _nested(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding]:
+def _nested(vms: Iterable[VM], only: Only) -> Iterator[Finding]:
     """Subnets inside a wider one, where one of the two is probably mistyped; once for each wider one."""
-    owners: dict[addresses.Network, VM] = {}
+    owners: dict[tuple[Hashable, addresses.Network], VM] = {}
     for vm in sorted(vms, key=lambda vm: only is not None and vm.path not in only):
         for interface in _ipconfig(vm).interfaces:
-            owners.setdefault(interface.network, vm)
-    lengths = {(network.version, network.prefixlen) for network in owners}
-    wider: dict[addresses.Network, addresses.Network] = {}
-    for network in owners:
+            # Of a /32 or /128 nobody else is on the link, whatever the wider subnet says.
+            if interface.network.num_addresses > 1:
+                owners.setdefault((_link(vm), interface.network), vm)
+    lengths = {(network.version, network.prefixlen) for _, network in owners}
+    wider: dict[tuple[Hashable, addresses.Network], addresses.Network] = {}
+    for link, network in owners:
         for version, length in lengths:
             if version == network.version and length < network.prefixlen:
-                wider.setdefault(network.supernet(new_prefix=length), network)
-    for network, inner in wider.items():
-        if network not in owners:
+                wider.setdefault((link, network.supernet(new_prefix=length)), network)
+    for (link, network), inner in wider.items():
+        if (link, network) not in owners:
             continue
-        here, there, own, its = owners[network], owners[inner], network, inner
+        here, there, own, its = owners[link, network], owners[link, inner], network, inner
         if only is not None and here.path not in only:
             here, there, own, its = there, here, inner, network
         if only is None or here.path in only:
@@ -138,6 +135,14 @@ def _nested(vms: Iterable[VM], only: Collection[str] | None) -> Iterator[Finding
                 " are both prefix lengths right?"
             )
             yield here.finding("ipconfig0", message, "warning")
+
+
+def _link(vm: VM) -> tuple[object, object]:
+    """Bridge and VLAN of a machine: only within one of these do machines share subnets and gateways."""
+    network = vm.data.get("network")
+    given = network if isinstance(network, dict) else {}
+    default = schema()["properties"]["network"]["properties"]["bridge"]["default"]
+    return str(given.get("bridge", default)), str(given.get("tag"))
 
 
 def _ipconfig(vm: VM) -> addresses.IPConfig:
