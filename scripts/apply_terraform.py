@@ -5,8 +5,8 @@ Reads the VM files, the open requests and the inventory; writes Terraform's stat
 which is there after the run only when later steps should go on (exit codes 0 and 3). Secrets come by
 environment: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR.
 Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
-3 done but for a part that needs a person: a machine that could not be made, or a file that was removed
-without approval since the requests' `since`.
+3 done but for a part that needs a person: a machine that could not be made or changed, or a file that was
+removed without approval since the requests' `since`.
 """
 
 from pathlib import Path
@@ -15,11 +15,12 @@ from fleet import cli, paths
 from fleet.ansible import inventory
 from fleet.console import note
 from fleet.files import read_text, temporary, write_atomic
-from fleet.findings import Finding, guarded, report
+from fleet.findings import guarded, report
 from fleet.forge import step
 from fleet.git import deleted
 from fleet.plans.guard import limit
 from fleet.proxmox import client as proxmox
+from fleet.steps import unfinished
 from fleet.steps.apply import Job, carry_out, current, untaint, without_failed
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
@@ -45,15 +46,14 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         return 1
     note(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
     with temporary("proxmox-gitops-") as folder:
-        done = carry_out(job, values, folder / "plan", plan_only)
-    if plan_only:
-        return int(partly)
-    if not done:
-        partly = True
-        failed = without_failed(job, values)
-        names = ", ".join(failed) or "a change"
-        message = "failed (Terraform's error is above). Everything else was applied; the next run retries it."
-        report([Finding(f"{names} {message}")])
+        plan = folder / "plan"
+        done = carry_out(job, values, plan, plan_only)
+        if plan_only:
+            return int(partly)
+        if not done:
+            partly = True
+            report(unfinished.tell(job, values, plan))
+            without_failed(job, values)
     if outputs:
         write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
         step.output("applied", "true")

@@ -91,13 +91,35 @@ def test_a_failed_start_is_finished_and_does_not_hold_the_others_up(fleet):
     faults.inject({"match": "TASK qmstart:500", "error": "start failed: no space left on device", "times": 1})
     status, output = fleet.apply()
     assert (status, list(fleet.outputs)) == (3, ["z"]), output
-    assert "k8s-dev failed (Terraform's error is above)" in output
+    assert "k8s-dev failed (Terraform's error is above); it was not finished. The next run retries" in output
     fleet.known("z")
     fleet.remove("z")
     pve("create", "/nodes/node01/qemu/501/status/stop")
     status, output = fleet.apply("--approve-destroy", "z")
     assert (status, "k8s-dev was left unfinished by an earlier run" in output) == (0, True), output
     complete(fleet)
+
+
+def test_a_locked_machine_is_named_with_what_was_not_applied(fleet, monkeypatch):
+    summary = fleet.home / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS)
+    fleet.write("z", 21)
+    fleet.commit()
+    assert fleet.apply()[0] == 0
+    summary.unlink()
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=2048, description="x")
+    fleet.write("z", 21, memory=2048)
+    locked = {"match": "PUT /nodes/node01/qemu/500/config", "status": 500, "message": "VM is locked (backup)"}
+    with faults.injected(locked):
+        status, output = fleet.apply()
+    failed = "k8s-dev failed (Terraform's error is above); not applied: description, memory 1024 → 2048"
+    assert (status, sorted(fleet.outputs)) == (3, ["k8s-dev", "z"]), output
+    assert f"{failed}. The next run retries it; all other changes were applied" in output
+    assert f"Failed; the next run retries it:\n\n- {failed}\n" in summary.read_text()
+    assert str(config(501)["memory"]) == "2048"
+    status, output = fleet.apply()
+    assert (status, str(config(500)["memory"])) == (0, "2048"), output
 
 
 def test_a_full_storage_is_told_and_made_good(fleet):

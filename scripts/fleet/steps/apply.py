@@ -55,13 +55,13 @@ def untaint(job: Job, have: dict[str, state.Resource]) -> None:
             terraform.checked(job.directory, "untaint", LOCK, machine.address)
 
 
-def planned(job: Job, values: dict[str, Any], plan: Path) -> list[changes.Change]:
-    """Plan with this input, and read the plan."""
+def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -> list[changes.Change]:
+    """Plan with this input, and read the plan; `quiet`: Terraform's text of it is not shown."""
     job.write(values)
     plan.unlink(missing_ok=True)
     note("terraform plan")
     arguments = [LOCK, PARALLELISM, f"-out={plan}"]
-    terraform.checked(job.directory, "plan", *arguments)
+    terraform.checked(job.directory, "plan", *arguments, capture=quiet)
     shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
     return changes.read(json.loads(shown))
 
@@ -107,8 +107,8 @@ def apply(job: Job, plan: Path) -> bool:
     return terraform.run(job.directory, "apply", *arguments).returncode == 0
 
 
-def without_failed(job: Job, values: dict[str, Any]) -> list[str]:
-    """After a failed apply, have Terraform's outputs tell of all but the unfinished machines; names these."""
+def without_failed(job: Job, values: dict[str, Any]) -> None:
+    """After a failed apply, have Terraform's outputs tell of all but the unfinished machines."""
     have = current(job)
     left = sorted(set(have) - set(values["vms"]))
     if left:
@@ -124,4 +124,3 @@ def without_failed(job: Job, values: dict[str, Any]) -> list[str]:
         terraform.checked(job.directory, "apply", "-refresh-only", "-auto-approve", LOCK, capture=True)
     finally:
         job.write(values)
-    return failed
