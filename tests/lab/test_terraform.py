@@ -253,6 +253,36 @@ def test_a_removal_waits_for_its_approval_and_holds_nobody_up(machine):
     assert config(501) == other
 
 
+def test_a_machine_without_a_valid_version_of_its_file_stays_as_it_is(machine):
+    """Its values come from Terraform's state, and the plan finds no difference."""
+    machine.write("k8s-dev", 20, ciuser="root\nruncmd: [id]")
+    shutil.rmtree(machine.home / ".git")
+    machine.git("init", "-q", "-b", "main")
+    machine.commit()
+    machine.remove("k8s-dev")
+    machine.write("z", 21)
+    machine.commit()
+    status, output = machine.apply("--max-changes", "1")
+    assert (status, sorted(machine.outputs)) == (3, ["k8s-dev", "z"]), output
+    assert "k8s-dev, so the machine stays as recorded in Terraform's state" in output
+    assert "1 to add, 0 to change, 0 to destroy" in output
+    assert "cloudinit" in config(500)["ide2"] and config(500)["ciuser"] == "suporte"
+
+
+def test_a_protected_template_is_refused_before_the_clone(fleet):
+    fleet.write("k8s-dev", 20)
+    fleet.commit()
+    pve("set", "/nodes/node01/qemu/9000/config", protection=1)
+    try:
+        status, output = fleet.apply()
+        assert (status, vmids()) == (1, []), output
+        assert "run `qm set 9000 --protection 0` on node01" in output
+    finally:
+        pve("set", "/nodes/node01/qemu/9000/config", protection=0)
+    status, output = fleet.apply()
+    assert (status, vmids()) == (0, [500]), output
+
+
 def test_a_stranger_of_the_same_name_is_left_alone_or_taken_over(fleet):
     pve("create", "/nodes/node01/qemu/9000/clone", newid=105, full=1, name="k8s-dev")
     fleet.write("k8s-dev", 20)
