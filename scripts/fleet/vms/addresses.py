@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fleet.findings import cut
-from fleet.vms.gateways import Interface, gateway, leading_zeros
+from fleet.vms.gateways import Address, Interface, gateway, leading_zeros
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PARTS = ("ip", "gw", "ip6", "gw6")
@@ -28,6 +28,16 @@ class IPConfig(NamedTuple):
     def interfaces(self) -> tuple[Interface, ...]:
         """The addresses that are known, with their prefix lengths."""
         return tuple(interface for interface in (self.ip, self.ip6) if interface)
+
+    @property
+    def distant_gateways(self) -> tuple[tuple[Interface, Address], ...]:
+        """Each address with a gateway that is not on its link, as for a /32."""
+        pairs = ((self.ip, self.gw), (self.ip6, self.gw6))
+        return tuple((own, gw) for own, gw in pairs if own and gw and not _on_link(own, gw))
+
+
+def _on_link(own: Interface, gateway: Address) -> bool:
+    return gateway in own.network or (gateway.version == 6 and gateway.is_link_local)
 
 
 @functools.lru_cache(maxsize=1 << 15)

@@ -40,6 +40,8 @@ def gateway(
         problems.append(f"{key}={text} is the machine's own address; give the router's address")
     elif version == 6 and address.is_link_local:
         return address  # reachable on every link
+    elif network.num_addresses == 1 and _is_unicast(address):
+        return address  # a provider that routes single addresses has its gateway elsewhere
     elif address not in network:
         problems.append(
             f"{key}={text} is outside the machine's subnet {network}; {_outside(interface, address)}"
@@ -57,6 +59,15 @@ def gateway(
     else:
         return address
     return None
+
+
+def _is_unicast(address: Address) -> bool:
+    return not (
+        address.is_unspecified
+        or address.is_loopback
+        or address.is_multicast
+        or str(address) == "255.255.255.255"
+    )
 
 
 def _outside(interface: Interface, gateway: Address) -> str:

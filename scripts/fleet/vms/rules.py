@@ -84,6 +84,12 @@ def addresses_are_usable(vm: VM) -> Iterator[Finding]:
     config, problems = addresses.parse(text)
     for problem in problems:
         yield vm.finding("ipconfig0", problem)
+    for own, gateway in config.distant_gateways:
+        message = (
+            f"gateway {gateway} is outside {own}, which cloud-init before 23.1 does not make reachable; the template"
+            " needs that version or a newer one"
+        )
+        yield vm.finding("ipconfig0", message, "notice")
     if config.ip6 and vm.data.get("skip_ipv6") is True:
         message = f"contradicts ip6={config.ip6} in ipconfig0; remove one of the two"
         yield vm.finding("skip_ipv6", message)
