@@ -12,6 +12,11 @@ from tests.helpers.machines import TEMPLATE, TEMPLATE_CONFIG, Cluster, made
         ({}, [TEMPLATE], ""),
         ({}, [], "Proxmox has no template ubuntu24-template; it has none"),
         (
+            {"clone": "9000"},
+            [TEMPLATE],
+            "clone: 9000 is a VMID; write the template's name, ubuntu24-template",
+        ),
+        (
             {"target_node": "node09"},
             [TEMPLATE],
             "node09 is not a node of the cluster, which has node01, node02",

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.vms import between, rules
+from fleet.vms import between, rules, strict_yaml
 from fleet.vms import files as vms
 from fleet.vms import schema as vm_schema
 
@@ -147,15 +147,17 @@ def test_the_fast_validator_agrees_with_the_one_that_explains(data, changes):
 @settings(max_examples=100, deadline=None)
 def test_the_fast_validator_takes_anything(value):
     assert vm_schema.is_valid(value) == vm_schema._validator().is_valid(value)
-    vm = vms.VM("a", "vms/a.yaml", value if isinstance(value, dict) else {"disks": value}, True, {})
+    vm = vms.VM(
+        "a", "vms/a.yaml", value if isinstance(value, dict) else {"disks": value}, True, strict_yaml.Lines()
+    )
     rules.check(vm)
 
 
 @given(valid_vms(), valid_vms(), WORDS, VALUES)
 @settings(max_examples=100, deadline=None)
 def test_no_data_makes_a_rule_raise(data, other, field, value):
-    first = vms.VM("k8s-a", "vms/k8s-a.yaml", data | {field: value}, True, {})
-    second = vms.VM("b", "vms/b.yaml", other, True, {})
+    first = vms.VM("k8s-a", "vms/k8s-a.yaml", data | {field: value}, True, strict_yaml.Lines())
+    second = vms.VM("b", "vms/b.yaml", other, True, strict_yaml.Lines())
     assert all(finding.message for finding in rules.check(first))
     between.check([first, second], set())
 

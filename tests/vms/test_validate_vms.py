@@ -18,7 +18,7 @@ import yaml
 
 import validate_vms
 from fleet import names, paths
-from fleet.findings import Fault, Finding
+from fleet.findings import Fault, Finding, cut, printable
 from fleet.terraform import tfvars
 from fleet.vms import files as vms
 from fleet.vms import rules
@@ -72,6 +72,32 @@ def test_fleet(path, monkeypatch):
     monkeypatch.chdir(path)
     _, findings = validate_vms.check_folder(Path("vms"))
     assert text_of(findings) == Path("expected.txt").read_text()
+
+
+# What is said of a file as a whole, or of a line that belongs to no field.
+OF_NO_FIELD = (
+    "is empty; a VM file",
+    "holds a ",
+    "is not valid UTF-8",
+    "a merge conflict",
+    "a field's name must be",
+    "starts with a byte order mark",
+    "merge keys (<<)",
+    "YAML readers disagree on the meaning of",  # of a field's name
+    "is not valid YAML: did not find expected <document start>",
+    "is not valid YAML: found incompatible YAML document",
+    "is not valid YAML: expected a single document",
+    "is larger than",
+)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_finding_names_its_field(path):
+    for finding in check_file(path):
+        if finding.field:
+            assert finding.message.startswith(f"{cut(printable(finding.field))}: "), finding
+        else:
+            assert finding.message.startswith(OF_NO_FIELD), finding
 
 
 def test_every_case_has_its_expectation_and_its_file():

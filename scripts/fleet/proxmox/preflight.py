@@ -60,8 +60,11 @@ def needs(client: Client, cluster: list[Guest], machines: Mapping[str, Machine])
 def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> list[Finding]:
     template, remark = template_of(machine, cluster)
     if template is None:
-        there = _list(sorted({guest.name for guest in cluster if guest.template}))
-        return [machine.finding("clone", f"Proxmox has no template {machine.clone}; it has {there}")]
+        templates = {str(guest.vmid): guest.name for guest in cluster if guest.template}
+        message = f"Proxmox has no template {machine.clone}; it has {_list(set(templates.values()))}"
+        if machine.clone in templates:
+            message = f"{machine.clone} is a VMID; write the template's name, {templates[machine.clone]}"
+        return [machine.finding("clone", message)]
     note(remark)
     config = client.config(template.node, template.vmid)
     findings = []

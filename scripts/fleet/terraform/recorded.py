@@ -6,6 +6,7 @@ from typing import Any
 from fleet.terraform.state import Resource
 from fleet.vms import addresses
 from fleet.vms.machine import Machine, Network
+from fleet.vms.strict_yaml import Lines
 
 
 def machine(name: str, path: str, resource: Resource) -> Machine | None:
@@ -27,7 +28,7 @@ def _machine(name: str, path: str, resource: Resource, has: Mapping[str, Any]) -
         return None
     return Machine(
         path=path,
-        lines={},
+        lines=Lines(),
         name=name,
         target_node=resource.node,
         clone="unknown",

@@ -47,6 +47,8 @@ def name_is_the_files(vm: VM) -> Iterator[Finding]:
 
 def strings_are_plain(vm: VM) -> Iterator[Finding]:
     for field, value in _strings(vm.data, ""):
+        if "string" not in schema.part_of(field).get("type", "string"):
+            continue  # the schema says what must be there instead of text
         bad = _CONTROL.search(value.replace("\n", "") if field == "description" else value)
         if bad:
             message = f"contains the control character U+{ord(bad[0]):04X}; remove it"

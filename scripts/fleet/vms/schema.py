@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Container
 from typing import Any
 
@@ -13,6 +14,23 @@ from fleet.vms.files import VM
 @functools.cache
 def schema() -> dict[str, Any]:
     return json.loads(paths.SCHEMA.read_bytes())
+
+
+def part_of(field: str) -> dict[str, Any]:
+    """What the schema says of a field such as `disks.scsi0.size`; empty for a field that it does not have."""
+    part = schema()
+    for step in field.split("."):
+        patterns = part.get("patternProperties", {}).items()
+        child = part.get("properties", {}).get(step) or part.get("items", {})
+        part = child or next((child for pattern, child in patterns if re.search(pattern, step)), {})
+        if "$ref" in part:
+            part = schema()["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    return part
+
+
+def _is_required(field: str) -> bool:
+    group, _, name = field.rpartition(".")
+    return name in (part_of(group) if group else schema()).get("required", ())
 
 
 def is_valid(data: Any) -> bool:
@@ -62,7 +80,11 @@ def findings(
         return not worse or place not in named or field in ("boot", "tags")
 
     return list(
-        dict.fromkeys(finding for error in filter(is_told, errors) for finding in wording.tell(vm, error))
+        dict.fromkeys(
+            finding
+            for error in filter(is_told, errors)
+            for finding in wording.tell(vm, error, _is_required(where(error)))
+        )
     )
 
 

@@ -21,7 +21,13 @@ MAX_DEPTH = 16
 MAX_TEXT = 8192  # characters of one value
 SMALL = 1_900  # characters that cannot nest (two a level) to libyaml's limit, nor harm the C composer
 
-Lines = dict[str, tuple[int, int]]
+
+class Lines(dict[str, tuple[int, int]]):
+    """The place (line, column) of each field, from 1. `written`: numbers that Python would write otherwise (24.10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: dict[str, str] = {}
 
 
 def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Finding]]:
@@ -32,7 +38,11 @@ def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Fin
     """
     if conflict := _CONFLICT.search(text):
         line = text.count("\n", 0, conflict.start()) + 1
-        return None, {}, [Finding("a merge conflict is not resolved here; keep one side", label, line, 1)]
+        return (
+            None,
+            Lines(),
+            [Finding("a merge conflict is not resolved here; keep one side", label, line, 1)],
+        )
     findings: list[Finding] = []
     forbidden(label, text, findings)
     if findings:  # the rest of the file is looked at as well, as a person sees it
@@ -42,19 +52,23 @@ def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Fin
             _refuse_depth(text)
         root = _Composer(text).get_single_node()
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, ValueError) as error:
-        return None, {}, findings or [syntax(label, error)]
+        return None, Lines(), findings or [syntax(label, text, error)]
     if root is None or (isinstance(root, yaml.ScalarNode) and root.value.lower() in ("", "~", "null")):
-        return None, {}, [*findings, Finding("is empty; a VM file has at least its required fields", label)]
+        return (
+            None,
+            Lines(),
+            [*findings, Finding("is empty; a VM file has at least its required fields", label)],
+        )
     if not isinstance(root, yaml.MappingNode):
         what = "a list" if isinstance(root, yaml.SequenceNode) else "a single value"
         message = f"holds {what} at its top, where the fields of one machine are meant (name: …)"
-        return None, {}, [*findings, Finding(message, label, *_place(root))]
+        return None, Lines(), [*findings, Finding(message, label, *_place(root))]
     reader = _Reader(label, text, findings)
     try:
         data = reader.mapping(root, "", 0)
     except yaml.MarkedYAMLError as error:
         data = None
-        findings.insert(0, syntax(label, error))
+        findings.insert(0, syntax(label, text, error))
     if len(findings) > MAX_FINDINGS:
         findings[MAX_FINDINGS:] = [Finding("and more of the like; the rest is not listed", label)]
     return data, reader.lines, findings
@@ -110,6 +124,7 @@ _AMBIGUOUS = re.compile(
 )
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
+_LONG = re.compile(r"-?[1-9][0-9]{18,}(\.[0-9]*)?")
 _WORDS = {"": None, "~": None, "true": True, "false": False, "null": None}
 _WORDS |= {spelt: value for word, value in _WORDS.items() for spelt in (word.capitalize(), word.upper())}
 _TRUTH = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false", "off": "false"}
@@ -134,14 +149,18 @@ class _Reader:
 
     def __init__(self, label: str, text: str, findings: list[Finding]):
         self.label, self.text, self.findings = label, text, findings
-        self.lines: Lines = {}
+        self.lines = Lines()
         self.values = 0
 
     def problem(self, node: yaml.Node, message: str, where: str = "") -> None:
-        text = f"{where}: {message}" if where else message
-        self.findings.append(Finding(printable(text), self.label, *_place(node), field=where))
+        self.named(node, message, where)
         if where:
             self.lines[where] = _place(node)  # so that nobody judges what was read instead
+
+    def named(self, node: yaml.Node, message: str, field: str) -> None:
+        """A problem of a field whose value counts nevertheless."""
+        text = f"{cut(field)}: {message}" if field else message
+        self.findings.append(Finding(printable(text), self.label, *_place(node), field=field))
 
     def value(self, node: yaml.Node, where: str, depth: int) -> Any:
         self.values += 1
@@ -165,26 +184,25 @@ class _Reader:
         for key_node, value_node in node.value:
             key = key_node.value
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problem(key_node, "a field's name must be plain text")
+                self.named(key_node, "a field's name must be plain text", prefix[:-1])
                 continue
             if key == "<<" and key_node.tag == "plain":
-                self.problem(
-                    key_node,
-                    "merge keys (<<) are ignored by some YAML readers; write the fields out",
-                )
+                message = "merge keys (<<) are ignored by some YAML readers; write the fields out"
+                self.named(key_node, message, prefix[:-1])
                 continue
             plain = key.isidentifier() and key not in _WORDS and key.lower() not in _TRUTH
             if not plain:
                 told = len(self.findings)
                 if not isinstance(self.scalar(key_node, ""), str):
-                    self.problem(key_node, f"a field's name must be text, not {cut(key) or 'empty'}")
+                    message = f"a field's name must be text, not {cut(key) or 'empty'}"
+                    self.named(key_node, message, prefix[:-1])
                 if len(self.findings) > told:
                     continue  # it is no field, known or unknown
             place = _place(key_node)
             if key in first:
                 line, col = first[key]
-                message = f"{cut(key)} is set twice (first in line {line}, column {col}); keep one of them"
-                self.problem(key_node, message)
+                message = f"is set twice (first in line {line}, column {col}); keep one of them"
+                self.named(key_node, message, prefix + key)
                 continue
             first[key] = self.lines[prefix + key] = place
             data[key] = self.value(value_node, prefix + key, depth + 1)
@@ -206,7 +224,13 @@ class _Reader:
         if _INTEGER.fullmatch(text):
             return int(text)
         if _DECIMAL.fullmatch(text):
+            if str(float(text)) != text:
+                self.lines.written[where] = text
             return float(text)
+        if _LONG.fullmatch(text):
+            message = f"{cut(text)} has more digits than every YAML reader can hold; if it is text, quote it"
+            self.problem(node, message, where)
+            return text
         if _AMBIGUOUS.fullmatch(text):
             meant = _TRUTH.get(text.lower()) or _plain_number(text)
             way_out = f'quote it: "{cut(text)}"' + (f", or write {meant} if that is meant" if meant else "")

@@ -49,7 +49,12 @@ _MEANT |= {
     "vmid": ("vm_id",),
 }
 _MEANT |= {"cpu_type": ("cpu",), "sshkeys": ("ssh_keys", "ssh_public_keys"), "protection": ("protected",)}
-_MEANT |= {"memory": ("ram", "mem"), "ipconfig0": ("ip", "ipconfig"), "mount": ("mountpoint", "path")}
+_MEANT |= {
+    "disks": ("nested_disks", "disk"),
+    "memory": ("ram", "mem"),
+    "ipconfig0": ("ip", "ipconfig"),
+    "mount": ("mountpoint", "path"),
+}
 OTHER_NAMES = {other: field for field, others in _MEANT.items() for other in others}
 
 
@@ -58,8 +63,8 @@ def where(error: Any) -> str:
     return ".".join(str(step) for step in error.absolute_path)
 
 
-def tell(vm: VM, error: Any) -> Iterator[Finding]:
-    """The findings for one error of jsonschema's."""
+def tell(vm: VM, error: Any, required: bool = False) -> Iterator[Finding]:
+    """The findings for one error of jsonschema's; `required`: whether the file needs the field."""
     field, rule, wanted, value = where(error), error.validator, error.validator_value, error.instance
     if rule == "required":
         for name in wanted:
@@ -73,14 +78,17 @@ def tell(vm: VM, error: Any) -> Iterator[Finding]:
         for name in value:
             if name not in known and not any(re.search(pattern, name) for pattern in patterns):
                 yield vm.finding(_below(field, name), unknown(name, field, list(known)))
+    elif value is None:
+        way_out = f"{_example(field.rpartition('.')[2], error.schema)}" if required else " or remove the line"
+        yield vm.finding(field, f"has no value; give it one{way_out}")
+    elif rule == "type":
+        yield vm.finding(field, _wrong_type(field, value, error.schema, vm.lines.written.get(field)))
     else:
         yield vm.finding(field, _text(field, rule, wanted, value, error.schema) + _odd(value))
 
 
 def _text(field: str, rule: str, wanted: Any, value: Any, schema: dict[str, Any]) -> str:
     hint, shown = schema.get("errorMessage", ""), _value(field, value)
-    if rule == "type":
-        return _wrong_type(field, value, schema)
     if rule in ("minimum", "exclusiveMinimum", "maximum"):
         relation = {"minimum": "less than", "exclusiveMinimum": "not more than", "maximum": "more than"}[rule]
         return f"{shown} is {relation} {wanted}" + (f"; {hint}" if hint else "")
@@ -98,7 +106,16 @@ def _text(field: str, rule: str, wanted: Any, value: Any, schema: dict[str, Any]
         return f"is {len(value)} characters long; the limit is {wanted}"
     if rule == "not":
         return f"{shown}: {hint}"
-    return f"{shown} {hint or f'breaks the rule {rule}'}"
+    return f"{shown} {hint or f'breaks the rule {rule}'}{_domain(field, value)}"
+
+
+def _domain(field: str, value: Any) -> str:
+    host, dot, domain = value.partition(".") if field == "name" and isinstance(value, str) else ("", "", "")
+    return (
+        f"; for that host in that domain, set name: {cut(host)} and searchdomain: {cut(domain)}"
+        if dot
+        else ""
+    )
 
 
 def _odd(value: Any) -> str:
@@ -114,6 +131,8 @@ def unknown(name: str, where: str, known: list[str]) -> str:
     """The message for a field that does not exist, in the group `where` ("" for the file itself)."""
     if re.fullmatch(r"(ide|sata|virtio)\d+", name) and where == "disks":
         return "is on a bus that is not supported; disks are scsi0, scsi1 and so on"
+    if where == "disks" and name in ("scsi", "ide", "sata", "virtio"):
+        return "is not a disk's slot; write scsi0, scsi1 and so on directly below disks"
     if where == "disks":
         return "is not a disk's slot; disks are scsi0 to scsi30"
     reason = REFUSED.get(re.sub(r"(?<=^ipconfig)[1-9][0-9]?$", "1", name))
@@ -132,12 +151,11 @@ def _example(name: str, schema: dict[str, Any]) -> str:
     return "" if isinstance(example, dict | list) else f" (for example {name}: {example})"
 
 
-def _wrong_type(field: str, value: Any, schema: dict[str, Any]) -> str:
+def _wrong_type(field: str, value: Any, schema: dict[str, Any], written: str | None) -> str:
+    """`written`: a number as the file has it, where Python would write it otherwise."""
     wanted = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
     meant = " or ".join(_WORDS[name] for name in wanted)
-    if value is None:
-        return "has no value; give it one or remove the line"
-    has = _value(field, value)
+    has = written or _value(field, value)
     if isinstance(value, list | dict):
         has = "a list" if isinstance(value, list) else "a group of fields"
     elif isinstance(value, str) and has != "(…)":
@@ -145,10 +163,16 @@ def _wrong_type(field: str, value: Any, schema: dict[str, Any]) -> str:
     text = f"must be {meant}, not {has}"
     if isinstance(value, str) and "boolean" in wanted and value.lower() in ("true", "false"):
         return f"{text}; remove the quotes"
-    if isinstance(value, str) and "integer" in wanted and value.isdecimal():
-        return f"{text}; remove the quotes"
+    if isinstance(value, str) and "integer" in wanted and value.isascii() and value.isdecimal():
+        most = schema.get("maximum", 0)
+        fits = len(value) <= len(str(most)) and int(value) <= most
+        return f"{text}; remove the quotes" if fits else f"{text}; the limit is {most}"
+    if field == "clone" and type(value) is int:
+        return f"must be the template's name, as Proxmox shows it, and not its VMID {has}" + _example(
+            field, schema
+        )
     if isinstance(value, bool | int | float) and "string" in wanted:
-        return f'{text}; if it is meant, quote it: "{_value_of(value)}"'
+        return f'{text}; if it is meant, quote it: "{written or _value_of(value)}"'
     if isinstance(value, str) and wanted == ["array"]:
         return f"{text}; write one entry per line, each after `- `"
     if "integer" in wanted and "errorMessage" in schema:

@@ -2,7 +2,7 @@
 
 import re
 
-from fleet.findings import Finding
+from fleet.findings import Finding, cut
 
 MAX_FINDINGS = 50  # of one file
 TOO_MANY = "nests, or repeats by aliases, more values than a VM file can need; keep those of one machine"
@@ -25,7 +25,7 @@ def forbidden(label: str, text: str, findings: list[Finding]) -> None:
             message = "starts with a byte order mark (BOM); save the file as UTF-8 without BOM"
         else:
             message = f"contains the invisible character U+{ord(match[0]):04X}; remove it"
-        findings.append(Finding(message, label, line, col))
+        findings.append(_at_field(Finding(message, label, line, col), text))
         start = text.find("\n", match.end())
         if start < 0:
             break
@@ -48,13 +48,26 @@ _HINTS = {
 }
 
 
-def syntax(label: str, error: Exception) -> Finding:
+def syntax(label: str, text: str, error: Exception) -> Finding:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     parts = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
-    text = ", ".join(parts) or getattr(error, "reason", None) or "nests deeper than a VM file can need"
-    hint = next((hint for words, hint in _HINTS.items() if words in text), "")
-    if re.search("quoted scalar|simple key|expected ','", text):
+    said = ", ".join(parts) or getattr(error, "reason", None) or "nests deeper than a VM file can need"
+    hint = next((hint for words, hint in _HINTS.items() if words in said), "")
+    if re.search("quoted scalar|simple key|expected ','", said):
         mark = error.context_mark  # where it starts, and not the next line or the end of the file
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    message = text if text == TOO_MANY else f"is not valid YAML: {text}"
-    return Finding(message + (f"; {hint}" if hint else ""), label, *place)
+    message = said if said == TOO_MANY else f"is not valid YAML: {said}"
+    return _at_field(Finding(message + (f"; {hint}" if hint else ""), label, *place), text)
+
+
+_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)[ \t]*:")
+_NO_FIELD = re.compile(r"\s*#|---|\.\.\.|%|<<<<<<<|>>>>>>>")
+
+
+def _at_field(finding: Finding, text: str) -> Finding:
+    """The finding with the field that its line belongs to, where the text alone tells: a log shows no lines."""
+    above = text.split("\n")[: finding.line]
+    if not above or _NO_FIELD.match(above[-1]):
+        return finding
+    field = next((match[1] for line in reversed(above) if (match := _KEY.match(line))), "")
+    return finding._replace(message=f"{cut(field)}: {finding.message}", field=field) if field else finding
