@@ -34,7 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         folder = args.output.parent
-        text = args.state.read_text() if args.state else terraform.pull_state(folder, quiet=args.offline)
+        text = (
+            args.state.read_text("utf-8") if args.state else terraform.pull_state(folder, quiet=args.offline)
+        )
     except Fault:
         if not args.offline:
             raise

@@ -32,7 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     option("--format", choices=FORMATS, help="text, github or json")
     args = parser.parse_args(argv)
     try:
-        text = Path(args.plan).read_text() if args.plan and args.plan != "-" else sys.stdin.read()
+        text = (
+            Path(args.plan).read_text("utf-8")
+            if args.plan and args.plan != "-"
+            else sys.stdin.buffer.read().decode()
+        )
         plan = json.loads(text)
         found = changes.read(plan)
         if "planned_values" not in plan:

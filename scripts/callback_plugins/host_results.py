@@ -43,4 +43,4 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats):
         if file := os.environ.get("FLEET_RESULTS"):
             hosts = {host: stats.summarize(host) for host in stats.processed}
-            Path(file).write_text(json.dumps({"hosts": hosts, "aborted": self.aborted}))
+            Path(file).write_text(json.dumps({"hosts": hosts, "aborted": self.aborted}), "utf-8")

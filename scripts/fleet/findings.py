@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -98,6 +99,11 @@ def guarded(main: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapper(*args, **kwargs) -> int:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(
+                stream, io.TextIOWrapper
+            ):  # a terminal that is not UTF-8 lacks some of our characters
+                stream.reconfigure(errors="backslashreplace")
         try:
             return main(*args, **kwargs)
         except Fault as fault:

@@ -85,7 +85,7 @@ def _descendants() -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError, ValueError):
             # The second field, the name, may contain spaces and brackets.
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int((folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(folder.name))
     found = list(children.get(os.getpid(), ()))
     for pid in found:

@@ -13,6 +13,9 @@ from fleet.files import read_text, temporary
 from fleet.findings import Fault, Finding
 from fleet.paths import ROOT, shown
 
+# Ansible does not start in a locale that is not UTF-8.
+LOCALE = {"LC_ALL": "C.UTF-8"}
+
 
 def command(name: str) -> str:
     """The path of one of Ansible's commands: next to this Python, in PATH, or in the checkout's .venv."""
@@ -41,7 +44,7 @@ def check_inventory(text: str, addresses: Mapping[str, str], path: str = "") -> 
     """Whether Ansible reads an inventory's text, and sees each of these hosts at its address."""
     with temporary("inventory-") as folder:
         file, config = folder / "k8s.ini", folder / "ansible.cfg"
-        file.write_text(text, newline="")
+        file.write_text(text, "utf-8", newline="")
         config.touch()  # empty, and no group_vars besides: nothing but the text decides
         environment = {"ANSIBLE_CONFIG": str(config), "ANSIBLE_INVENTORY_ENABLED": "ini"}
         answer, found = _list(file, path, environment)
@@ -59,9 +62,10 @@ def _list(file: Path, path: str, environment: Mapping[str, str]) -> tuple[dict, 
     environment = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1", "ANSIBLE_NOCOLOR": "1", **environment}
     done = subprocess.run(
         [command("ansible-inventory"), "-i", str(file), "--list"],
-        env=os.environ | environment,
+        env=os.environ | LOCALE | environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if done.returncode:

@@ -43,15 +43,15 @@ def run(
             command += ["-e", f"target_hosts={names}", "--limit", ",".join(patterns)]
         else:
             limit, variables = folder / "limit", folder / "variables.json"
-            limit.write_text("\n".join(patterns))
-            variables.write_text(json.dumps({"target_hosts": names}))
+            limit.write_text("\n".join(patterns), "utf-8")
+            variables.write_text(json.dumps({"target_hosts": names}), "utf-8")
             command += ["-e", f"@{variables}", "--limit", f"@{limit}"]
         print(f"+ {shlex.join(['ansible-playbook', *command[1:]])}"[:2000], flush=True)
         code, stopped = processes.run_passing_signals(
             command, _environment(inventory, known_hosts, results, key_file)
         )
         try:
-            said = json.loads(results.read_text())
+            said = json.loads(results.read_text("utf-8"))
         except (OSError, ValueError):
             said = {"hosts": {}, "aborted": True}
     counters = said["hosts"]
@@ -70,7 +70,7 @@ def run(
 
 
 def _environment(inventory: Path, known_hosts: Path, results: Path, key_file: str) -> dict[str, str]:
-    environment = dict(os.environ)
+    environment = os.environ | ansible.LOCALE
     if key_file:  # and no option, so that the scripts that a play starts find it too
         environment["ANSIBLE_PRIVATE_KEY_FILE"] = key_file
     config = inventory.resolve().parent / "ansible.cfg"

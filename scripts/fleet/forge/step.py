@@ -16,5 +16,5 @@ def output(name: str, value: str) -> None:
 
 def _append(variable: str, line: str) -> None:
     if path := os.environ.get(variable):
-        with Path(path).open("a") as file:
+        with Path(path).open("a", encoding="utf-8") as file:
             file.write(line + "\n")

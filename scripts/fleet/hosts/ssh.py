@@ -35,7 +35,9 @@ def keyscan(target: Target, timeout: int = 5) -> Keys:
     kinds = "ed25519,ecdsa,rsa"
     command = ["ssh-keyscan", "-T", str(timeout), "-t", kinds, "-p", str(target.port), "--", target.address]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout * 4)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=timeout * 4
+        )
     except subprocess.TimeoutExpired:
         return {}
     except FileNotFoundError:
@@ -50,7 +52,7 @@ def run(
     """Run a command on a machine that must show one of `keys`. Raises subprocess.TimeoutExpired."""
     with temporary("known_hosts-") as folder:
         known = folder / "known_hosts"
-        known.write_text("".join(f"{target.place} {kind} {key}\n" for kind, key in keys.items()))
+        known.write_text("".join(f"{target.place} {kind} {key}\n" for kind, key in keys.items()), "utf-8")
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": "10",
@@ -67,7 +69,14 @@ def run(
         command += ["-i", target.key_file or key_file] if target.key_file or key_file else []
         command += ["-l", target.user] if target.user else []
         command += ["--", target.address, remote]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=max(timeout, 1))
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=max(timeout, 1),
+        )
 
 
 @contextlib.contextmanager
@@ -85,5 +94,5 @@ def private_key() -> Iterator[str]:
         file = folder / "key"
         file.touch(mode=0o600)
         # Secrets pasted into a form lose the last newline, or come with CR; OpenSSH takes neither.
-        file.write_text("\n".join(text.split("\r\n")).strip() + "\n")
+        file.write_text("\n".join(text.split("\r\n")).strip() + "\n", "utf-8")
         yield str(file)

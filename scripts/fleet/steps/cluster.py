@@ -26,7 +26,7 @@ def read_token(source: str) -> str:
 def address_of(name: str, path: Path) -> str | None:
     """Where the inventory says that a machine is; None when it has no such host. Raises Fault."""
     try:
-        hosts = inventory.parse(path.read_text(errors="replace")).variables()
+        hosts = inventory.parse(path.read_text("utf-8", "replace")).variables()
     except OSError as error:
         raise Fault(f"{error.strerror}; name the inventory with --inventory", shown(path), code=2) from error
     return hosts[name].get("ansible_host", name) if name in hosts else None

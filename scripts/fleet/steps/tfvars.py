@@ -89,7 +89,7 @@ def _compare(
 def _before(target: Path, wanted: Collection[str]) -> dict[str, int]:
     """VMIDs of the input that was written before; offline, nothing else records them."""
     try:
-        written = json.loads(target.read_text())["vms"]
+        written = json.loads(target.read_text("utf-8"))["vms"]
         return {name: vm["vmid"] for name, vm in written.items() if name in wanted}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -94,7 +94,7 @@ def _layout(repo: Path) -> tuple[str, bool, str]:
 
 def _shallow(repo: Path) -> set[str]:
     _, shallow, where = _layout(repo)
-    return set(Path(repo, where).read_text().split()) if shallow else set()
+    return set(Path(repo, where).read_text("utf-8").split()) if shallow else set()
 
 
 def _start_files(repo: Path, vms: str) -> subprocess.Popen[bytes]:

@@ -25,7 +25,7 @@ class Approvals(NamedTuple):
 def load(path: Path) -> RequestsFile:
     """The open requests. Raises Fault (exit 2) for a file that does not hold them."""
     try:
-        given = json.loads(path.read_text())
+        given = json.loads(path.read_text("utf-8"))
         requests = [one | {"action": one["action"], "name": one["name"]} for one in given["requests"]]
         return RequestsFile(requests, given.get("head"), given.get("since"))
     except OSError as error:

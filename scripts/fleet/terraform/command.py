@@ -37,7 +37,7 @@ def run(
             command,
             stdout=subprocess.PIPE if capture else None,
             stderr=subprocess.DEVNULL if quiet else None,
-            text=True,
+            encoding="utf-8",
             env=environment,
             process_group=0,
         )

@@ -43,9 +43,9 @@ def load(path: Path | None, folder: Path = PROXMOX_DIR) -> dict:
     """A saved `terraform output -json`, or what Terraform says in `folder` now. Raises Fault."""
     try:
         if path:
-            return json.loads(path.read_text())
+            return json.loads(path.read_text("utf-8"))
         command = ["terraform", f"-chdir={folder}", "output", "-json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         if done.returncode:
             raise Fault(f"terraform output: {done.stderr.strip()}", code=2)
         return json.loads(done.stdout)

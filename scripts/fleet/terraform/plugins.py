@@ -38,7 +38,7 @@ def _cached(directory: Path) -> Iterator[dict[str, str]]:
     with contextlib.ExitStack() as held:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            fcntl.flock(held.enter_context((folder / ".lock").open("w")), fcntl.LOCK_EX)
+            fcntl.flock(held.enter_context((folder / ".lock").open("wb")), fcntl.LOCK_EX)
         except OSError:  # such as a read-only home: a download each time, as before
             settings = {}
         yield settings
