@@ -233,7 +233,8 @@ class _Reader:
             return text
         if _AMBIGUOUS.fullmatch(text):
             meant = _TRUTH.get(text.lower()) or _plain_number(text)
-            way_out = f'quote it: "{cut(text)}"' + (f", or write {meant} if that is meant" if meant else "")
+            quoted = f'"{cut(text)}"'
+            way_out = f"write {meant}, or {quoted} if text is meant" if meant else f"quote it: {quoted}"
             message = f"YAML readers disagree on the meaning of {cut(text)}; {way_out}"
             self.problem(node, message, where)
         return text

@@ -167,6 +167,8 @@ def _wrong_type(field: str, value: Any, schema: dict[str, Any], written: str | N
         most = schema.get("maximum", 0)
         fits = len(value) <= len(str(most)) and int(value) <= most
         return f"{text}; remove the quotes" if fits else f"{text}; the limit is {most}"
+    if isinstance(value, str) and "number" in wanted and re.fullmatch(r"[0-9]{1,17}(\.[0-9]{1,17})?", value):
+        return f"{text}; remove the quotes"
     if field == "clone" and type(value) is int:
         return f"must be the template's name, as Proxmox shows it, and not its VMID {has}" + _example(
             field, schema
