@@ -110,12 +110,10 @@ def _text(field: str, rule: str, wanted: Any, value: Any, schema: dict[str, Any]
 
 
 def _domain(field: str, value: Any) -> str:
-    host, dot, domain = value.partition(".") if field == "name" and isinstance(value, str) else ("", "", "")
-    return (
-        f"; for that host in that domain, set name: {cut(host)} and searchdomain: {cut(domain)}"
-        if dot
-        else ""
-    )
+    if field != "name" or not isinstance(value, str) or "." not in value:
+        return ""
+    host, _, domain = value.partition(".")
+    return f"; a domain has a field of its own: set name: {cut(host)} and searchdomain: {cut(domain)}"
 
 
 def _odd(value: Any) -> str:
