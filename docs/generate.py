@@ -82,7 +82,8 @@ def vm_page() -> str:
     fields = "".join(_field(path, required, part) for path, required, part in walk(schema, schema))
     return (
         f"# The VM file\n\n{NOTE}\n"
-        "One file, `proxmox/vms/NAME.yaml`, describes one machine. `make validate` checks all files.\n"
+        "One file, `proxmox/vms/NAME.yaml`, describes one machine; files in folders below are errors.\n"
+        "`make validate` checks all files.\n"
         "[use.md](use.md) shows how to work with them; the source of this page is `schemas/vm.schema.json`,\n"
         "which an editor can use to complete and check the fields.\n\n"
         "A change of a field takes effect at one of these moments:\n\n"
