@@ -196,6 +196,7 @@ PROGRAMS = {
 }
 PACKAGES = {
     "yaml": "pyyaml",
+    "markdown_it": "markdown-it-py",
     "psycopg": "psycopg",
     "semantic_release": "python-semantic-release",
 }  # where they differ

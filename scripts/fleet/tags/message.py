@@ -5,13 +5,17 @@ from typing import NamedTuple
 
 from fleet.findings import Finding, printable
 from fleet.names import RESERVED
+from fleet.tags import prose
 from fleet.tags.lookalikes import BRACKETS, KEYWORDS, NEAR, candidates, named
-from fleet.tags.markdown import lines_of, without_code_spans
 from fleet.tags.squash import QUOTING, is_quoting, squashed
 
 TAG = re.compile(rf"\[({'|'.join(KEYWORDS)})[ \t]([^\[\]]*)\]")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+ALONE = re.compile(rf"(?:\[[xX]\] )?(?:[\s,;.]|{TAG.pattern})+")  # a line of tags, perhaps of a ticked task
+# What documentation writes in a name's place.
+PLACEHOLDER = re.compile(r"X|NAME|MACHINE|PLAYBOOK|HOST|<.*>|\{.*\}|\$\{?[A-Z_]+\}?|\.\.\.|\u2026|\*")
 MOST = 100  # tags of one message
+SHOWN = 5  # tags that were not read
 LONGEST = 1 << 18  # characters of one message
 
 
@@ -26,7 +30,8 @@ class Tag(NamedTuple):
 def read(message: str) -> tuple[list[Tag], list[Finding]]:
     """The tags of one commit message, each once, in order; and what was refused or looks like a mistake.
 
-    Nothing is read from this project's own commits, releases and reverts, from quoted lines and from code.
+    Nothing is read from this project's own commits, releases and reverts, nor from what a message only quotes,
+    shows or offers. An approval counts in a title and on a line of its own.
     """
     if not _may_have_tags(message):
         return [], []
@@ -36,27 +41,32 @@ def read(message: str) -> tuple[list[Tag], list[Finding]]:
         return [], _in_revert(message)
     tags: dict[Tag, None] = {}
     findings: list[Finding] = []
+    unread: dict[Finding, None] = {}
     for text in (inner := squashed(message)):
         found, wrong = read(text)
         tags.update(dict.fromkeys(found))
         findings += wrong
-    for line, code in () if inner else lines_of(message):
-        if "[" not in line and line.isascii():
+    shown: set[tuple[str, str]] = set()
+    for line in () if inner else prose.lines(message):
+        shown.update(TAG.findall(line.text))
+        if line.hidden:
+            unread.update(dict.fromkeys(_not_read(found, line.hidden) for found in TAG.findall(line.text)))
             continue
-        if QUOTING.match(line):
-            for tag in (Tag(*found) for found in TAG.findall(line)):
+        if QUOTING.match(line.text):
+            for tag in (Tag(*found) for found in TAG.findall(line.text)):
                 tags.pop(tag, None)  # a squash lists a commit and then its revert
-        elif code:
-            findings += [_not_read(found, code) for found in TAG.findall(line)]
-        else:
-            found, wrong = _line(without_code_spans(line))
-            tags.update(dict.fromkeys(found))
-            findings += wrong
+            continue
+        found, wrong = _line(line.text, line.title or bool(ALONE.fullmatch(line.text)))
+        tags.update(dict.fromkeys(found))
+        findings += wrong
         if len(tags) > MOST or len(findings) > MOST:
             break
     if len(tags) > MOST or len(findings) > MOST:
         return [], [Finding(f"more than {MOST} tags or mistakes in one message, so none is read")]
-    return list(tags), findings
+    if not inner:
+        linked = (found for found in TAG.findall(message) if found not in shown and NAME.fullmatch(found[1]))
+        unread.update((_not_read(found, "a link or escaped"), None) for found in linked)
+    return list(tags), findings + list(unread)[:SHOWN]
 
 
 def _in_revert(message: str) -> list[Finding]:
@@ -64,7 +74,7 @@ def _in_revert(message: str) -> list[Finding]:
     subject, _, body = message.strip().partition("\n")
     if "evert" not in subject:
         return []
-    return [_not_read(found, "a revert") for found in list(dict.fromkeys(TAG.findall(body)))[:5]]
+    return [_not_read(found, "a revert") for found in list(dict.fromkeys(TAG.findall(body)))[:SHOWN]]
 
 
 def _may_have_tags(message: str) -> bool:
@@ -74,15 +84,19 @@ def _may_have_tags(message: str) -> bool:
     return bool(BRACKETS.search(message))
 
 
-def _line(line: str) -> tuple[list[Tag], list[Finding]]:
+def _line(line: str, approves: bool) -> tuple[list[Tag], list[Finding]]:
     tags, findings = [], []
     for original, folded in candidates(line):
         exact = TAG.fullmatch(original)
+        name = exact[2].strip(" \t") if exact else ""
         odd = {char for char in original if not char.isascii()}
-        if odd or "\r" in line:
+        if name and PLACEHOLDER.fullmatch(name):
+            findings.append(_not_read((exact[1], name), "documentation: it names nothing"))
+        elif exact and exact[1] != "ansible" and not approves:
+            findings.append(_in_text(original))
+        elif odd or "\r" in line:
             findings.append(_error(original, f"holds {named(odd or {chr(13)})}; type it in plain ASCII"))
-        elif exact and exact[2].strip():
-            name = exact[2].strip(" \t")
+        elif name:
             problem = _name_problem(exact[1], name)
             if problem:
                 findings.append(_error(original, problem))
@@ -119,6 +133,11 @@ def _near_miss(original: str, near: re.Match) -> Finding:
 
 def _not_read(found: tuple[str, str], where: str) -> Finding:
     return Finding(f"{_short(f'[{found[0]} {found[1]}]')} is in {where}, so it is not read", level="notice")
+
+
+def _in_text(original: str) -> Finding:
+    said = "stands in a sentence, so it approves nothing; put it on a line of its own or into the title"
+    return Finding(f"'{_short(original)}' {said}", level="warning")
 
 
 def _error(original: str, problem: str) -> Finding:
