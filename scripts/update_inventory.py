@@ -4,7 +4,8 @@
 Reads: `terraform output -json` (saved, with --outputs; else asked for in proxmox/), k8s.ini, new_hosts.txt.
 Writes: k8s.ini (the one before stays as k8s.ini.bak) and new_hosts.txt, each only when it changes. Queues
 machines that are new or were recreated, removes machines that Terraform no longer manages, and never touches
-lines written by hand.
+lines written by hand. The exception is a line for a machine of Terraform's: when it agrees with Terraform it gets
+the mark `# terraform` and is managed from then on, otherwise it is an error that --adopt resolves.
 Exit codes: 0 done or nothing to do, 1 refused and nothing written, 2 wrong usage or Terraform out of reach.
 """
 
@@ -21,7 +22,9 @@ from fleet.terraform import outputs
 
 
 def _print(result: Result, fmt: str | None) -> None:
-    answer = {key: getattr(result, key) for key in ("added", "changed", "removed", "kept", "queued")}
+    answer = {
+        key: getattr(result, key) for key in ("added", "changed", "removed", "adopted", "kept", "queued")
+    }
     if fmt == "json":
         print(json.dumps(answer, indent=2))
         return
@@ -39,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--keep", action="append", default=[], metavar="NAME", help="keep NAME's line")
     approve = "NAME may be removed even as the last machine"
     parser.add_argument("--approve-destroy", action="append", default=[], metavar="NAME", help=approve)
+    take = "take Terraform's values into the line that a person wrote for NAME (all: for every such machine)"
+    parser.add_argument("--adopt", action="append", default=[], metavar="NAME", help=take)
     parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
     cli.add_format(parser)
     args = parser.parse_args(argv)
@@ -47,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     terraform = outputs.load(args.outputs)
     files = (args.inventory, args.queue)
     before = tuple(map(read_text, files))
-    result = update_files(terraform, *files, args.keep, args.dry_run, args.approve_destroy)
+    result = update_files(terraform, *files, args.keep, args.dry_run, args.approve_destroy, args.adopt)
     code = report(result.findings, "text" if args.format == "json" else args.format)
     if code:
         return code

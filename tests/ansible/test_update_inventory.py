@@ -111,6 +111,65 @@ def test_what_stays_and_what_comes_back_is_said():
     assert result.changed == {"k8s-a": "back in [k3s]"}
 
 
+BY_HAND = "[k3s]\n{} # mine\nk8s-b ansible_host=10.0.0.2 ansible_user=ops\n"
+MARK = "# terraform mac=BC:24:11:00:00:01 instance=a1"
+
+
+@pytest.mark.parametrize("adopt", [["k8s-a"], ["all"]])
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        ("k8s-a ansible_host=10.0.0.9 rack=7", "k8s-a ansible_host=10.0.0.1 rack=7 ansible_user=ops"),
+        ("k8s-a:2222 ansible_ssh_host=10.0.0.9", "k8s-a:2222 ansible_host=10.0.0.1 ansible_user=ops"),
+        ("k8s-a ansible_host=10.0.0.1 ansible_user=root", "k8s-a ansible_host=10.0.0.1 ansible_user=ops"),
+        (
+            "k8s-a ansible_host=10.0.0.1 ansible_ssh_user='root'",
+            "k8s-a ansible_host=10.0.0.1 ansible_user=ops",
+        ),
+        (
+            "k8s-a ansible_host=10.0.0.1 ansible_ssh_host=10.0.0.9 x='a b'",
+            "k8s-a ansible_host=10.0.0.1 x='a b' ansible_user=ops",
+        ),
+        (
+            "k8s-a ansible_host=10.0.0.1 disk_mounts=scsi1:/srv",
+            "k8s-a ansible_host=10.0.0.1 ansible_user=ops",
+        ),
+    ],
+)
+def test_a_line_by_hand_that_differs_takes_terraforms_values_only_when_asked(line, after, adopt):
+    text = BY_HAND.format(line)
+    terraform = outputs_of({"k8s-a": machine(), "k8s-b": machine("10.0.0.2", mac="", instance="")})
+    for others in ((), ("k8s-b",)):
+        refused = update(text, "", terraform, adopt=others, inventory_path="k8s.ini")
+        assert refused.inventory_text == text and refused.adopted == []
+        assert [(one.path, one.line, one.level) for one in refused.findings] == [("k8s.ini", 2, "error")]
+        assert "[adopt k8s-a]" in refused.findings[0].message
+    result = update(text, "", terraform, adopt=adopt)
+    assert result.inventory_text == f"[k3s]\n{after}  {MARK} # mine\n" + (
+        "k8s-b ansible_host=10.0.0.2 ansible_user=ops  # terraform\n"
+    )
+    assert (result.adopted, result.added, result.queued) == (["k8s-a", "k8s-b"], [], [])
+    again = update(result.inventory_text, "", terraform)
+    assert (again.inventory_text, again.changed, again.adopted) == (result.inventory_text, {}, [])
+
+
+def test_a_remark_beside_the_mark_is_never_changed():
+    text = f"k8s-a ansible_host=10.0.0.1 ansible_user=ops  {MARK} # had mac=1 instance=x\n[k3s]\nk8s-a\n"
+    assert update(text, "", outputs_of({"k8s-a": machine()})).inventory_text == text
+    changed = update(text, "", outputs_of({"k8s-a": machine(instance="b2")})).inventory_text
+    assert changed == text.replace("instance=a1", "instance=b2")
+
+
+def test_adopting_by_hand_from_the_command_line(tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"k8s-a": machine()})))
+    (tmp_path / "k8s.ini").write_text("[k3s]\nk8s-a ansible_host=10.0.0.9\n")
+    assert update_inventory.main(arguments(tmp_path)) == 1
+    assert "ansible_host=10.0.0.9 by hand" in capsys.readouterr().err
+    assert update_inventory.main(arguments(tmp_path, "--adopt=k8s-a")) == 0
+    assert capsys.readouterr().out.startswith("adopted: k8s-a\nwritten: ")
+    assert "k8s-a ansible_host=10.0.0.1 ansible_user=ops" in (tmp_path / "k8s.ini").read_text()
+
+
 def test_keep():
     inventory = "k8s-a ansible_host=10.0.0.1 # terraform\nk8s-b # terraform\n[k3s]\nk8s-a\nk8s-b\n"
     texts = (inventory, "10.0.0.1,k8s-a,k8s\n")
@@ -233,6 +292,7 @@ def test_dry_run_and_json_write_nothing_more(tmp_path, capsys):
         "added": ["db"],
         "changed": {},
         "removed": [],
+        "adopted": [],
         "kept": {},
         "queued": ["db"],
     }

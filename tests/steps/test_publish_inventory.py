@@ -315,6 +315,24 @@ def test_a_broken_inventory_is_refused_and_nothing_is_pushed(fleet, capsys):
     assert (fleet.head(), fleet.served()) == (head, served)
 
 
+def test_a_line_by_hand_is_adopted_when_a_commit_says_so(fleet, capsys):
+    """Else nothing is published, so that no play runs on the machine that has the other address."""
+    fleet.vm("k8s-dev", "web-dev")
+    fleet.write("proxmox/k8s.ini", "[k3s]\nk8s-dev ansible_host=192.168.1.40\n")
+    head = fleet.commit("feat: add [ansible k8s-dev]")
+    assert fleet.publish(capsys, "k8s-dev", "web-dev") == 1
+    assert "proxmox/k8s.ini:2: k8s-dev has ansible_host=192.168.1.40 by hand" in capsys.readouterr().err
+    assert fleet.head() == head
+    asked = json.loads(fleet.asked(capsys).read_text())
+    asked["requests"].append({"action": "adopt", "name": "k8s-dev", "commit": head, "changed": []})
+    (fleet.folder / "adopt.json").write_text(json.dumps(asked))
+    assert fleet.publish(capsys, "k8s-dev", "web-dev", asked=fleet.folder / "adopt.json") == 0
+    assert "adopted: k8s-dev" in capsys.readouterr().out
+    assert "k8s-dev ansible_host=192.168.1.20 ansible_user=suporte  # terraform" in fleet.git(
+        "show", "HEAD:proxmox/k8s.ini"
+    )
+
+
 # --- without Terraform
 
 

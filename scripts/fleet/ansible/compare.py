@@ -1,13 +1,15 @@
 """Where an inventory and Terraform's outputs differ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from fleet.ansible.host import Host
+from fleet.ansible.host import Host, used
 from fleet.ansible.inventory import Inventory, parse
 from fleet.findings import Finding
 from fleet.names import group_of
 from fleet.names import managed as is_managed
 from fleet.terraform.outputs import Machine
+
+TERRAFORMS = ("ansible_host", "ansible_user", "disk_mounts")
 
 
 def leaving(managed: Iterable[str], machines: Iterable[str]) -> list[str]:
@@ -44,18 +46,42 @@ def by_hand(before: Inventory, machines: Mapping[str, Machine]) -> tuple[dict[st
         if (host.defines or strange) and not host.managed:
             patterns.append(host.pattern)
             names = [name for name in host.names if name in machines and name not in managed]
-            found |= dict.fromkeys(names, host)
+            for name in names:
+                if name not in found or (found[name].address is None and host.address):
+                    found[name] = host
     return found, patterns
 
 
-def elsewhere(hosts: Mapping[str, Host], machines: Mapping[str, Machine], path: str) -> list[Finding]:
-    """A warning for each machine whose line by hand has another address than Terraform."""
-    found: list[Finding] = []
+def adoptable(
+    before: Inventory,
+    hosts: Mapping[str, Host],
+    machines: Mapping[str, Machine],
+    adopt: Collection[str],
+    path: str,
+) -> tuple[dict[str, Host], list[Finding]]:
+    """The lines by hand that can become managed ones, and an error for each that says something else than Terraform.
+
+    A play would otherwise run on whatever machine has the address of that line. `adopt`: the machines for
+    which Terraform's values are to be taken ("all": for each).
+    """
+    known, adopted, found = before.variables(), {}, []
     for name, host in hosts.items():
-        if (there := host.variables.get("ansible_host", name)) != machines[name].address:
-            message = f"{name} is at {there} by hand, but Terraform has it at {machines[name].address}"
-            found.append(Finding(message, path, host.line + 1, level="warning"))
-    return found
+        own, wanted = {"ansible_host": name} | used(known[name]), machines[name].variables()
+        keys = [key for key in TERRAFORMS if key in own and own[key] != wanted.get(key)]
+        here, there = (", ".join(f"{key}={of.get(key, 'none')}" for key in keys) for of in (own, wanted))
+        if len(host.names) > 1:
+            message = f"{host.pattern} includes {name}, which Terraform manages; take it out of the range"
+        elif keys and not {name, "all"} & {*adopt}:
+            message = (
+                f"{name} has {here} by hand, but {there} in Terraform's output ansible_inventory; correct this"
+                f" line or vms/{name}.yaml, or take Terraform's values: [adopt {name}] in a commit message, or"
+                f" update_inventory.py --adopt {name}"
+            )
+        else:
+            adopted[name] = host
+            continue
+        found.append(Finding(message, path, host.line + 1))
+    return adopted, found
 
 
 def differences(before: Inventory, machines: Mapping[str, Machine]) -> dict[str, str]:

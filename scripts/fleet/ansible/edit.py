@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
-from fleet.ansible.host import MARK, TOKEN, Host
+from fleet.ansible.host import MARK, OLDER, TOKEN, Host
 from fleet.ansible.inventory import INDIVIDUAL, Inventory
 from fleet.names import GROUPS, group_of
 from fleet.terraform.outputs import Machine
@@ -11,14 +12,19 @@ from fleet.terraform.outputs import Machine
 _VARIABLES = ("ansible_host", "ansible_user", "disk_mounts")
 
 
-def change(inventory: Inventory, put: Mapping[str, Machine], drop: Iterable[str] = ()) -> str:
+def change(
+    inventory: Inventory,
+    put: Mapping[str, Machine],
+    drop: Iterable[str] = (),
+    adopted: Mapping[str, Host] = MappingProxyType({}),
+) -> str:
     """The inventory's text with the machines of `put` added or brought up to date and those of `drop` gone.
 
     A machine gets a managed line under `# Individual hosts` and its name in the group that its name decides;
-    when it is dropped, these two go.
+    when it is dropped, these two go. `adopted`: lines by hand that become the managed lines of their machines.
     """
     lines: list[list[str] | None] = [list(line) for line in inventory.lines]
-    managed, members, leaving = inventory.managed(), inventory.members(), set(drop)
+    managed, members, leaving = inventory.managed() | adopted, inventory.members(), set(drop)
     for host in inventory.hosts:
         name = host.names[0]
         bare = lines[host.line][0].strip() == name
@@ -38,7 +44,10 @@ def change(inventory: Inventory, put: Mapping[str, Machine], drop: Iterable[str]
 
 
 def _updated(line: str, host: Host, machine: Machine) -> str:
-    """A managed line with Terraform's values; a person's variables, spacing and remarks stay."""
+    """A managed line with Terraform's values; a person's variables, spacing and remarks stay.
+
+    A line by hand becomes a managed one: it gets the mark, and its older names of variables become today's.
+    """
     body, end, tokens = line.rstrip(), 0, []
     while token := TOKEN.match(body, end):
         tokens.append(token[0])
@@ -46,17 +55,23 @@ def _updated(line: str, host: Host, machine: Machine) -> str:
     wanted = machine.variables()
     words, written = [tokens[0]], set()
     for token in tokens[1:]:
-        key = token.strip().partition("=")[0]
+        given = token.strip().partition("=")[0]
+        key = given if host.managed else OLDER.get(given, given)
+        if key in _VARIABLES and key in written and not host.managed:
+            continue
         written.add(key)
-        if key not in _VARIABLES or host.variables[key] == wanted.get(key):
+        right = host.managed and host.variables[given] == wanted.get(key)
+        if key not in _VARIABLES or right or token.strip() == f"{key}={wanted.get(key)}":
             words.append(token)
         elif key in wanted:
             words.append(token[: len(token) - len(token.lstrip())] + f"{key}={wanted[key]}")
     words += [f" {key}={value}" for key, value in wanted.items() if key not in written]
     mark, marks = body[end:], host.marks
+    if not host.managed:
+        return "".join(words) + f"  {machine.mark()} {mark.lstrip()}".rstrip() + line[len(body) :]
     for key, value in (("instance", machine.instance), ("mac", machine.mac)):
         if value and key in marks:
-            mark = re.sub(rf"\b{key}=\S+", f"{key}={value}", mark)
+            mark = re.sub(rf"\b{key}=\S+", f"{key}={value}", mark, count=1)
         elif value:
             mark = MARK.sub(f"# terraform {key}={value}", mark, count=1)
     return "".join(words) + mark + line[len(body) :]

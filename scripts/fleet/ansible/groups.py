@@ -34,11 +34,11 @@ def doubles(hosts: list[Host], path: str) -> list[Finding]:
                 where = "" if host.group == "ungrouped" else f" in [{host.group}]"
                 message = f"{name} is listed twice{where}, first on line {line + 1}"
                 found.append(Finding(message, path, host.line + 1))
-            elif address := host.variables.get("ansible_host"):
+            elif address := host.address:
                 other = definitions.setdefault(name, host)
-                if other.variables["ansible_host"] != address or (host.managed and other is not host):
+                if other.address != address or (host.managed and other is not host):
                     message = (
-                        f"{name} is at {address} here, but at {other.variables['ansible_host']} on line"
+                        f"{name} is at {address} here, but at {other.address} on line"
                         f" {other.line + 1}; keep one of the two lines"
                     )
                     found.append(Finding(message, path, host.line + 1))

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import NamedTuple
 
 RANGE_LIMIT = 100_000  # hosts that one file may name through ranges
@@ -11,6 +12,19 @@ TOKEN = re.compile(r"""[ \t]*(?:[^\s"'#\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*')+""")
 
 _PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):(\d+)")
 _RANGE = re.compile(r"([^\[\]]*)\[(?:(\d*):(\d+)|([a-zA-Z]):([a-zA-Z]))(?::(\d+))?\](.*)")
+
+
+# Ansible's older names: its ssh connection prefers them to today's, on whatever level each of the two is set.
+OLDER = {
+    "ansible_ssh_host": "ansible_host",
+    "ansible_ssh_user": "ansible_user",
+    "ansible_ssh_port": "ansible_port",
+}
+
+
+def used(variables: Mapping[str, str]) -> dict[str, str]:
+    """A host's variables, those with older names under today's: what Ansible's ssh connection takes."""
+    return dict(variables) | {name: variables[older] for older, name in OLDER.items() if older in variables}
 
 
 class Host(NamedTuple):
@@ -30,12 +44,18 @@ class Host(NamedTuple):
     @property
     def defines(self) -> bool:
         """Whether the line says what the host is, and not only that it belongs to a group."""
-        return self.managed or self.group in ("all", "ungrouped") or "ansible_host" in self.variables
+        return self.managed or self.group in ("all", "ungrouped") or self.address is not None
+
+    @property
+    def address(self) -> str | None:
+        """The address that the line gives."""
+        return used(self.variables).get("ansible_host")
 
     @property
     def marks(self) -> dict[str, str]:
         """A managed line's mac and instance."""
-        return dict(re.findall(r"\b(mac|instance)=(\S+)", self.comment)) if self.managed else {}
+        pairs = re.findall(r"\b(mac|instance)=(\S+)", self.comment) if self.managed else []
+        return dict(reversed(pairs))  # the first of each counts: a remark may follow the mark
 
 
 def host_of(body: str, index: int, group: str, room: int) -> Host:

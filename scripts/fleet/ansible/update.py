@@ -1,12 +1,13 @@
 """What inventory and queue become with Terraform's outputs: machines that are new, changed or gone."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from fleet.ansible import command as ansible
 from fleet.ansible import compare, queue
 from fleet.ansible.edit import change
+from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
 from fleet.files import read_text, write_text
 from fleet.findings import Finding
@@ -23,6 +24,7 @@ class Result(NamedTuple):
     added: list[str]
     changed: dict[str, str]  # name to what changed
     removed: list[str]
+    adopted: list[str]  # machines whose lines a person wrote and Terraform manages from now on
     kept: dict[str, str]  # name to the reason why it stays, or stays as it is
     queued: list[str]
     findings: list[Finding]
@@ -34,34 +36,40 @@ def update(
     terraform: dict,
     keep: Iterable[str] = (),
     approved: Iterable[str] = (),
+    adopt: Collection[str] = (),
     inventory_path: str = "",
     queue_path: str = "",
 ) -> Result:
     """What inventory and queue become with the outputs `terraform`. Pure: reads and writes no file.
 
     `keep`: machines whose inventory lines must not leave yet; `approved`: those whose removal was asked for,
-    so that no machine at all is no lost state. Errors are in `findings`, the texts are old
-    then; raises Fault for outputs that are none.
+    so that no machine at all is no lost state; `adopt`: those whose lines by hand take Terraform's values
+    ("all": every one). Errors are in `findings`, the texts are old then; raises Fault for outputs that are none.
     """
     machines = outputs.machines(terraform)
     before = parse(inventory_text, inventory_path)
     entries, broken = queue.parse(queue_text, queue_path)
     managed = before.managed()
     gone = compare.leaving(managed, machines)
-    found = [*before.findings, *compare.lost_state(gone, managed, machines, approved, inventory_path)]
-    if found:
-        return Result(inventory_text, queue_text, [], {}, [], {}, [], found)
     by_hand, patterns = compare.by_hand(before, machines)
+    adopted, differing = compare.adoptable(before, by_hand, machines, adopt, inventory_path)
+    found = [
+        *before.findings,
+        *compare.lost_state(gone, managed, machines, approved, inventory_path),
+        *differing,
+    ]
+    if found:
+        return Result(inventory_text, queue_text, [], {}, [], [], {}, [], found)
     kept = {name: "asked to keep" for name in gone if name in keep}
-    kept |= dict.fromkeys(patterns, "written by hand")
-    put = {name: machine for name, machine in machines.items() if name not in by_hand}
-    added = sorted(put.keys() - managed.keys())
+    taken = {host.pattern for host in adopted.values()}
+    kept |= {pattern: "written by hand" for pattern in patterns if pattern not in taken}
+    added = sorted(machines.keys() - managed.keys() - adopted.keys())
     removed = sorted(set(gone) - kept.keys())
-    text = change(before, put, removed)
+    text = change(before, machines, removed, adopted)
 
-    queued = _queued(added + compare.remade(before, put), entries)
-    addresses = {name: keys.get("ansible_host", name) for name, keys in before.variables().items()}
-    addresses |= {name: machine.address for name, machine in put.items()}
+    queued = _queued(added + compare.remade(before, machines), entries)
+    addresses = {name: used(keys).get("ansible_host", name) for name, keys in before.variables().items()}
+    addresses |= {name: machine.address for name, machine in machines.items()}
     leaving = set(gone)
 
     def current(entry: queue.Entry) -> queue.Entry | None:
@@ -70,10 +78,10 @@ def update(
 
     new_queue = queue.edit(queue_text, current, [queue.Entry(addresses[name], name) for name in queued])
     found = [finding._replace(level="warning") for finding in broken]  # such a line stays as it is
-    found += compare.elsewhere(by_hand, machines, inventory_path)
     found += compare.left_behind(text, removed, inventory_path)
     found += _unknown(entries, addresses, queue_path)
-    return Result(text, new_queue, added, compare.differences(before, put), removed, kept, queued, found)
+    changed = compare.differences(before, machines)
+    return Result(text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found)
 
 
 def _queued(fresh: Iterable[str], entries: list[tuple[int, queue.Entry]]) -> list[str]:
@@ -98,13 +106,16 @@ def update_files(
     keep: Iterable[str] = (),
     dry_run: bool = False,
     approved: Iterable[str] = (),
+    adopt: Collection[str] = (),
 ) -> Result:
     """`update` on the files, with ansible-inventory's check of the new text before anything is written."""
     old, waiting = read_text(inventory), read_text(queue_file)
-    result = update(old, waiting, terraform, keep, approved, shown(inventory), shown(queue_file))
+    result = update(old, waiting, terraform, keep, approved, adopt, *map(shown, (inventory, queue_file)))
     if result.inventory_text != old:
         machines = outputs.machines(terraform)
-        addresses = {name: machines[name].address for name in [*result.added, *result.changed]}
+        addresses = {
+            name: machines[name].address for name in [*result.added, *result.changed, *result.adopted]
+        }
         problems = ansible.check_inventory(result.inventory_text, addresses, shown(inventory))
         result = result._replace(findings=result.findings + problems)
     if any(finding.level == "error" for finding in result.findings):

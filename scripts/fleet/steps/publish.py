@@ -37,9 +37,12 @@ class InventoryCommit:
         return " ".join(["Auto-update Ansible inventory", *tags])
 
     def _update(self) -> None:
-        approved = [one["name"] for one in self.requests if one["action"] == "destroy"]
+        approved, adopt = (
+            [one["name"] for one in self.requests if one["action"] == action]
+            for action in ("destroy", "adopt")
+        )
         texts = [read_text(path) for path in (self.inventory, self.queue)]
-        planned = update.update(*texts, self.terraform, approved=approved)
+        planned = update.update(*texts, self.terraform, approved=approved, adopt=adopt)
         staying = {*inventory.parse(texts[0]).variables(), *outputs.machines(self.terraform)}
         needed = needed_contexts(staying.difference(planned.removed))
         for name in planned.removed:
@@ -49,7 +52,12 @@ class InventoryCommit:
                 elif managed(context) and context not in self.removed:
                     self.removed[context] = remove_context(context, name)
         keep = [name for name in planned.removed if any(map(self.removed.get, contexts_of(name)))]
-        result = update.update_files(self.terraform, self.inventory, self.queue, keep, approved=approved)
+        files = (self.inventory, self.queue)
+        result = update.update_files(self.terraform, *files, keep, approved=approved, adopt=adopt)
+        if result.adopted:
+            print(
+                f"adopted: {', '.join(result.adopted)}; Terraform manages their inventory lines from now on"
+            )
         self.findings += [problem for problem in self.removed.values() if problem]
         self._note(result.findings)
 
