@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from fleet.ansible import inventory, queue
+from fleet.ansible.host import used
 from fleet.ansible.queue import Entry
 from fleet.findings import Finding
 from fleet.names import KINDS, playbook_of, tag_playbook_of
@@ -34,7 +35,7 @@ def assign(
     hosts = inventory.parse(inventory_text, inventory_path)
     if hosts.findings:
         return Assigned(queue_text, [], [], hosts.findings)
-    addresses = {name: keys.get("ansible_host", name) for name, keys in hosts.variables().items()}
+    addresses = {name: used(keys).get("ansible_host", name) for name, keys in hosts.variables().items()}
     lines, found = queue.parse(queue_text, queue_path)
     found = [finding._replace(level="warning") for finding in found]  # such a line stays as it is
     queued: dict[str, dict[str | None, str]] = {}  # host to its playbooks, each with the line's address

@@ -5,9 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
+from fleet.ansible.applied import overridden
 from fleet.ansible.inventory import parse
 from fleet.files import read_text, temporary
 from fleet.findings import Fault, Finding
@@ -27,41 +27,59 @@ def command(name: str) -> str:
 
 def host_variables(inventory: Path) -> tuple[dict[str, dict], list[Finding]]:
     """Every host to its variables with those of its groups, or {} and why Ansible refuses the inventory."""
-    text = read_text(inventory)
-    folders = (inventory.resolve().parent / name for name in ("group_vars", "host_vars"))
-    if ":vars" not in text and not any(folder.exists() for folder in folders):
+    return variables_of(read_text(inventory), inventory.resolve().parent, shown(inventory))
+
+
+def check_inventory(text: str, folder: Path, path: str = "", checked: bool = False) -> list[Finding]:
+    """Whether Ansible reads an inventory's text, to be put into `folder`, and uses what the managed lines say.
+
+    `checked`: the text was accepted before, and only what is beside it may have changed.
+    """
+    variables, found = variables_of(text, folder, path, always=not checked)
+    return found or list(overridden(parse(text), variables, path).values())
+
+
+def variables_of(
+    text: str, folder: Path, path: str = "", always: bool = False
+) -> tuple[dict[str, dict], list[Finding]]:
+    """Every host of an inventory's text to the variables that Ansible would use for it in `folder`.
+
+    Those of group_vars and host_vars are among them, beside the inventory and beside its playbooks. Unless
+    `always`, Ansible is asked only when the lines do not say all: it takes as long to start as all else here.
+    """
+    places = [
+        parent / name for parent in (folder, folder / "playbooks") for name in ("group_vars", "host_vars")
+    ]
+    if not always and ":vars" not in text and not any(place.exists() for place in places):
         lines = parse(text)
         if not lines.findings:
-            return lines.variables(), []  # they say all, and Ansible takes as long to start as all else here
-    answer, found = _list(inventory, shown(inventory), {})
+            return lines.variables(), []
+    with temporary("inventory-") as beside:
+        file = beside / "k8s.ini"
+        file.write_text(text, encoding="utf-8", newline="")
+        for place in places[:2]:
+            if place.exists():
+                (beside / place.name).symlink_to(place)
+        answer, found = _list(file, folder, path)
     hosts: dict[str, dict] = {}
     for group in answer.values():
         hosts |= {name: {} for name in group.get("hosts", ())}
     return hosts | answer.get("_meta", {}).get("hostvars", {}), found
 
 
-def check_inventory(text: str, addresses: Mapping[str, str], path: str = "") -> list[Finding]:
-    """Whether Ansible reads an inventory's text, and sees each of these hosts at its address."""
-    with temporary("inventory-") as folder:
-        file, config = folder / "k8s.ini", folder / "ansible.cfg"
-        file.write_text(text, "utf-8", newline="")
-        config.touch()  # empty, and no group_vars besides: nothing but the text decides
-        environment = {"ANSIBLE_CONFIG": str(config), "ANSIBLE_INVENTORY_ENABLED": "ini"}
-        answer, found = _list(file, path, environment)
-    if found:
-        return found
-    variables = answer.get("_meta", {}).get("hostvars", {})
-    for name, address in addresses.items():
-        if (seen := str(variables.get(name, {}).get("ansible_host", "no address"))) != address:
-            found.append(Finding(f"Ansible sees {name} at {seen} instead of {address}", path))
-    return found
-
-
-def _list(file: Path, path: str, environment: Mapping[str, str]) -> tuple[dict, list[Finding]]:
+def _list(file: Path, folder: Path, path: str) -> tuple[dict, list[Finding]]:
+    config, playbooks = folder / "ansible.cfg", folder / "playbooks"
+    if not config.exists():
+        config = file.with_name("ansible.cfg")
+        config.touch()  # empty: none of this user's, nor of the current directory
     # Without ANY_UNPARSED_IS_FAILED it says yes to a file of which it understood nothing.
-    environment = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1", "ANSIBLE_NOCOLOR": "1", **environment}
+    environment = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1", "ANSIBLE_INVENTORY_ENABLED": "ini"}
+    environment["ANSIBLE_NOCOLOR"] = "1"
+    environment["ANSIBLE_CONFIG"] = os.environ.get("ANSIBLE_CONFIG") or str(config)
+    listing = [command("ansible-inventory"), "-i", str(file), "--list"]
+    listing += ["--playbook-dir", str(playbooks)] if playbooks.exists() else []
     done = subprocess.run(
-        [command("ansible-inventory"), "-i", str(file), "--list"],
+        listing,
         env=os.environ | LOCALE | environment,
         capture_output=True,
         encoding="utf-8",

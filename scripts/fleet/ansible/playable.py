@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleet.ansible import queue
+from fleet.ansible.host import used
 from fleet.ansible.inventory import Inventory
 from fleet.ansible.queue import Entry
 from fleet.findings import Finding
@@ -31,7 +32,7 @@ def playable(
             level, problem = "warning", f"{entry.host} is queued but not in the inventory; its line is kept"
         elif not (problem := refused(entry.host, entry.playbook)):
             good.append(entry)
-            address = known[entry.host].get("ansible_host", entry.host)
+            address = used(known[entry.host]).get("ansible_host", entry.host)
             if address != entry.address:
                 level = "warning"
                 problem = (

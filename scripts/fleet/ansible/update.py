@@ -111,12 +111,9 @@ def update_files(
     """`update` on the files, with ansible-inventory's check of the new text before anything is written."""
     old, waiting = read_text(inventory), read_text(queue_file)
     result = update(old, waiting, terraform, keep, approved, adopt, *map(shown, (inventory, queue_file)))
-    if result.inventory_text != old:
-        machines = outputs.machines(terraform)
-        addresses = {
-            name: machines[name].address for name in [*result.added, *result.changed, *result.adopted]
-        }
-        problems = ansible.check_inventory(result.inventory_text, addresses, shown(inventory))
+    if not any(finding.level == "error" for finding in result.findings):
+        folder, same = inventory.resolve().parent, result.inventory_text == old
+        problems = ansible.check_inventory(result.inventory_text, folder, shown(inventory), same)
         result = result._replace(findings=result.findings + problems)
     if any(finding.level == "error" for finding in result.findings):
         return result._replace(inventory_text=old, queue_text=waiting)

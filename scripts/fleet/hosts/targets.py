@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fleet.ansible import command as ansible
+from fleet.ansible.applied import overridden
+from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
 from fleet.files import read_text
 from fleet.findings import Finding
@@ -12,15 +14,20 @@ from fleet.paths import shown
 
 
 def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[Finding]]:
-    """How to reach machines, as Ansible sees them, and a finding for each that the inventory lacks."""
-    marks = parse(read_text(inventory)).variables()
+    """How to reach machines, as Ansible sees them, and a finding for each that it would not see as its line says."""
+    lines = parse(read_text(inventory))
+    marks = lines.variables()
     variables, found = ansible.host_variables(inventory)
+    elsewhere = overridden(lines, variables, shown(inventory))
     wanted: list[Target] = []
     for name in names if not found else ():
         if name not in variables:
             found.append(Finding(f"{name} is not in the inventory", shown(inventory)))
             continue
-        own = variables[name]
+        if name in elsewhere:
+            found.append(elsewhere[name])
+            continue
+        own = used(variables[name])
         port = str(own.get("ansible_port", 22))
         if not port.isdecimal():
             found.append(Finding(f"{name} has port {port!r}, which is not a number", shown(inventory)))
