@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Publish what a run found out: inventory and queue in one commit, and how far requests are served.
 
-Reads Terraform's outputs and the requests of `extract_ansible_tag.py --format json`; writes k8s.ini and
-new_hosts.txt on the head of the default branch, and refs/gitops/served. A removed cluster leaves Vault first:
+Reads Terraform's outputs and the requests of `extract_ansible_tag.py --format json`; writes k8s.ini,
+new_hosts.txt and known_hosts, which a removed machine's host keys leave, on the head of the default branch,
+and refs/gitops/served. A removed cluster leaves Vault first:
 where that fails, its inventory line stays and the exit is 1, after everything else has been published. When
 others push meanwhile it starts again from the new head, so it can be killed and run again at any time.
 
@@ -20,18 +21,13 @@ from fleet.findings import guarded, report
 from fleet.forge import step
 from fleet.git import command as git
 from fleet.git import publish
-from fleet.paths import INVENTORY, QUEUE, ROOT
+from fleet.paths import ROOT
 from fleet.steps.publish import InventoryCommit
 from fleet.tags import requests_file
 from fleet.terraform import outputs
 
 # What only Terraform may serve: any change here but that of the automation's own files and the playbooks.
-TERRAFORM = (
-    "proxmox",
-    f":!{INVENTORY.relative_to(ROOT)}",
-    f":!{QUEUE.relative_to(ROOT)}",
-    ":!proxmox/playbooks",
-)
+TERRAFORM = ("proxmox", *(f":!{path}" for path in publish.PUBLISHED), ":!proxmox/playbooks")
 
 
 def needs_terraform(repo: Path, opened: requests_file.RequestsFile) -> str | None:

@@ -3,7 +3,8 @@
 
 Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook in the queue's order it waits
 for its machines (see readiness.py), runs ansible-playbook once, and takes the machines that succeeded
-off the queue in a commit of its own; the others stay, and the next run tries them again.
+off the queue in a commit of its own; the others stay, and the next run tries them again. That commit also
+has the host keys that were new: known_hosts is the record of whom the automation has talked to.
 With --playbook and --hosts it runs one playbook on named machines, without the queue.
 Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of reach, 2 wrong usage,
 128 and more: ended by a signal.
@@ -14,7 +15,7 @@ from pathlib import Path
 from fleet import cli, processes
 from fleet.findings import guarded, report
 from fleet.hosts import readiness, ssh
-from fleet.paths import PLAYBOOKS_DIR, shown
+from fleet.paths import KNOWN_HOSTS, PLAYBOOKS_DIR, shown
 from fleet.steps.play import Run, Settings, show
 
 
@@ -27,15 +28,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, help=f"default: {shown(PLAYBOOKS_DIR)}"
     )
-    known = readiness.KNOWN_HOSTS
-    parser.add_argument("--known-hosts", type=Path, default=known, help=f"default: {known}")
+    cli.add_known_hosts(parser)
     readiness.add_timeout(parser)
-    parser.add_argument("--no-publish", action="store_true", help="change the queue's file, commit nothing")
+    parser.add_argument("--no-publish", action="store_true", help="change the files, commit nothing")
     args = parser.parse_args(argv)
     if bool(args.playbook) != bool(args.hosts):
         parser.error("--playbook and --hosts belong together")
     with processes.exit_on_signals(), ssh.private_key() as key_file:
-        known_hosts = args.known_hosts.expanduser().absolute()
+        known_hosts = args.known_hosts or args.inventory.with_name(KNOWN_HOSTS.name)
         files = (args.inventory, args.queue, args.playbooks_dir, known_hosts)
         run = Run(Settings(*files, key_file, args.timeout, not args.no_publish))
         if args.playbook:
@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             if report(run.refused(args.playbook, hosts)):
                 return 2
             run.play(args.playbook, hosts)
+            run.publish()
         else:
             run.drain()
     if run.rows:

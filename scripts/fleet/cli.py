@@ -20,6 +20,11 @@ def add_inventory_and_queue(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queue", type=Path, default=QUEUE, help=f"default: {shown(QUEUE)}")
 
 
+def add_known_hosts(parser: argparse.ArgumentParser) -> None:
+    text = "record of the machines' host keys (default: known_hosts beside the inventory)"
+    parser.add_argument("--known-hosts", type=Path, metavar="FILE", help=text)
+
+
 def add_format(parser: argparse.ArgumentParser) -> None:
     text = "of findings (default: github on a runner, else text)"
     parser.add_argument("--format", choices=FORMATS, help=text)

@@ -13,6 +13,7 @@ import pytest
 import run_plays
 from fleet.ansible import play, playable, queue
 from fleet.ansible.inventory import parse
+from fleet.hosts import known_hosts
 from fleet.steps import play as steps
 from tests.helpers.sshd import servers
 
@@ -329,6 +330,99 @@ def test_publishes_each_playbook_on_top_of_what_others_pushed(fleet, tmp_path, m
         "another queued",
         "start",
     ]
+
+
+ME = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+
+
+@pytest.fixture
+def runner(fleet, tmp_path, monkeypatch):
+    """A function that runs the queue in a fresh clone, as a runner does that is made anew for each job."""
+    origin, count = tmp_path / "origin.git", iter(range(9))
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", str(origin))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+
+    def commit(message, files):
+        work = tmp_path / f"work{next(count)}"
+        git(tmp_path, "clone", "-q", str(origin), str(work))
+        (work / "proxmox").mkdir(exist_ok=True)
+        for name, text in files.items():
+            (work / "proxmox" / name).write_text(text)
+        git(work, "add", ".")
+        git(work, *ME, "commit", "-qm", message)
+        git(work, "push", "-q", "origin", "HEAD:main")
+
+    def run(*options, **files):
+        commit(
+            "queue",
+            {name.replace("_ini", ".ini").replace("_txt", ".txt"): text for name, text in files.items()},
+        )
+        work = tmp_path / f"work{next(count)}"
+        git(tmp_path, "clone", "-q", str(origin), str(work))
+        monkeypatch.setattr(steps, "ROOT", work)
+        places = [f"--inventory={work}/proxmox/k8s.ini", f"--queue={work}/proxmox/new_hosts.txt"]
+        code = run_plays.main([*places, f"--playbooks-dir={fleet.playbooks}", "--timeout=5", *options])
+        return (
+            code,
+            git(origin, "show", "main:proxmox/known_hosts"),
+            git(origin, "log", "-1", "--format=%s", "main"),
+        )
+
+    run.commit = commit
+    return run
+
+
+def test_the_record_of_host_keys_outlives_its_runner(fleet, runner, tmp_path, capfd):
+    """Learned with the first play, published with the queue, and compared by a runner that knows nothing else."""
+    with servers(tmp_path / "machines", 1) as (machine,):
+        line = (
+            f"k8s-a {machine.variables()} ansible_python_interpreter={sys.executable} # terraform instance="
+        )
+        place, waiting = f"[127.0.0.1]:{machine.port} ssh-ed25519", "127.0.0.1,k8s-a,k8s\n"
+        inventory = f"{line}i1\n[all:vars]\nout={fleet.folder}\nbroken="
+        # A play that fails: the machine stays queued, and its key is known from then on.
+        code, keys, subject = runner(
+            k8s_ini=f"{inventory}k8s-a\n", new_hosts_txt=waiting, known_hosts="# ours\n"
+        )
+        first = machine.host_key
+        assert (code, subject) == (1, "Record the host keys of k8s-a")
+        assert keys == f"# ours\n{place} {first} k8s-a instance=i1"
+        code, again, subject = runner(k8s_ini=f"{inventory}\n", new_hosts_txt=waiting)
+        assert (code, again, subject) == (0, keys, "Drain the Ansible queue: k8s-a (k8s)")
+        # Another key though the machine is the same instance.
+        machine.stop()
+        machine.new_host_keys()
+        machine.start()
+        code, again, subject = runner(k8s_ini=f"{inventory}x\n", new_hosts_txt=waiting)
+        assert (code, again, subject) == (1, keys, "queue")
+        told = capfd.readouterr().err
+        for said in ("host keys of k8s-a at", *map(known_hosts.fingerprint, (first, machine.host_key))):
+            assert said in told
+        # A new instance, by hand: nothing but the record changes.
+        text = f"{inventory}\n".replace("=i1", "=i2")
+        code, again, subject = runner("--playbook=k8s", "--hosts=k8s-a", k8s_ini=text, new_hosts_txt=waiting)
+        assert (code, subject) == (0, "Record the host keys of k8s-a")
+        assert again == f"# ours\n{place} {machine.host_key} k8s-a instance=i2"
+
+
+def test_what_another_run_recorded_meanwhile_stays(fleet, runner, tmp_path, monkeypatch):
+    with servers(tmp_path / "machines", 1) as (machine,):
+        line = (
+            f"k8s-a {machine.variables()} ansible_python_interpreter={sys.executable} # terraform instance=i1"
+        )
+        others = "# ours\n10.0.0.7 ssh-ed25519 AAAA k8s-b instance=b1\n"
+        real = play.run
+
+        def run(*args):
+            runner.commit("another run", {"known_hosts": others})
+            return real(*args)
+
+        monkeypatch.setattr(play, "run", run)
+        code, keys, subject = runner(
+            k8s_ini=f"{line}\n[all:vars]\nout={fleet.folder}\n", new_hosts_txt="127.0.0.1,k8s-a,k8s\n"
+        )
+    assert (code, subject) == (0, "Drain the Ansible queue: k8s-a (k8s)")
+    assert keys == f"{others}[127.0.0.1]:{machine.port} ssh-ed25519 {machine.host_key} k8s-a instance=i1"
 
 
 def test_what_cannot_be_pushed_stays_queued_and_is_said(fleet, tmp_path, monkeypatch, capfd):

@@ -87,7 +87,8 @@ def _machines(home: Path) -> Path:
             ipconfig0=f"ip={ADDRESS[name]}/24,gw={GATEWAY}", **disk)  # fmt: skip
         api("POST", f"{guest}/status/start")
     (home / "k8s.ini").write_text(INVENTORY)
-    scan = [sys.executable, "scripts/scan_host_keys.py", f"--inventory={home / 'k8s.ini'}"]
+    scan = [sys.executable, "scripts/scan_host_keys.py", f"--inventory={home / 'k8s.ini'}",
+            f"--known-hosts={home / 'known_hosts'}"]  # fmt: skip
     argv = network.inside_argv([*scan, f"--hosts={','.join(VMID)}"])
     done = subprocess.run(argv, cwd=ROOT, env=_environment(home), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -96,7 +97,7 @@ def _machines(home: Path) -> Path:
 
 def _environment(home: Path) -> dict[str, str]:
     clean = {name: value for name, value in environment().items() if not name.startswith("ANSIBLE_")}
-    known_hosts = f"-o UserKnownHostsFile={home}/.ssh/known_hosts"
+    known_hosts = f"-o UserKnownHostsFile={home}/known_hosts"
     return clean | {"HOME": str(home), "ANSIBLE_SSH_COMMON_ARGS": known_hosts, "ANSIBLE_NOCOLOR": "1"}
 
 

@@ -224,6 +224,18 @@ def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monk
         assert "k8s-dev ansible_host" not in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
 
 
+def test_a_removed_machine_takes_its_host_keys_along(fleet, capsys):
+    fleet.vm("haproxy-dev", "web-dev")
+    others = "# ours\n192.168.1.40 ssh-ed25519 AAAA web-dev instance=a1\n"
+    fleet.write("proxmox/known_hosts", f"{others}192.168.1.30 ssh-ed25519 AAAB haproxy-dev instance=a1\n")
+    fleet.commit("feat: add")
+    assert fleet.publish(capsys, "haproxy-dev", "web-dev") == 0
+    (fleet.checkout / "proxmox/vms/haproxy-dev.yaml").unlink()
+    fleet.commit("feat: remove [destroy haproxy-dev]")
+    assert fleet.publish(capsys, "web-dev") == 0
+    assert fleet.git("show", f"{fleet.head()}:proxmox/known_hosts") == others.rstrip()
+
+
 # Machines, those of them that leave, and the contexts that leave Vault with them.
 LEAVING = [
     (["haproxy-dev"], ["haproxy-dev"], []),
@@ -350,6 +362,7 @@ def ready(fleet, capsys):
     [
         ("README.md", "feat: again [ansible k8s-dev]", None),
         ("proxmox/playbooks/k8s.yml", "feat: newer [ansible k8s-dev]", None),
+        ("proxmox/known_hosts", "fix: another key [ansible k8s-dev]", None),
         (
             "proxmox/vms/haproxy-dev.yaml",
             "feat: add [ansible haproxy]",

@@ -15,11 +15,10 @@ from fleet.findings import Fault
 from fleet.git.checkout import bring_to_head, default_branch
 from fleet.git.command import SERVED, git, is_ancestor, resolve, tried
 from fleet.git.push import WORKFLOWS, push
-from fleet.paths import INVENTORY, QUEUE, ROOT
+from fleet.paths import INVENTORY, KNOWN_HOSTS, QUEUE, ROOT
 
-PUBLISHED = tuple(
-    str(path.relative_to(ROOT)) for path in (INVENTORY, QUEUE)
-)  # what a commit of the automation may contain
+# What a commit of the automation may contain.
+PUBLISHED = tuple(str(path.relative_to(ROOT)) for path in (INVENTORY, QUEUE, KNOWN_HOSTS))
 
 
 def publish(

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 Keys = Mapping[str, str]  # key type to base64 key
 
@@ -45,13 +45,23 @@ def renewed(text: str, name: str, place: str, keys: Keys, instance: str = "") ->
         was, now = (", ".join(map(fingerprint, known.values())) for known in (stored, keys))
         raise Changed(
             f"host keys of {name} at {place} changed though the machine did not: known {was}, shown {now};"
-            f" if you know why, run: ssh-keygen -R '{place}'"
+            f" if you know why, take the lines of {place} out of known_hosts and commit that"
         )
     kept = [left for line in lines if (left := _without(line, name, place, instance))]
     if kept and not kept[-1].endswith("\n"):
         kept[-1] += "\n"
     comment = f"{name} instance={instance}" if instance else name
     return "".join([*kept, *(f"{place} {kind} {key} {comment}\n" for kind, key in sorted(keys.items()))])
+
+
+def without(text: str, names: Collection[str]) -> str:
+    """known_hosts without the keys of these machines."""
+
+    def is_gone(line: str) -> bool:
+        fields = _fields(line) or []
+        return len(fields) > 3 and fields[3].split()[0] in names
+
+    return "".join(line for line in text.splitlines(keepends=True) if not is_gone(line))
 
 
 def fingerprint(key: str) -> str:

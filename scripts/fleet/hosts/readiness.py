@@ -13,17 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from fleet import processes
-from fleet.files import read_text, write_atomic
 from fleet.hosts import cloud_init, known_hosts, ssh
 
 WORKERS = 64
 SSH_TIMEOUT = 300
 CLOUD_INIT_TIMEOUT = 600
-KNOWN_HOSTS = Path("~/.ssh/known_hosts")
 LOGGED_IN = 15  # seconds; an attempt that took longer had logged in before it broke
 
 
@@ -36,15 +33,13 @@ class Outcome(NamedTuple):
 
 def scan(
     machines: list[ssh.Target],
-    file: Path,
+    known: str,
     key_file: str = "",
     ssh_timeout: float = SSH_TIMEOUT,
     cloud_init_timeout: float = CLOUD_INIT_TIMEOUT,
-) -> list[Outcome]:
-    """Wait for all machines at once, at most the two times in seconds, and bring `file` up to date."""
-    wait = Wait(
-        read_text(file), key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event()
-    )
+) -> dict[ssh.Target, Outcome]:
+    """Wait for all machines at once, at most the two times in seconds. `known`: known_hosts as text."""
+    wait = Wait(known, key_file, time.monotonic(), ssh_timeout, cloud_init_timeout, threading.Event())
     outcomes: dict[str, Outcome] = {}
     said = wait.start
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, _ending_early(wait.over):
@@ -57,18 +52,23 @@ def scan(
                 said = time.monotonic()
                 names = ", ".join(sorted(running[future].name for future in left))
                 print(f"waiting for {names}, {said - wait.start:.0f} s", file=sys.stderr)
-    text = read_text(file)  # another run may have written it meanwhile
-    for machine in machines:
-        keys = outcomes[machine.name].keys
-        if keys and outcomes[machine.name].ready:
+    return {machine: outcomes[machine.name] for machine in machines}
+
+
+def learned(text: str, met: Mapping[ssh.Target, Outcome]) -> tuple[str, list[Outcome]]:
+    """known_hosts with the keys of the machines that are ready, and the outcomes with what speaks against it.
+
+    `text` may be a newer one than that which `scan` had: what another run has learned meanwhile stays.
+    """
+    after = []
+    for machine, outcome in met.items():
+        if outcome.ready and outcome.keys:
             try:
-                text = known_hosts.renewed(text, machine.name, machine.place, keys, machine.instance)
+                text = known_hosts.renewed(text, machine.name, machine.place, outcome.keys, machine.instance)
             except known_hosts.Changed as error:
-                outcomes[machine.name] = Outcome(machine.name, False, str(error))
-    if text:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomic(file, text, mode=0o600)
-    return [outcomes[machine.name] for machine in machines]
+                outcome = Outcome(machine.name, False, str(error))
+        after.append(outcome)
+    return text, after
 
 
 class Wait(NamedTuple):

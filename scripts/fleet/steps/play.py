@@ -1,6 +1,7 @@
 """Playbooks on machines: wait until these are ready, play, and take what succeeded off the queue."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,11 +9,12 @@ from fleet.ansible import play, queue
 from fleet.ansible.inventory import parse
 from fleet.ansible.playable import playable, refusing
 from fleet.ansible.queue import Entry
-from fleet.files import read_text, write_text
+from fleet.files import read_text, temporary, write_text
 from fleet.findings import Fault, Finding
 from fleet.forge import step
 from fleet.git import publish
 from fleet.hosts import readiness
+from fleet.hosts.ssh import Target
 from fleet.hosts.targets import targets
 from fleet.paths import ROOT, shown
 
@@ -43,6 +45,7 @@ class Run:
         self.rows: list[Row] = []
         self.findings: list[Finding] = []
         self.stopped = 0
+        self.met: dict[Target, readiness.Outcome] = {}  # the machines that were ready, with their host keys
 
     def refused(self, name: str, hosts: list[str]) -> list[Finding]:
         """Why a playbook cannot be run on hosts that a person named; empty when it can."""
@@ -53,15 +56,20 @@ class Run:
         return [*inventory.findings, *map(Finding, problems), *none]
 
     def play(self, name: str, hosts: list[str]) -> set[str]:
-        """Wait for the hosts and run a playbook on those that are ready; the hosts that succeeded."""
+        """Wait for the hosts and run a playbook on those that are ready; the hosts that succeeded.
+
+        The host keys that are new reach the record with `publish`.
+        """
         settings, start = self.settings, time.monotonic()
         machines, found = targets(hosts, settings.inventory)
         self.findings += found
         print(f"{name}: waiting for {', '.join(hosts)}", flush=True)
         ready = []
-        for outcome in readiness.scan(machines, settings.known_hosts, settings.key_file, settings.timeout):
+        met = readiness.scan(machines, self.known(), settings.key_file, settings.timeout)
+        for machine, outcome in zip(met, readiness.learned(self.known(), met)[1], strict=True):
             if outcome.ready:
                 ready.append(outcome.name)
+                self.met[machine] = outcome
                 continue
             self.rows.append(Row(outcome.name, name, "not ready", time.monotonic() - start))
             self.findings.append(Finding(f"{outcome.name}, {name}.yml: {outcome.message}"))
@@ -71,8 +79,11 @@ class Run:
         file = settings.playbooks_dir / f"{name}.yml"
         members = parse(read_text(settings.inventory)).members()
         others = {member for host in ready for member in members.get(host, ())} - set(ready)
-        places = (settings.inventory, settings.known_hosts, settings.key_file)
-        done = play.run(file, ready, *places, sorted(others))
+        with temporary("known_hosts-") as folder:
+            known_hosts = folder / "known_hosts"
+            known_hosts.write_text(self.known(), encoding="utf-8")
+            places = (settings.inventory, known_hosts, settings.key_file)
+            done = play.run(file, ready, *places, sorted(others))
         self.stopped = done.stopped
         for host, result in done.hosts.items():
             self.rows.append(Row(host, name, result, time.monotonic() - start, done.changed.get(host, 0)))
@@ -95,24 +106,36 @@ class Run:
             batch = [entry for entry in left if entry.playbook == name]
             tried |= set(batch)
             succeeded = self.play(name, list(dict.fromkeys(entry.host for entry in batch)))
-            if done := [entry for entry in batch if entry.host in succeeded]:
-                self.take_off(done)
+            self.publish([entry for entry in batch if entry.host in succeeded])
 
-    def take_off(self, done: list[Entry]) -> None:
+    def known(self) -> str:
+        """The record of host keys with what this run has learned; a key that the record has meanwhile stays."""
+        return readiness.learned(read_text(self.settings.known_hosts), self.met)[0]
+
+    def publish(self, done: Sequence[Entry] = ()) -> None:
+        """Take what succeeded off the queue and record new host keys, in one commit on the branch's head."""
+        queued, record = self.settings.queue, self.settings.known_hosts
+        met = ", ".join(machine.name for machine in self.met)
+
         def change() -> str | None:
-            text = read_text(self.settings.queue)
-            if not write_text(self.settings.queue, queue.remove(text, done)):
-                return None
-            return f"Drain the Ansible queue: {', '.join(f'{e.host} ({e.playbook})' for e in done)}"
+            drained = write_text(queued, queue.remove(read_text(queued), done)) if done else False
+            recorded = write_text(record, text) if (text := self.known()) != read_text(record) else False
+            if drained:
+                return f"Drain the Ansible queue: {', '.join(f'{e.host} ({e.playbook})' for e in done)}"
+            return f"Record the host keys of {met}" if recorded else None
 
         if not self.settings.publish:
             change()
+            return
+        if not done and self.known() == read_text(record):
             return
         try:
             publish.publish(ROOT, change)
         except Fault as fault:
             names = ", ".join(entry.host for entry in done)
             message = f"{names}: played but still queued, so the next run plays it again: {fault}"
+            if not done:
+                message = f"the host keys of {met} are not recorded: {fault}"
             self.findings.append(Finding(message))
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
 from fleet.clusters import shared_kubeconfig
-from fleet.files import read_text, write_atomic
+from fleet.files import read_text, write_atomic, write_text
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
+from fleet.hosts import known_hosts
 from fleet.names import contexts_of, managed
-from fleet.paths import INVENTORY, QUEUE, ROOT, VMS_DIR, shown
+from fleet.paths import INVENTORY, KNOWN_HOSTS, QUEUE, ROOT, VMS_DIR, shown
 from fleet.terraform import outputs
 from fleet.vms import files as vms
 
@@ -19,7 +20,9 @@ class InventoryCommit:
 
     def __init__(self, repo: Path, terraform: dict | None, requests: list[dict]):
         self.repo, self.terraform, self.requests = repo, terraform, requests
-        self.inventory, self.queue = (repo / path.relative_to(ROOT) for path in (INVENTORY, QUEUE))
+        self.inventory, self.queue, self.known_hosts = (
+            repo / path.relative_to(ROOT) for path in (INVENTORY, QUEUE, KNOWN_HOSTS)
+        )
         self.removed: dict[str, Finding | None] = {}  # context removed from Vault, or why it was not
         self.findings: list[Finding] = []
 
@@ -54,6 +57,9 @@ class InventoryCommit:
         keep = [name for name in planned.removed if any(map(self.removed.get, contexts_of(name)))]
         files = (self.inventory, self.queue)
         result = update.update_files(self.terraform, *files, keep, approved=approved, adopt=adopt)
+        keys = read_text(self.known_hosts)
+        if (left := known_hosts.without(keys, result.removed)) != keys:
+            write_text(self.known_hosts, left)
         if result.adopted:
             print(
                 f"adopted: {', '.join(result.adopted)}; Terraform manages their inventory lines from now on"
