@@ -205,8 +205,9 @@ def test_update(before, after):
         (f"x\n{LINE}", "x"),
         (f"{LINE}\n[k3s]\n  k8s-a\t\nk8s-ab\n", "[k3s]\nk8s-ab\n"),
         (LINE, ""),
-        # What a person wrote stays.
-        (f"{LINE}\n[k3s]\nk8s-a rack=7\n[b]\nk8s-a\n", "[k3s]\nk8s-a rack=7\n[b]\nk8s-a\n"),
+        (f"{LINE}\n[k3s]\nk8s-a rack=7\n[b]\nk8s-a # mine\nnas\n", "[k3s]\n[b]\nnas\n"),
+        (f"{LINE}\n[k3s]\nk8s-[a:b]\n", "[k3s]\nk8s-[a:b]\n"),
+        # What is not managed stays.
         ("k8s-a\n[k3s]\nk8s-[a:b]\n", "k8s-a\n[k3s]\nk8s-[a:b]\n"),
     ],
 )
@@ -310,10 +311,7 @@ def test_a_removal_takes_the_machines_lines_alone(text, names):
     inventory = parse(text)
     names = [name for name in names if name in inventory.managed()]
     after = [line for line, _ in parse(change(inventory, {}, names)).lines]
-    gone = {host.line for host in inventory.hosts if host.managed and host.names[0] in names}
-    for host in inventory.hosts:
-        bare = inventory.lines[host.line][0].strip() in names
-        gone |= {host.line} if bare and group_of(host.names[0]) == host.group else set()
+    gone = {host.line for host in inventory.hosts if len(host.names) == 1 and host.names[0] in names}
     assert after == [line for number, (line, _) in enumerate(inventory.lines) if number not in gone]
 
 

@@ -20,15 +20,15 @@ def change(
 ) -> str:
     """The inventory's text with the machines of `put` added or brought up to date and those of `drop` gone.
 
-    A machine gets a managed line under `# Individual hosts` and its name in the group that its name decides;
-    when it is dropped, these two go. `adopted`: lines by hand that become the managed lines of their machines.
+    A machine gets a managed line under `# Individual hosts` and its name in the group that its name decides. When
+    it is dropped, its lines go from every group: without an address Ansible would look its name up. `adopted`:
+    lines by hand that become the managed lines of their machines.
     """
     lines: list[list[str] | None] = [list(line) for line in inventory.lines]
-    managed, members, leaving = inventory.managed() | adopted, inventory.members(), set(drop)
+    managed, members = inventory.managed() | adopted, inventory.members()
+    leaving = managed.keys() & set(drop)
     for host in inventory.hosts:
-        name = host.names[0]
-        bare = lines[host.line][0].strip() == name
-        if name in leaving and (host.managed or (bare and host.group == group_of(name))):
+        if len(host.names) == 1 and host.names[0] in leaving:
             lines[host.line] = None
     new: dict[str, list[str]] = {INDIVIDUAL: []}
     for name, machine in sorted(put.items()):
