@@ -101,7 +101,7 @@ def test_drains_what_succeeded_and_keeps_the_rest(fleet, capfd, tmp_path, monkey
     for said in (
         "k8s-b, k8s.yml: failed",
         "k8s-d waits: no commit asked for a playbook yet",
-        "k8s-x is queued but not in the inventory",
+        "k8s-x waits for k8s.yml but is not in the inventory",
         "playbook 'none' does not exist; there are: base, haproxy, k8s",
         "got 'nonsense'",
     ):
@@ -119,6 +119,15 @@ def test_an_address_that_differs_is_said_and_the_inventory_counts(fleet, capfd):
     assert "10.0.0.1 in the inventory, which is used" in found[0].text()
     assert fleet.run() == 0
     assert fleet.queue.read_text() == ""
+
+
+def test_a_machine_that_the_inventory_lacks_is_an_error(fleet, capfd, monkeypatch):
+    """Its request is open, and a green run would say that all was done."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.2,k8s-b,k8s", "10.0.0.3,k8s-c"])
+    assert fleet.run() == 1
+    assert "new_hosts.txt:1: k8s-b waits for k8s.yml but is not in the inventory" in capfd.readouterr().err
+    assert fleet.queue.read_text() == "10.0.0.2,k8s-b,k8s\n10.0.0.3,k8s-c\n"
 
 
 @pytest.mark.parametrize(

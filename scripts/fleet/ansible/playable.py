@@ -29,7 +29,10 @@ def playable(
         if entry.playbook is None:
             continue
         if entry.host not in known:
-            level, problem = "warning", f"{entry.host} is queued but not in the inventory; its line is kept"
+            problem = (
+                f"{entry.host} waits for {entry.playbook}.yml but is not in the inventory, so nothing was run; its line"
+                " is kept: see why Terraform did not create it, or remove the line"
+            )
         elif not (problem := refused(entry.host, entry.playbook)):
             good.append(entry)
             address = used(known[entry.host]).get("ansible_host", entry.host)
