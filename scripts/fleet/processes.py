@@ -3,13 +3,16 @@
 import contextlib
 import ctypes
 import os
+import selectors
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+KEPT, MOST = 8192, 1 << 20  # bytes of a machine's answer
 GRACE = 10  # seconds between a signal that is passed on and SIGKILL
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -71,6 +74,44 @@ def run_passing_signals(command: list[str], environment: Mapping[str, str]) -> t
     finally:
         done.set()
         _restore(before)
+
+
+class Endless(Exception):
+    """A command printed more than MOST bytes."""
+
+
+def answer(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a command that prints what a machine says, at most `timeout` seconds.
+
+    A machine that was taken over may answer without end: only the last KEPT bytes of each stream are held, the rest
+    is dropped while reading, and after MOST bytes the command is ended. Raises Endless, subprocess.TimeoutExpired.
+    """
+    end, total = time.monotonic() + timeout, 0
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+        kept = {process.stdout: bytearray(), process.stderr: bytearray()}
+        try:
+            with selectors.DefaultSelector() as selector:
+                for stream in kept:
+                    selector.register(stream, selectors.EVENT_READ)
+                while selector.get_map():
+                    if (left := end - time.monotonic()) <= 0:
+                        raise subprocess.TimeoutExpired(command, timeout)
+                    for key, _ in selector.select(left):
+                        data = os.read(key.fd, 1 << 16)
+                        if not data:
+                            selector.unregister(key.fileobj)
+                        kept[key.fileobj] += data
+                        del kept[key.fileobj][:-KEPT]
+                        total += len(data)
+                    if total > MOST:
+                        raise Endless
+            process.wait(max(end - time.monotonic(), 0.1))
+        except BaseException:
+            process.kill()
+            raise
+    texts = (text.decode(errors="replace") for text in kept.values())
+    return subprocess.CompletedProcess(command, process.returncode, *texts)
 
 
 def signal_descendants(signum: int) -> None:

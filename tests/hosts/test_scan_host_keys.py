@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_cloud_init_is_waited_for_only_so_long(machine, tmp_path, capsys):
     machine.says("status: done", after=5)
     assert scan(tmp_path, [f"k8s-dev {machine.variables()}"], "--cloud-init-timeout", "1") == 1
     assert "cloud-init is not done after 1 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("script", ["yes", "yes >&2", "yes status: done | tr -d '\\n'"])
+def test_an_answer_without_end_is_cut_off(machine, tmp_path, capsys, script):
+    machine.cloud_init.write_text(f"#!/bin/sh\n{script}\n")
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert scan(tmp_path, [f"k8s-dev {machine.variables()}"]) == 1
+    assert "does not end" in capsys.readouterr().err
+    assert time.monotonic() - start < 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # kB
 
 
 def test_unreachable_machines_are_reported_and_the_others_go_on(machine, tmp_path, capsys):

@@ -107,6 +107,9 @@ def _wait_for(machine: ssh.Target, wait: Wait) -> Outcome:
         except subprocess.TimeoutExpired:
             message = f"cloud-init is not done after {wait.cloud_init_timeout:.0f} s"
             return Outcome(machine.name, False, message)
+        except processes.Endless:
+            message = f"what it answers to `{cloud_init.STATUS}` does not end; look at the machine"
+            return Outcome(machine.name, False, message)
         if outcome:
             return outcome
         if time.monotonic() - begun > LOGGED_IN:  # cloud-init restarted the machine

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from fleet import processes
 from fleet.files import temporary
 from fleet.findings import Fault
 from fleet.hosts.known_hosts import Keys, place_of
@@ -35,10 +36,8 @@ def keyscan(target: Target, timeout: int = 5) -> Keys:
     kinds = "ed25519,ecdsa,rsa"
     command = ["ssh-keyscan", "-T", str(timeout), "-t", kinds, "-p", str(target.port), "--", target.address]
     try:
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=timeout * 4
-        )
-    except subprocess.TimeoutExpired:
+        done = processes.answer(command, timeout * 4)
+    except (subprocess.TimeoutExpired, processes.Endless):
         return {}
     except FileNotFoundError:
         raise Fault("ssh-keyscan is not installed (Debian: openssh-client)", code=2) from None
@@ -49,7 +48,10 @@ def keyscan(target: Target, timeout: int = 5) -> Keys:
 def run(
     target: Target, remote: str, keys: Keys, key_file: str, timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on a machine that must show one of `keys`. Raises subprocess.TimeoutExpired."""
+    """Run a command on a machine that must show one of `keys`; the end of what it prints.
+
+    Raises subprocess.TimeoutExpired and processes.Endless.
+    """
     with temporary("known_hosts-") as folder:
         known = folder / "known_hosts"
         known.write_text("".join(f"{target.place} {kind} {key}\n" for kind, key in keys.items()), "utf-8")
@@ -69,14 +71,7 @@ def run(
         command += ["-i", target.key_file or key_file] if target.key_file or key_file else []
         command += ["-l", target.user] if target.user else []
         command += ["--", target.address, remote]
-        return subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=max(timeout, 1),
-        )
+        return processes.answer(command, max(timeout, 1))
 
 
 @contextlib.contextmanager
