@@ -30,13 +30,13 @@ class Finding(NamedTuple):
     def text(self) -> str:
         place = ":".join(str(part) for part in (self.path, self.line, self.col) if part)
         level = "" if self.level == "error" else f"{self.level}: "
-        return f"{place}: {level}{self.message}" if place else f"{level}{self.message}"
+        return visible(f"{place}: {level}{self.message}" if place else f"{level}{self.message}")
 
     def annotation(self) -> str:
         """A workflow command; GitHub shows it on the file's line."""
         fields = [("file", self.path), ("line", self.line), ("col", self.col)]
         properties = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in fields if value)
-        return f"::{self.level}{' ' if properties else ''}{properties}::{_escape(self.message)}"
+        return visible(f"::{self.level}{' ' if properties else ''}{properties}::{_escape(self.message)}")
 
 
 class Fault(Exception):
@@ -51,12 +51,22 @@ class Fault(Exception):
         self.code = code
 
 
+def visible(text: str, kept: str = "\n\t") -> str:
+    """Text with what a terminal would obey, or cannot show, made visible; line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    shown = (char if char.isprintable() or char in kept else _escaped(char) for char in text)
+    return "".join(shown)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
 def printable(text: str) -> str:
     """Text of a stranger for a terminal or a runner's log: one line, nothing that either obeys."""
-    if not text.isprintable():
-        escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-        text = "".join(escaped)
-    return text.replace("##[", "# #[").strip()  # the runner reads its old commands anywhere in a line
+    # The runner reads its old commands anywhere in a line.
+    return visible(text, kept="").replace("##[", "# #[").strip()
 
 
 def cut(text: str) -> str:

@@ -153,6 +153,25 @@ def test_by_hand_refuses(fleet, capfd, playbook, hosts, said):
     assert not fleet.played()
 
 
+def test_on_a_runner_what_machines_print_commands_nothing(fleet, capfd, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    forged = "::error file=a::b\\n::stop-commands::x\\n##[group]y"
+    task = f'    - {{ansible.builtin.debug: {{msg: "{forged}"}}}}\n'
+    (fleet.playbooks / "k8s.yml").write_text(f'- hosts: "{{{{ target_hosts }}}}"\n  tasks:\n{task}')
+    (fleet.folder / "ansible.cfg").write_text("[defaults]\nresult_format = yaml\ngathering = explicit\n")
+    fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.1,k8s-a,k8s", "10.0.0.1,k8s-a,base"])
+    assert fleet.run() == 0
+    out = capfd.readouterr().out
+    pairs = re.findall(r"^::stop-commands::([0-9a-f]{32})\n(.*?)^::\1::\n", out, re.M | re.S)
+    assert len({token for token, _ in pairs}) == 2
+    inside = "".join(text for _, text in pairs)
+    assert inside.count("::error file=a") == out.count("::error file=a") > 0
+    assert inside.count("##[group]y") == out.count("##[group]y") > 0
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert fleet.run("--playbook=k8s", "--hosts=k8s-a") == 0
+    assert "::stop-commands::0" not in capfd.readouterr().out.replace(forged, "")
+
+
 def test_by_hand_leaves_the_queue_alone(fleet):
     fleet.write([f"k8s-a {LOCAL}", f"k8s-b {LOCAL}"], ["10.0.0.1,k8s-a,k8s"])
     before = fleet.queue.read_text()

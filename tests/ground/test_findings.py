@@ -25,6 +25,11 @@ PLACED = Finding("cores is 0", "vms/a.yaml", 3, 8)
             "a,b:c%.yaml:1: notice: two\nlines ::error::x",
             "::notice file=a%2Cb%3Ac%25.yaml,line=1::two%0Alines ::error::x",
         ),
+        (
+            Finding("\x1b[2J\tgone\x9b\u202e", "a\x1b]0;x\x07\udcff.yaml"),  # a terminal would obey
+            "a\\x1b]0;x\\x07\\udcff.yaml: \\x1b[2J\tgone\\x9b\\u202e",
+            "::error file=a\\x1b]0;x\\x07\\udcff.yaml::\\x1b[2J\tgone\\x9b\\u202e",
+        ),
     ],
 )
 def test_a_finding_is_told(finding, text, annotation):

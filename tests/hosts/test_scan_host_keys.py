@@ -94,6 +94,12 @@ def test_a_new_instance_replaces_the_key(machine, tmp_path):
         ("status: error\ndetail: no data source", 1, False, "no data source"),
         ("", 127, True, "no cloud-init"),
         ("Traceback", 1, False, "unknown"),
+        (
+            "status: error\x1b[2J\n\r::error::x ##[group]",
+            1,
+            False,
+            r"error\x1b[2J: status: error\x1b[2J ::error::x # #[",
+        ),
     ],
 )
 def test_cloud_init(machine, tmp_path, capsys, says, code, ready, said):

@@ -19,4 +19,4 @@ def outcome(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
     if status in ("done", "disabled") or status.startswith("degraded"):
         return True, "ready" if status == "done" else printable(f"ready (cloud-init: {status})")
     detail = " ".join((done.stdout + done.stderr).split())[-300:]
-    return False, f"cloud-init ended with status {status}: {detail}"
+    return False, printable(f"cloud-init ended with status {status}: {detail}")

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from fleet import processes
+from fleet.findings import printable
 from fleet.hosts import cloud_init, known_hosts, ssh
 
 WORKERS = 64
@@ -129,7 +130,7 @@ def _try(machine: ssh.Target, wait: Wait) -> tuple[Outcome | None, str]:
     known_hosts.renewed(wait.known, machine.name, machine.place, keys, machine.instance)
     done = ssh.run(machine, cloud_init.STATUS, keys, wait.key_file, wait.cloud_init_timeout)
     if done.returncode == 255:
-        return None, (done.stderr.strip().splitlines() or ["the connection broke"])[-1]
+        return None, printable((done.stderr.strip().splitlines() or ["the connection broke"])[-1])
     if ssh.keyscan(machine) != keys:  # read before cloud-init made the machine's own
         return None, "its host keys change"
     return Outcome(machine.name, *cloud_init.outcome(done), keys), ""
