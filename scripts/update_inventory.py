@@ -6,7 +6,8 @@ Writes: k8s.ini (the one before stays as k8s.ini.bak) and new_hosts.txt, each on
 machines that are new or were recreated, removes machines that Terraform no longer manages, and never touches
 lines written by hand. The exception is a line for a machine of Terraform's: when it agrees with Terraform it gets
 the mark `# terraform` and is managed from then on, otherwise it is an error that --adopt resolves.
-Exit codes: 0 done or nothing to do, 1 refused and nothing written, 2 wrong usage or Terraform out of reach.
+Exit codes: 0 done or nothing to do, 1 refused and nothing written, or all done but for machines that have a VM file
+and are missing in the outputs, 2 wrong usage or Terraform out of reach.
 """
 
 import difflib
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             names = (shown(path), f"{shown(path)} (new)")
             for line in difflib.unified_diff(old.splitlines(), new.splitlines(), *names, lineterm=""):
                 print(line)
-    return 0
+    return report(result.missing, "text" if args.format == "json" else args.format)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,11 @@ def managed(name: str) -> bool:
     return name not in UNMANAGED
 
 
+def vm_names(folder: Path) -> set[str]:
+    """Names of the managed machines that have a file in a folder; none when it does not exist."""
+    return set(filter(managed, (path.stem for path in folder.glob("*.yaml"))))
+
+
 def playbook_names(folder: Path) -> set[str]:
     """Names of the playbooks of a folder, without .yml; none when it does not exist."""
     return {path.stem for path in folder.glob("*.yml")}

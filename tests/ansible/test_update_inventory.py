@@ -179,6 +179,29 @@ def test_keep():
     assert result.queue_text == "", "there is no machine to play on"
 
 
+def test_a_machine_with_a_file_that_the_outputs_lack(tmp_path, capsys):
+    lines = [
+        f"k8s-{name} ansible_host=10.0.0.{number} ansible_user=ops  # terraform"
+        for number, name in enumerate("abc", 1)
+    ]
+    (tmp_path / "k8s.ini").write_text("\n".join(lines) + "\n[k3s]\nk8s-a\nk8s-b\nk8s-c\n")
+    (tmp_path / "new_hosts.txt").write_text("10.0.0.2,k8s-b,k8s\n10.0.0.3,k8s-c,k8s\n")
+    (tmp_path / "vms").mkdir()
+    (tmp_path / "vms/k8s-b.yaml").touch()
+    found = outputs_of(
+        {"k8s-a": machine(mac="", instance=""), "k8s-d": machine("10.0.0.4", mac="", instance="")}
+    )
+    (tmp_path / "outputs.json").write_text(json.dumps(found))
+    assert update_inventory.main(arguments(tmp_path, "--approve-destroy=k8s-c")) == 1
+    streams = capsys.readouterr()
+    assert "removed: k8s-c\nkept: k8s-b (missing in Terraform's outputs)\nqueued: k8s-d" in streams.out
+    assert "k8s.ini:2: k8s-b has a file in vms/ but is not in Terraform's outputs" in streams.err
+    assert (tmp_path / "new_hosts.txt").read_text() == "10.0.0.2,k8s-b,k8s\n10.0.0.4,k8s-d\n"
+    assert lines[1] in (tmp_path / "k8s.ini").read_text()
+    assert update_inventory.main(arguments(tmp_path, "--approve-destroy=k8s-b")) == 0
+    assert "k8s-b" not in (tmp_path / "k8s.ini").read_text() + (tmp_path / "new_hosts.txt").read_text()
+
+
 @pytest.mark.parametrize(
     "line, queued",
     [("10.0.0.1,k8s-a", []), ("10.0.0.1,k8s-a,k8s", []), ("10.0.0.1,k8s-a,base", ["k8s-a"])],

@@ -224,6 +224,22 @@ def test_a_removed_cluster_leaves_vault_before_its_line_goes(fleet, capsys, monk
         assert "k8s-dev ansible_host" not in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
 
 
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_machine_whose_file_is_there_leaves_only_when_that_is_approved(fleet, capsys, approved):
+    """Whatever the outputs lost it for, its request is still open; everything else is published."""
+    fleet.vm("haproxy-dev", "web-dev")
+    fleet.commit("feat: add [ansible haproxy]")
+    fleet.write("proxmox/known_hosts", "192.168.1.30 ssh-ed25519 AAAA haproxy-dev instance=a1\n")
+    assert fleet.publish(capsys, "haproxy-dev", "web-dev") == 0
+    fleet.vm("k8s-dev")
+    fleet.commit(f"feat: another{' [destroy haproxy-dev]' if approved else ''}")
+    assert fleet.publish(capsys, "web-dev", "k8s-dev") == int(not approved)
+    assert ("haproxy-dev has a file in vms/ but is not in" in capsys.readouterr().err) is not approved
+    assert ("192.168.1.30,haproxy-dev,haproxy" in fleet.queue()) is not approved
+    text = fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+    assert ("haproxy-dev ansible_host" in text) is not approved and "k8s-dev ansible_host" in text
+
+
 def test_a_removed_machine_takes_its_host_keys_along(fleet, capsys):
     fleet.vm("haproxy-dev", "web-dev")
     others = "# ours\n192.168.1.40 ssh-ed25519 AAAA web-dev instance=a1\n"

@@ -36,6 +36,15 @@ def lost_state(
     return [Finding(message, path, managed[gone[0]].line + 1)]
 
 
+def missing(names: Iterable[str], managed: Mapping[str, Host], path: str) -> list[Finding]:
+    """An error for each machine that Terraform's outputs lack although its file is there."""
+    message = (
+        "has a file in vms/ but is not in Terraform's outputs, and no commit approved its removal; its line and its"
+        " place in the queue stay. See what the apply says of it; to remove it, delete its file and commit with"
+    )
+    return [Finding(f"{name} {message} [destroy {name}]", path, managed[name].line + 1) for name in names]
+
+
 def by_hand(before: Inventory, machines: Mapping[str, Machine]) -> tuple[dict[str, Host], list[str]]:
     """Machines of Terraform that a person wrote into the inventory, and the patterns of all such lines."""
     managed = before.managed()

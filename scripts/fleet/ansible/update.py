@@ -11,8 +11,8 @@ from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
 from fleet.files import read_text, write_text
 from fleet.findings import Finding
-from fleet.names import playbook_of
-from fleet.paths import INVENTORY, QUEUE, shown
+from fleet.names import playbook_of, vm_names
+from fleet.paths import INVENTORY, QUEUE, VMS_DIR, shown
 from fleet.terraform import outputs
 
 
@@ -27,7 +27,8 @@ class Result(NamedTuple):
     adopted: list[str]  # machines whose lines a person wrote and Terraform manages from now on
     kept: dict[str, str]  # name to the reason why it stays, or stays as it is
     queued: list[str]
-    findings: list[Finding]
+    findings: list[Finding]  # with an error among them nothing is changed
+    missing: list[Finding]  # errors that stop no change: machines that Terraform should have
 
 
 def update(
@@ -37,6 +38,7 @@ def update(
     keep: Iterable[str] = (),
     approved: Iterable[str] = (),
     adopt: Collection[str] = (),
+    expected: Collection[str] = (),
     inventory_path: str = "",
     queue_path: str = "",
 ) -> Result:
@@ -44,7 +46,8 @@ def update(
 
     `keep`: machines whose inventory lines must not leave yet; `approved`: those whose removal was asked for,
     so that no machine at all is no lost state; `adopt`: those whose lines by hand take Terraform's values
-    ("all": every one). Errors are in `findings`, the texts are old then; raises Fault for outputs that are none.
+    ("all": every one); `expected`: those that have a VM file, and leave only when that was approved. Errors are in
+    `findings`, the texts are old then; raises Fault for outputs that are none.
     """
     machines = outputs.machines(terraform)
     before = parse(inventory_text, inventory_path)
@@ -59,8 +62,11 @@ def update(
         *differing,
     ]
     if found:
-        return Result(inventory_text, queue_text, [], {}, [], [], {}, [], found)
-    kept = {name: "asked to keep" for name in gone if name in keep}
+        return Result(inventory_text, queue_text, [], {}, [], [], {}, [], found, [])
+    missing = [name for name in gone if name in expected and name not in approved]
+    gone = [name for name in gone if name not in missing]
+    kept = dict.fromkeys(missing, "missing in Terraform's outputs")
+    kept |= {name: "asked to keep" for name in gone if name in keep}
     taken = {host.pattern for host in adopted.values()}
     kept |= {pattern: "written by hand" for pattern in patterns if pattern not in taken}
     added = sorted(machines.keys() - managed.keys() - adopted.keys())
@@ -81,7 +87,8 @@ def update(
     found += compare.left_behind(text, removed, inventory_path)
     found += _unknown(entries, addresses, queue_path)
     changed = compare.differences(before, machines)
-    return Result(text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found)
+    without = compare.missing(missing, managed, inventory_path)
+    return Result(text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found, without)
 
 
 def _queued(fresh: Iterable[str], entries: list[tuple[int, queue.Entry]]) -> list[str]:
@@ -108,9 +115,14 @@ def update_files(
     approved: Iterable[str] = (),
     adopt: Collection[str] = (),
 ) -> Result:
-    """`update` on the files, with ansible-inventory's check of the new text before anything is written."""
+    """`update` on the files, with ansible-inventory's check of the new text before anything is written.
+
+    The VM files are those beside the inventory.
+    """
     old, waiting = read_text(inventory), read_text(queue_file)
-    result = update(old, waiting, terraform, keep, approved, adopt, *map(shown, (inventory, queue_file)))
+    expected = vm_names(inventory.parent / VMS_DIR.name)
+    paths = map(shown, (inventory, queue_file))
+    result = update(old, waiting, terraform, keep, approved, adopt, expected, *paths)
     if not any(finding.level == "error" for finding in result.findings):
         folder, same = inventory.resolve().parent, result.inventory_text == old
         problems = ansible.check_inventory(result.inventory_text, folder, shown(inventory), same)

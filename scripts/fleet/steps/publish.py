@@ -9,7 +9,7 @@ from fleet.files import read_text, write_atomic, write_text
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
 from fleet.hosts import known_hosts
-from fleet.names import contexts_of, managed
+from fleet.names import contexts_of, managed, vm_names
 from fleet.paths import INVENTORY, KNOWN_HOSTS, QUEUE, ROOT, VMS_DIR, shown
 from fleet.terraform import outputs
 from fleet.vms import files as vms
@@ -45,7 +45,8 @@ class InventoryCommit:
             for action in ("destroy", "adopt")
         )
         texts = [read_text(path) for path in (self.inventory, self.queue)]
-        planned = update.update(*texts, self.terraform, approved=approved, adopt=adopt)
+        expected = vm_names(self.repo / VMS_DIR.relative_to(ROOT))
+        planned = update.update(*texts, self.terraform, approved=approved, adopt=adopt, expected=expected)
         staying = {*inventory.parse(texts[0]).variables(), *outputs.machines(self.terraform)}
         needed = needed_contexts(staying.difference(planned.removed))
         for name in planned.removed:
@@ -64,7 +65,7 @@ class InventoryCommit:
             print(
                 f"adopted: {', '.join(result.adopted)}; Terraform manages their inventory lines from now on"
             )
-        self.findings += [problem for problem in self.removed.values() if problem]
+        self.findings += [problem for problem in self.removed.values() if problem] + result.missing
         self._note(result.findings)
 
     def _assign(self, requests: list[dict]) -> None:
