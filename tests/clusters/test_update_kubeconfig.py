@@ -227,11 +227,17 @@ def refused(run, server, code, said, **more):
     assert len(result[2].splitlines()) <= 4
 
 
+TWICE = "{name: home, context: {cluster: home, user: home}}"
 STORED_BADLY = [
     ("just words", "not a YAML mapping"),
     (f"a: [\n{SECRETS[2]}: x", "is not valid YAML (line"),
     (f"users: [{{token: {SECRETS[2]}}}]", "entry 1 of its users lacks a name"),
     (f"{SECRETS[2]}: 1", "no clusters, contexts and users"),
+    (
+        f"users: []\nclusters:\n- {TWICE}\n- name: other\n- {TWICE}\n",
+        "several clusters called home: entry 1 (line 3) and entry 3 (line 5); kubectl refuses such a file",
+    ),
+    (f"users: [{TWICE}, {TWICE}]", "several users called home: entry 1 (line 1) and entry 2 (line 1)"),
     ("clusters: []\nclusters: []", "duplicate key on lines 1 and 2"),
     (
         "a: &a [x,x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1 if n else ''}, *a]\n" for n in range(3)),
@@ -248,6 +254,13 @@ def test_a_secret_that_is_not_a_kubeconfig(run, server, text, said):
     assert code == 1 and said in err and "kv/cluster-secret-store/secrets/KUBECONFIG" in err
     assert server.read() == ({"KUBECONFIG": text}, 1)
     assert run("--remove", "k8s-dev")[0] == 1
+
+
+def test_doubles_of_the_machines_own_entries_are_repaired(run, server):
+    run.merge("k8s-dev", "--cluster-name", "dev")
+    data = stored(server)[0]
+    server.write(KUBECONFIG=yaml.safe_dump(data | {"users": data["users"] * 2}))
+    assert run.merge()[0] == 0 and len(stored(server)[0]["users"]) == 1
 
 
 def test_a_secret_that_is_structured(run, server):
