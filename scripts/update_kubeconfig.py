@@ -13,9 +13,8 @@ from pathlib import Path
 
 from fleet import cli
 from fleet.clusters import kubeconfig, shared_kubeconfig
-from fleet.clusters.server import HOST
 from fleet.clusters.vault import Store
-from fleet.findings import Fault, Finding, guarded, printable, report
+from fleet.findings import Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
 from fleet.steps import cluster
 
@@ -32,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     option = options.add_argument
     option("--kubeconfig", metavar="FILE", help="the machine's kubeconfig; - for standard input")
     option("--inventory-name", metavar="NAME", help="the machine's name in the inventory, and the context's")
+    option("--context", metavar="NAME", help="which of the kubeconfig's contexts to take, if it has several")
+    trusted = "you wrote the kubeconfig yourself: take what a machine may not give, such as a command to run"
+    option("--allow-exec", action="store_true", help=trusted)
     option(
         "--cluster-name",
         metavar="NAME",
@@ -75,15 +77,9 @@ def main(argv: list[str] | None = None) -> int:
         result = shared_kubeconfig.remove(options.remove, *access, options.dry_run)
     else:
         name = options.inventory_name
-        if not HOST.fullmatch(name):
-            raise Fault(f"{name!r} is not the name of a machine", code=2)
-        new = cluster.read_kubeconfig(options.kubeconfig)
         address = options.address or cluster.address_of(name, options.inventory)
-        if not address:
-            missing = (
-                f"no host {name} in {shown(options.inventory)}; a server of 127.0.0.1 could not be replaced"
-            )
-            report([Finding(missing, level="warning")])
+        chosen = (options.context, options.allow_exec)
+        new = cluster.read_kubeconfig(options.kubeconfig, name, address, *chosen)
         result = shared_kubeconfig.update(
             Store(*access),
             lambda data: kubeconfig.merge(data, new, name, address, options.cluster_name),

@@ -11,6 +11,7 @@ import time
 
 from fleet import cli
 from fleet.clusters import ready
+from fleet.clusters.from_machine import MAX_BYTES
 from fleet.findings import Fault, guarded
 
 EXAMPLES = """examples:
@@ -24,9 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("address", help="the address under which this machine reaches the API")
     parser.add_argument("--timeout", type=float, default=180, help="seconds to wait (default: %(default)s)")
     options = parser.parse_args(argv)
-    text = sys.stdin.buffer.read().decode(errors="replace")
-    asked = ready.question(text, options.address)
-    if not asked:
+    raw = sys.stdin.buffer.read(MAX_BYTES + 1)
+    asked = ready.question(raw.decode(errors="replace"), options.address)
+    if not asked or len(raw) > MAX_BYTES:
         raise Fault("the kubeconfig on standard input cannot be used: it is not one that K3s wrote", code=2)
     started = time.monotonic()
     problem = ready.wait(asked, options.timeout)

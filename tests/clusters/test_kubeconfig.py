@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.clusters import cluster_names, kubeconfig, yaml_edit, yaml_parse
-from fleet.clusters.contents import PARTS, check
+from fleet.clusters.contents import PARTS, check, with_context
 from fleet.findings import Fault
 
 K3S = """\
@@ -384,11 +384,15 @@ def test_a_machines_kubeconfig_that_is_useless(new, said):
         merged("", new=new)
 
 
-def test_only_the_current_context_of_several_is_taken():
+def test_of_several_contexts_one_is_taken_only_when_it_is_named():
     data = yaml.safe_load(FLEET)
     entry(data, "clusters", "cloud")["cluster"]["certificate-authority-data"] = "Q0E="
     fleet = yaml.safe_dump(data | {"current-context": "cloud"})
-    change = merged("", "k8s-new", fleet)[1]
+    with pytest.raises(Fault, match=r"several contexts.*k8s-home, cloud; choose one with --context"):
+        merged("", "k8s-new", fleet)
+    with pytest.raises(Fault, match="no context clout; it has k8s-home, cloud"):
+        with_context(data, "clout")
+    change = merged("", "k8s-new", yaml.safe_dump(with_context(data, "cloud")))[1]
     assert change.data["users"][0]["user"]["exec"]["args"] == ["eks", "get-token"]
     extension = change.data["clusters"][0]["cluster"]["extensions"][0]["extension"]
     assert extension["version"] == "1.0" and len(change.data["users"]) == 1

@@ -102,6 +102,8 @@ def test_nobody_there(pair: tuple[Path, Path]):
         "clusters: [{cluster: {server: x}}]\nusers: [{}]",
         "clusters: x\nusers: y",
         "[" * 100_000,
+        "[" * 5000,
+        "clusters: " + "a" * (1 << 16),
     ],
 )
 def test_what_is_no_kubeconfig_is_refused_and_not_shown(text: str):
@@ -109,3 +111,16 @@ def test_what_is_no_kubeconfig_is_refused_and_not_shown(text: str):
     assert code == 2
     assert "cannot be used" in output
     assert "SECRET" not in output
+
+
+def test_a_kubeconfig_without_end(pair: tuple[Path, Path]):
+    """A machine that was taken over sends as much as it likes."""
+    with Path("/dev/zero").open("rb") as endless:
+        argv = [sys.executable, str(SCRIPT), "127.0.0.1", "--timeout=0"]
+        done = subprocess.run(argv, stdin=endless, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, "cannot be used" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("server", [200], indirect=True)
+def test_a_kubeconfig_that_is_too_large(server: int, pair: tuple[Path, Path]):
+    assert ask(kubeconfig(pair, server) + "#" * (1 << 16))[0] == 2

@@ -400,6 +400,97 @@ def test_a_certificate_that_is_not_trusted(run, server, monkeypatch, tmp_path):
         assert run.merge()[0] == 0
 
 
+def changed(part, inner, **fields):
+    data = yaml.safe_load(K3S)
+    data[part][0][inner] |= fields
+    return yaml.safe_dump(data)
+
+
+def at(server):
+    return K3S.replace("https://127.0.0.1:6443", server)
+
+
+# What a machine that was taken over may send, and what is refused.
+HOSTILE = [
+    (changed("users", "user", exec={"command": "id"}), "sets user.exec, but"),
+    (changed("users", "user", **{"auth-provider": {"name": "x"}}), "sets user.auth-provider"),
+    (changed("users", "user", tokenFile="/etc/shadow"), "sets user.tokenFile"),
+    (changed("users", "user", **{"client-key": "/root/.ssh/id"}), "sets user.client-key, but"),
+    (changed("users", "user", **{"as": "admin", "username": "x"}), "sets user.as, user.username"),
+    (changed("clusters", "cluster", **{"proxy-url": "http://thief"}), "sets cluster.proxy-url"),
+    (changed("clusters", "cluster", **{"insecure-skip-tls-verify": True}), "sets cluster.insecure-skip-tls"),
+    (changed("clusters", "cluster", **{"tls-server-name": "x"}), "sets cluster.tls-server-name"),
+    (changed("clusters", "cluster", **{"certificate-authority": "/etc/ca"}), "sets cluster.certificate-auth"),
+    (changed("clusters", "cluster", extensions=[{"name": "e"}]), "sets cluster.extensions"),
+    (changed("contexts", "context", namespace="x"), "sets context.namespace"),
+    (changed("contexts", "context", **{"\n::error::x": 1}), "sets context.\\n::error::x, but"),
+    (K3S.replace("  name: default\ncontexts", "  name: default\n  more: 1\ncontexts"), "sets more, but"),
+    (changed("users", "user", token=["x"]), "a user.token that is not plain text"),
+    (changed("users", "user", token="a\nb"), "a user.token that is not plain text"),
+    (changed("clusters", "cluster", server=7), "a cluster.server that is not plain text"),
+    (at("https://192.168.1.99:6443"), "is 192.168.1.99, which is not that machine (k8s-dev, 192.168.1.20)"),
+    (at("https://k8s-dev.thief:6443"), "is k8s-dev.thief, which is not that machine"),
+    (at("https://2130706433:6443"), "is 2130706433, which is not"),
+    (at("http://127.0.0.1:6443"), "not a URL of the form https://HOST:PORT"),
+    (at("https://127.0.0.1:6443@thief"), "not a URL of the form"),
+    (at("https://me:pw@127.0.0.1:6443"), "not a URL of the form"),
+    (at("https://127.0.0.1\\@thief:6443"), "not a URL of the form"),
+    (at('"https://127.0.0.1:6443\\n"'), "not a URL of the form"),
+    (at("https://127.0.0.1:6443/?a=b"), "not a URL of the form"),
+    (K3S + "x: " + "a" * 65536, "is larger than 64 kB"),
+    (K3S + "x: " + "[" * 5000, "is nested deeper than 100 levels"),
+    (K3S + "users: []\n", "duplicate key on lines 15 and 20"),
+    (K3S.replace("contexts:\n", "contexts:\n- {name: k8s-dev, context: {cluster: x, user: x}}\n- {name: k8s-dev}\n"),
+     "several contexts called k8s-dev: entry 1 (line 8) and entry 2 (line 9)"),
+    (K3S.replace("contexts:\n", "contexts:\n- {name: 'pr\u2028od'}\n"),
+     "pr\\u2028od, default; choose one with --context"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text, said", HOSTILE, ids=[said for _, said in HOSTILE])
+def test_a_machine_that_reaches_beyond_itself(run, server, text, said):
+    server.write(KUBECONFIG=OTHERS)
+    refused(run, server, 1, said, kubeconfig_text=text)
+    assert server.read() == ({"KUBECONFIG": OTHERS}, 1)
+
+
+OWN = ["https://k8s-dev:6443", "https://K8S-DEV.:6443/base", "https://192.168.1.20", "https://[::1]:6443"]
+
+
+@pytest.mark.parametrize("address", OWN)
+def test_a_server_that_is_the_machine(run, server, address):
+    assert run.merge(kubeconfig_text=at(address))[0] == 0
+    assert run.merge("k8s-six", kubeconfig_text=at("https://[2001:DB8:0::6]:6443"))[0] == 0
+    assert run.merge("k8s-dev", "--address", "10.0.0.9", kubeconfig_text=at("https://10.0.0.9:6443"))[0] == 0
+
+
+def test_the_size_of_a_stream_without_end(run, server, tmp_path):
+    args = ["--kubeconfig=/dev/zero", "--inventory-name=k8s-dev", f"--inventory={tmp_path / 'k8s.ini'}"]
+    code, _, err = run(*args)
+    assert (code, "/dev/zero is larger than 64 kB" in err) == (1, True)
+
+
+def test_a_persons_own_kubeconfig(run, server):
+    """Of several contexts only the named one is taken, and what it runs only when that is allowed."""
+    own = OTHERS.replace(f"{{token: {SECRETS[2]}}}", "{exec: {command: aws}}").replace(
+        "name: k8s-home", "name: prod"
+    )
+    own += f"extensions: [{{name: x, extension: {'a' * 70_000}}}]\n"
+    own = own.replace("contexts:\n", "contexts:\n- {name: dev, context: {cluster: home, user: none}}\n")
+    refused(run, server, 1, "is larger than 64 kB", kubeconfig_text=own)
+    small = own.partition("extensions")[0]
+    refused(run, server, 1, "several contexts, and none is called k8s-dev: dev, prod", kubeconfig_text=small)
+    code, _, err = run.merge("k8s-dev", "--context", "prod", kubeconfig_text=small)
+    assert code == 1 and "sets user.exec, but a machine may only give" in err and "use --allow-exec" in err
+    assert "no context nope; it has dev, prod" in run.merge("k8s-dev", "--context", "nope")[2]
+    code, _, err = run.merge("k8s-dev", "--context", "prod", "--allow-exec", kubeconfig_text=own)
+    assert code == 0 and "runs a command on the computer of whoever uses it" in err
+    data = stored(server)[0]
+    assert data["users"][0]["user"] == {"exec": {"command": "aws"}}
+    assert run.merge("k8s-two", "--address", "10.0.0.2", kubeconfig_text=K3S)[0] == 0
+    assert stored(server)[0]["users"][0] == data["users"][0], "what a person stored stays"
+
+
 USELESS = [
     ("", "is empty: no kubeconfig came"),
     (f"a: [\n{SECRETS[0]}", "is not valid YAML (line"),
@@ -424,7 +515,8 @@ def test_files_that_are_not_there(run, server, tmp_path):
 def test_a_machine_that_the_inventory_does_not_have(run, server):
     refused(run, server, 1, "no host k8s-nope in ", name="k8s-nope")
     away = K3S.replace("127.0.0.1", "10.9.9.9")
-    assert run.merge("k8s-nope", kubeconfig_text=away)[0] == 0
+    refused(run, server, 1, "is 10.9.9.9, which is not that machine", name="k8s-nope", kubeconfig_text=away)
+    assert run.merge("k8s-nope", "--address", "10.9.9.9")[0] == 0
     refused(run, server, 2, "is not the name of a machine", name="k8s dev")
 
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable
 from typing import Any
 
-from fleet.findings import Fault
+from fleet.findings import Fault, cut, listed, printable
 from fleet.names import is_context
 
 PARTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -30,18 +30,25 @@ def check(data: dict[str, Any], what: str) -> None:
                 )
 
 
+def with_context(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """The kubeconfig with this context alone. Raises Fault when it has no such context."""
+    found = [context for context in data.get("contexts") or [] if context["name"] == name]
+    if not found:
+        raise Fault(f"the kubeconfig has no context {name}; it has {_names(data.get('contexts') or [])}")
+    return data | {"contexts": found}
+
+
 def chosen(new: dict[str, Any], machine: str) -> list[dict[str, Any]]:
-    """The machine's context (else the current one, else the only one), its cluster, and its user."""
+    """The machine's context, else the only one, its cluster, and its user. Raises Fault."""
     contexts = new.get("contexts") or []
-    names = [machine, new.get("current-context")]
-    current = next(
-        (found for name in names if (found := [c for c in contexts if c["name"] == name])), contexts
-    )
+    current = [context for context in contexts if context["name"] == machine] or contexts
     if not current:
         raise Fault("the kubeconfig has no context")
     if len(current) > 1:
+        # Not the current one: whoever runs this may have another cluster's selected.
         raise Fault(
-            "the kubeconfig has several contexts, but current-context names none of them; set current-context"
+            f"the kubeconfig has several contexts, and none is called {machine}: {_names(current)};"
+            " choose one with --context"
         )
     found = current[:1]
     for part, inner in (("clusters", "cluster"), ("users", "user")):
@@ -118,6 +125,10 @@ def same_authority(others: list[dict], data: dict[str, Any], own: dict[str, Any]
     same = [context["name"] for context in others if body_of(context).get("cluster") in alike]
     hint = "has the same certificate authority; check that the file is not from that machine"
     return [f"context {name} {hint}" for name in filter(is_context, same)]
+
+
+def _names(entries: list[dict]) -> str:
+    return listed(cut(printable(entry["name"])) for entry in entries)
 
 
 def used(contexts: Iterable[dict], inner: str) -> set[str]:

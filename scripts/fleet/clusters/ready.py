@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from fleet.findings import printable
+from fleet.clusters.yaml_parse import parse
+from fleet.findings import Fault, printable
 
 TIMEOUT = 5  # seconds to connect, and between two bytes of the answer
 
@@ -27,12 +28,10 @@ class Question(NamedTuple):
 def question(kubeconfig: str, address: str) -> Question | None:
     """What to ask at `address`; None when the kubeconfig cannot be used.
 
-    Why it cannot is not told: the message of a YAML error may quote the administrator's private key.
+    Why it cannot is not told: update_kubeconfig.py, which gets the same kubeconfig, tells it.
     """
-    import yaml
-
     try:
-        config = yaml.safe_load(kubeconfig)
+        config = parse(kubeconfig, "the kubeconfig").data
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         authority, certificate, key = (
             base64.b64decode(entry[field])
@@ -45,7 +44,7 @@ def question(kubeconfig: str, address: str) -> Question | None:
         host = f"[{address}]" if ":" in address else address
         url = f"https://{host}:{urlsplit(cluster['server']).port or 443}/readyz"
         return Question(url, _context(authority.decode(), certificate + b"\n" + key))
-    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError, OSError, RecursionError):
+    except (Fault, LookupError, TypeError, ValueError, AttributeError, OSError):
         return None
 
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from fleet.findings import Fault
 
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+# Narrower than a URL may be, so that no reader of URLs can see another host in it than this one does.
+PLAIN = re.compile(r"https://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 
 
 def server_at(server: Any, address: str | None) -> str:
@@ -32,6 +34,27 @@ def server_at(server: Any, address: str | None) -> str:
         )
     place = user + at + _checked_host(address) + (f":{port}" if port is not None else "")
     return url._replace(netloc=place).geturl()
+
+
+def refuse_elsewhere(server: Any, machine: str, address: str | None) -> None:
+    """Raise Fault unless the server's host is the machine: a loopback host, its name, or its address."""
+    found = PLAIN.fullmatch(server) if isinstance(server, str) else None
+    if not found:
+        raise Fault(f"the server of {machine}'s kubeconfig is not a URL of the form https://HOST:PORT")
+    host = found[1].strip("[]")
+    own = [name for name in (machine, address) if name]
+    if not _is_local(host) and _comparable(host) not in map(_comparable, own):
+        raise Fault(
+            f"the server of {machine}'s kubeconfig is {host}, which is not that machine ({', '.join(own)}); if this is"
+            " the endpoint of its cluster, give it with --address"
+        )
+
+
+def _comparable(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return host.rstrip(".").lower()
 
 
 def _is_local(host: str) -> bool:

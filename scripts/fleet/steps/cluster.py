@@ -1,12 +1,14 @@
 """What update_kubeconfig.py is given: a token, a machine's kubeconfig, the machine's address."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
 
 from fleet.ansible import inventory
-from fleet.clusters import contents, yaml_parse
-from fleet.findings import Fault
+from fleet.clusters import contents, duplicates, from_machine, yaml_parse
+from fleet.clusters.server import HOST
+from fleet.findings import Fault, Finding, report
 from fleet.paths import shown
 
 
@@ -24,26 +26,50 @@ def read_token(source: str) -> str:
 
 
 def address_of(name: str, path: Path) -> str | None:
-    """Where the inventory says that a machine is; None when it has no such host. Raises Fault."""
+    """Where the inventory says that a machine is; None, and a warning, when it has no such host. Raises Fault."""
     try:
         hosts = inventory.parse(path.read_text("utf-8", "replace")).variables()
     except OSError as error:
         raise Fault(f"{error.strerror}; name the inventory with --inventory", shown(path), code=2) from error
-    return hosts[name].get("ansible_host", name) if name in hosts else None
+    if name in hosts:
+        return hosts[name].get("ansible_host", name)
+    missing = f"no host {name} in {shown(path)}; a server of 127.0.0.1 could not be replaced"
+    report([Finding(missing, level="warning")])
+    return None
 
 
-def read_kubeconfig(source: str) -> dict[str, Any]:
-    """A machine's kubeconfig as data. Raises Fault that does not quote it."""
+def read_kubeconfig(
+    source: str, machine: str, address: str | None, context: str | None = None, own: bool = False
+) -> dict[str, Any]:
+    """A machine's kubeconfig as data, limited to what a machine may give unless it is the caller's `own`.
+
+    With `context` only that context of it is left. Raises Fault that does not quote it.
+    """
+    if not HOST.fullmatch(machine):
+        raise Fault(f"{machine!r} is not the name of a machine", code=2)
     what = "standard input" if source == "-" else shown(source)
+    most = -1 if own else from_machine.MAX_BYTES + 1
     try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        text = raw.decode()
+        with contextlib.nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
+            raw = file.read(most)
     except OSError as error:
         raise Fault(error.strerror or "cannot be read", what, code=2) from None
+    if len(raw) == most:
+        raise Fault(
+            f"{what} is larger than {from_machine.MAX_BYTES >> 10} kB, the limit for a machine's kubeconfig; export"
+            " one context with `kubectl config view --raw --minify --context NAME`"
+        )
+    try:
+        document = yaml_parse.parse(raw.decode(), what)
     except UnicodeDecodeError:
         raise Fault(f"{what} is not valid UTF-8") from None
-    data = yaml_parse.parse(text, what).data
+    data = document.data
     if not data:
         raise Fault(f"{what} is empty: no kubeconfig came from the machine")
     contents.check(data, what)
+    duplicates.refuse(data, document, what)
+    if context is not None:
+        data = contents.with_context(data, context)
+    if not own:
+        from_machine.check(data, machine, address)
     return data
