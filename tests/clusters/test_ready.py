@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 import wait_for_api
+from fleet.clusters import ready
 
 SCRIPT = Path(wait_for_api.__file__)
 
@@ -37,6 +39,9 @@ def server(pair: tuple[Path, Path], request) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             served.asked.append(self.path)
+            while request.param == "drips":
+                self.wfile.write(b"x")
+                time.sleep(0.2)
             self.send_response(request.param if self.path == "/readyz" else 200)
             self.send_header("Location", "/elsewhere")
             self.end_headers()
@@ -45,11 +50,15 @@ def server(pair: tuple[Path, Path], request) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that has had enough."""
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pair)
     context.load_verify_locations(pair[0])
     context.verify_mode = ssl.CERT_REQUIRED
-    served = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Server(("127.0.0.1", 0), Handler)
     served.asked = []
     served.socket = context.wrap_socket(served.socket, server_side=True)
     threading.Thread(target=served.serve_forever, daemon=True).start()
@@ -85,6 +94,15 @@ def ask(text: str, address: str = "127.0.0.1") -> tuple[int, str]:
 def test_answers(server: int, address: str, code: int, said: str, pair: tuple[Path, Path]):
     found, output = ask(kubeconfig(pair, server), address)
     assert (found, said in output) == (code, True), output
+
+
+@pytest.mark.parametrize("server", ["drips"], indirect=True)
+def test_an_answer_that_never_ends(server: int, pair: tuple[Path, Path], monkeypatch):
+    asked = ready.question(kubeconfig(pair, server), "127.0.0.1")
+    monkeypatch.setattr(ready, "TIMEOUT", 1)
+    started = time.monotonic()
+    assert "its answer did not end in time" in ready.wait_at_most(asked, 0.5)
+    assert time.monotonic() - started < 10
 
 
 def test_nobody_there(pair: tuple[Path, Path]):
