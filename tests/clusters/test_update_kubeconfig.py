@@ -353,6 +353,12 @@ WRONG_PLACES = [
     ("VAULT_ADDR", "vault.example.com", "is not a valid URL"),
     ("VAULT_ADDR", "http://[::1", "is not a valid URL"),
     ("VAULT_ADDR", f"http://me:{SECRETS[2]}@127.0.0.1:1", "is not a valid URL"),
+    ("VAULT_ADDR", "http://127.0.0.1:port", "is not a valid URL"),
+    ("VAULT_ADDR", f"https://vault.example.com/?token={SECRETS[2]}", "is not a valid URL"),
+    ("VAULT_ADDR", "https://vault.example.com/v1", "VAULT_ADDR is Vault's address alone: remove /v1"),
+    ("VAULT_ADDR", "https://vault.example.com/vault/v1/ ", "remove /v1"),
+    ("VAULT_ADDR", "https://vault.example.com/ui/vault/secrets", "remove /ui and what follows"),
+    ("VAULT_ADDR", " ", "set VAULT_ADDR"),
     ("VAULT_TOKEN", "", "set VAULT_TOKEN"),
     ("VAULT_TOKEN", f"export VAULT_TOKEN={SECRETS[2]}", "characters that a token cannot have"),
     ("VAULT_TOKEN", f"{SECRETS[2]}\nmore", "characters that a token cannot have"),
@@ -364,6 +370,23 @@ WRONG_PLACES = [
 def test_wrong_settings(run, server, monkeypatch, name, value, said):
     monkeypatch.setenv(name, value)
     refused(run, server, 2, said)
+
+
+def test_white_space_around_the_settings(run, server, monkeypatch):
+    monkeypatch.setenv("VAULT_ADDR", f" {server.url}/\n")
+    monkeypatch.setenv("VAULT_TOKEN", f"{server.token}\r\n")
+    assert run.merge()[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("addr", "warned"),
+    [("http://127.0.0.1:1", False), ("http://localhost:1", False), ("http://[::1]:1", False),
+     ("https://vault.invalid", False), ("http://vault.invalid", True), ("http://localhost.vault.invalid", True)],
+)  # fmt: skip
+def test_a_token_in_clear_is_reported(run, monkeypatch, addr, warned):
+    monkeypatch.setenv("VAULT_ADDR", addr)
+    code, _, err = run.merge()
+    assert (code, "cross the network unencrypted" in err) == (2, warned)
 
 
 def test_https_where_none_is_spoken(run, server, monkeypatch):
@@ -597,6 +620,10 @@ STRANGE = [
     ([(500, "<html>")] * 9, "tried 3 times"),
     ([None, None, "{}"], "but not like Vault"),
     ([None, None, (400, '{"errors": ["too large"]}')], "refused to write kv/"),
+    (
+        [None, None, (400, '{"errors": ["check-and-set parameter required for this call"]}')],
+        "refused to write kv/cluster-secret-store/secrets/KUBECONFIG: check-and-set parameter required",
+    ),
     ([(404, "{}"), "{}"], "does not report what is mounted"),
 ]
 

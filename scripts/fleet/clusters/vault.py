@@ -93,7 +93,9 @@ class Store:
                 )
                 return Write(True, answer["data"]["version"])
             except InvalidRequest as error:
-                if "check-and-set" not in str(error):
+                if "check-and-set parameter did not match" not in words_of(
+                    error
+                ):  # not: another writer was faster
                     raise Fault(f"Vault refused to write {self.place}: {words_of(error)}", code=2) from None
             except (TypeError, KeyError):
                 raise self._vault.not_vault() from None

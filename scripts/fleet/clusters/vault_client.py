@@ -6,11 +6,10 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from fleet.findings import Fault, printable
+from fleet.clusters.vault_access import IN_CLEAR, checked_addr, checked_token, in_clear
+from fleet.findings import Fault, Finding, printable, report
 
 TIMEOUT = (5, 15)  # seconds to connect, and to wait for an answer
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between the attempts at a request
@@ -24,10 +23,12 @@ class Client:
 
         self.place = f"{mount}/{path}"
         self._mount, self._path = mount, path
-        self.addr = _checked_addr(addr or os.environ.get("VAULT_ADDR"))
+        self.addr = checked_addr(addr or os.environ.get("VAULT_ADDR"))
+        if in_clear(self.addr):
+            report([Finding(IN_CLEAR, level="warning")])
         self._client = hvac.Client(
             self.addr,
-            _checked_token(token or os.environ.get("VAULT_TOKEN")),
+            checked_token(token or os.environ.get("VAULT_TOKEN")),
             verify=os.environ.get("VAULT_CACERT") or True,
             timeout=TIMEOUT,
             namespace=os.environ.get("VAULT_NAMESPACE"),
@@ -99,35 +100,6 @@ class Client:
                 " token is for VAULT_ADDR only; set VAULT_ADDR to the address of Vault's active node",
                 code=2,
             )
-
-
-def _checked_addr(addr: str | None) -> str:
-    if not addr:
-        raise Fault(
-            "the address of Vault is missing: set VAULT_ADDR, for example https://vault.example.com", code=2
-        )
-    try:
-        url = urlsplit(addr.strip())
-        sound = url.scheme in ("http", "https") and url.hostname and not url.username
-    except ValueError:
-        sound = False
-    if not sound:
-        raise Fault("VAULT_ADDR is not a valid URL; expected https://HOST:PORT", code=2)
-    return addr.strip().rstrip("/")
-
-
-def _checked_token(token: str | None) -> str:
-    file = Path("~/.vault-token").expanduser()  # where `vault login` saves it
-    if not token and file.is_file():
-        token = file.read_text("utf-8", "replace")
-    token = (token or "").strip()
-    if not token:
-        raise Fault("the token for Vault is missing: set VAULT_TOKEN", code=2)
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise Fault(
-            "VAULT_TOKEN contains characters that a token cannot have; set it to the token alone", code=2
-        )
-    return token
 
 
 def words_of(error: Exception) -> str:
