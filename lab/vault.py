@@ -15,7 +15,6 @@ MOUNT = "kv"
 PATH = "cluster-secret-store/secrets/KUBECONFIG"
 POLICY = f"""
 path "{MOUNT}/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}
-path "{MOUNT}/metadata/{PATH}" {{ capabilities = ["read"] }}
 """
 _PERIOD = "768h"  # a token not renewed for so long ends; each start of the lab renews it
 

@@ -35,6 +35,7 @@ class Client:
             allow_redirects=False,  # another host would receive the token, and on a write the whole secret
         )
         self.get, self.kv = self._client.adapter.get, self._client.secrets.kv.v2
+        self.token = self._client.auth.token
         self._status = 0  # of the last answer; some of hvac's exceptions lack it
         self._client.session.hooks["response"].append(self._note_status)
 
