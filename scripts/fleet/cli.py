@@ -4,12 +4,14 @@ import argparse
 import functools
 from pathlib import Path
 
+from fleet import settings
 from fleet.findings import FORMATS
 from fleet.paths import INVENTORY, QUEUE, shown
 
 
 def parser(doc: str, examples: str | None = None) -> argparse.ArgumentParser:
-    """A parser whose --help tells all that the script's docstring tells."""
+    """A parser whose --help tells all that the script's docstring tells; the settings are tidied up."""
+    settings.strip()
     # A width of its own: asking the terminal imports more than all the rest.
     layout = functools.partial(argparse.RawDescriptionHelpFormatter, width=98)
     return argparse.ArgumentParser(description=doc, epilog=examples, formatter_class=layout)

@@ -159,7 +159,7 @@ def test_the_policy_in_vault_is_the_one_that_the_lab_grants():
 def test_the_secrets_are_those_that_the_workflows_use():
     table = re.search(r"\| secret \|.*?\n\n", INSTALL, re.S)[0]
     named = set(re.findall(r"`([A-Z][A-Z_]+)`", table))
-    assert named == set(re.findall(r"secrets\.(\w+)", WORKFLOWS)) - {"GITHUB_TOKEN"}
+    assert named == set(re.findall(r"\bsecrets\.(\w+)", WORKFLOWS)) - {"GITHUB_TOKEN"}
 
 
 def test_the_variables_are_those_that_the_workflows_use():

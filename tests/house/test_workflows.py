@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleet import settings
 from lab.forge import triggers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +23,7 @@ STEPS += [
 ]
 CALLS = [(name, job, data) for name, job, data in JOBS if "uses" in data]
 RANK = {"none": 0, "read": 1, "write": 2}
-SECRET = re.compile(r"secrets\.(\w+)")
+SECRET = re.compile(r"\bsecrets\.(\w+)")
 
 
 def callee(data):
@@ -116,11 +117,47 @@ def test_jobs_have_an_end_and_the_right_runner(name, job, data):
         return  # the called job has both
     assert 0 < data["timeout-minutes"] <= 360
     own = "secrets." in text_of(data).replace("secrets.DEPLOY_KEY", "").replace("secrets.GITHUB_TOKEN", "")
-    if name in ("validate.yml", "release.yml", "versions.yml") or job == "wait":
+    if name in ("validate.yml", "release.yml", "versions.yml") or job in ("wait", "look"):
         assert data["runs-on"] == "ubuntu-latest"
         assert not own, "strangers' code and the waiting need no secret"
     else:
         assert data["runs-on"] == "self-hosted"
+
+
+def settings_of(step):
+    """The secrets and variables in a step's environment, each under its own name."""
+    found = {}
+    for name, value in step.get("env", {}).items():
+        if given := re.search(r"\b(secrets|vars)\.(\w+)", str(value)):
+            assert given[2] == name
+            found[name] = given[1] == "secrets"
+    return found
+
+
+def test_the_settings_are_known_and_checked_before_they_are_used():
+    text = "".join(path.read_text() for path in FILES)
+    used = {name: kind == "secrets" for kind, name in re.findall(r"\b(secrets|vars)\.(\w+)", text)}
+    known = {setting.name: setting.secret for setting in settings.SETTINGS}
+    assert {name: used[name] for name in used if name != "GITHUB_TOKEN"} == known
+    for name, job, data in JOBS:
+        checked, steps = set(), [step for step in data.get("steps", ()) if settings_of(step)]
+        for step in steps:
+            words = step["run"].split()
+            if words[1] == "scripts/check_secrets.py":
+                checked = set(settings_of(step))
+                assert set(words[2:] or known.keys() - {"DEPLOY_KEY"}) == checked, (
+                    "the checkout uses DEPLOY_KEY"
+                )
+        # For reboot.yml alone, whose role says what is missing.
+        by_hand = (
+            {"PROXMOX_VE_ENDPOINT", "PROXMOX_VE_API_TOKEN", "PROXMOX_VE_INSECURE"}
+            if job == "ansible"
+            else set()
+        )
+        assert {setting for step in steps for setting in settings_of(step)} <= checked | by_hand, (
+            f"{name}:{job}"
+        )
+        assert not steps or "check_secrets" in steps[0]["run"], "before anything else uses them"
 
 
 def test_strangers_code_meets_no_secret_and_no_token_that_writes():
