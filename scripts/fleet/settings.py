@@ -23,6 +23,7 @@ SETTINGS = (
     Setting("PROXMOX_VE_INSECURE", "whether any certificate of Proxmox is accepted", secret=False),
     Setting("MAX_CHANGES", "how many machines one apply may change", secret=False),
     Setting("K3S_INSTALL_URL", "where the install script of K3s comes from", secret=False),
+    Setting("K3S_INSTALL_SHA256", "the checksum of the install script of K3s", secret=False),
     Setting("K3S_VERSION", "the version of K3s", secret=False),
     Setting("SSH_TIMEOUT", "seconds to wait for a machine's SSH", secret=False),
 )

@@ -1,5 +1,6 @@
 """The playbooks and roles without a machine: syntax, lint, argument specs, HAProxy's configuration."""
 
+import hashlib
 import json
 import os
 import re
@@ -283,3 +284,27 @@ def test_arguments_of_k3s_do_not_pass_through_the_installers_escaping():
     # The script of get.k3s.io puts backslashes into what INSTALL_K3S_EXEC holds between quotes.
     assert set(step["environment"]) == {"INSTALL_K3S_VERSION"}
     assert "k3s_server_args" in step["ansible.builtin.command"]["argv"]
+
+
+@pytest.mark.parametrize(("checksum", "fetched"), [("", True), ("right", True), ("0" * 64, False)])
+def test_the_install_script_must_have_the_checksum_that_was_given(
+    tmp_path: Path, checksum: str, fetched: bool
+):
+    """The role's own task and default, with another place for the script."""
+    role, script, target = PLAYBOOKS_DIR / "roles/k3s", tmp_path / "install.sh", tmp_path / "fetched.sh"
+    script.write_text("#!/bin/sh\n")
+    tasks = yaml.safe_load((role / "tasks/install.yml").read_text())
+    steps = next(task["block"] for task in tasks if "block" in task)
+    (step,) = [step for step in steps if "ansible.builtin.get_url" in step]
+    step["ansible.builtin.get_url"]["dest"] = str(target)
+    step |= {"retries": 0}
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text())
+    values = {"k3s_install_sha256": defaults["k3s_install_sha256"], "k3s_install_url": script.as_uri()}
+    play = tmp_path / "play.yml"
+    play.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": values, "tasks": [step]}])
+    )
+    if checksum == "right":
+        checksum = hashlib.sha256(script.read_bytes()).hexdigest()
+    done = run(["ansible-playbook", play, "-c", "local"], K3S_INSTALL_SHA256=checksum)
+    assert (done.returncode == 0, target.exists()) == (fetched, fetched), done.stdout

@@ -128,6 +128,7 @@ WELL = [
     ("MAX_CHANGES", "50"),
     ("SSH_TIMEOUT", "12.5"),
     ("PROXMOX_VE_INSECURE", "True"),
+    ("K3S_INSTALL_SHA256", "0123456789abcdef" * 4),
     ("K3S_VERSION", "v1.34.4-rc1+k3s1"),
     ("K3S_INSTALL_URL", "http://mirror.lan:8080/install.sh"),
 ]  # fmt: skip
@@ -163,6 +164,7 @@ WRONG = [
     ("MAX_CHANGES", "-1", "MAX_CHANGES must be a number"),
     ("SSH_TIMEOUT", "5m", "SSH_TIMEOUT must be a number of seconds"),
     ("PROXMOX_VE_INSECURE", "on", "PROXMOX_VE_INSECURE must be true or false"),
+    ("K3S_INSTALL_SHA256", "sha256:0a", "K3S_INSTALL_SHA256 must be a SHA-256 checksum"),
     ("K3S_VERSION", "1.34.4", "K3S_VERSION must be a release"),
     ("K3S_INSTALL_URL", "get.k3s.io", "K3S_INSTALL_URL must be an address"),
 ]  # fmt: skip
