@@ -4,14 +4,7 @@ The tests build on each other in their order. The machines are made through Prox
 """
 
 import base64
-import json
 import re
-import ssl
-import subprocess
-import sys
-import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,109 +12,26 @@ from pathlib import Path
 import pytest
 
 import lab as laboratory
-from lab import GATEWAY, PROXMOX_URL, ROOT, daemons, network, secrets_dir, setup, user, vault
-from lab.environment import environment
+from lab import user, vault
+from tests.helpers.plays import Machine, Play, api, device, running
 
-DISK = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"
 DEV, PROD, HAPROXY = "k8s-dev", "k8s-prod", "haproxy-dev"
-ADDRESS = {DEV: "192.168.1.20", PROD: "192.168.1.21", HAPROXY: "192.168.1.30"}
-VMID = {DEV: 120, PROD: 121, HAPROXY: 130}
-INVENTORY = f"""[haproxy]
-{HAPROXY}
-
-[k3s]
-{DEV}
-{PROD}
-
-[all]
-{DEV} ansible_host={ADDRESS[DEV]} ansible_user=suporte disk_mounts=scsi1:/mnt/storage  # terraform
-{PROD} ansible_host={ADDRESS[PROD]} ansible_user=suporte disk_mounts=scsi1:/mnt/storage  # terraform
-{HAPROXY} ansible_host={ADDRESS[HAPROXY]} ansible_user=suporte  # terraform
-"""
+MACHINES = (
+    Machine(DEV, "192.168.1.20", 120, {"scsi1": "/mnt/storage"}),
+    Machine(PROD, "192.168.1.21", 121, {"scsi1": "/mnt/storage"}),
+    Machine(HAPROXY, "192.168.1.30", 130),
+)
+DISK = device()
+ADDRESS = {one.name: one.address for one in MACHINES}
+VMID = {one.name: one.vmid for one in MACHINES}
 PASSWORD, NEWER = "stats-password-of-the-lab", "v1.34.5+k3s1"
-OUTPUTS: list[str] = []  # of every run, searched for secrets at the end
-
-
-def api(method: str, path: str, **fields) -> object:
-    """One request of Proxmox's API; a task is waited for."""
-    request = urllib.request.Request(
-        f"{PROXMOX_URL}api2/json/{path}",
-        urllib.parse.urlencode(fields).encode() if fields or method != "GET" else None,
-        {"Authorization": f"PVEAPIToken={laboratory.secret('proxmox_token')}"},
-        method=method,
-    )
-    context = ssl.create_default_context(cafile=environment()["SSL_CERT_FILE"])
-    with network.inside(), urllib.request.urlopen(request, timeout=30, context=context) as answer:
-        data = json.load(answer)["data"]
-    if isinstance(data, str) and data.startswith("UPID:"):
-        node = data.split(":")[1]
-        while (task := api("GET", f"nodes/{node}/tasks/{urllib.parse.quote(data)}/status"))[
-            "status"
-        ] != "stopped":
-            time.sleep(0.2)
-        assert task["exitstatus"] == "OK", task
-    return data
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Iterator[Path]:
     """A lab of its own with three new machines; the home folder of who runs the playbooks."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("lab")))
-        setup.everything()
-        try:
-            daemons.up(("vault", "proxmox", "k3s"))
-            yield _machines(tmp_path_factory.mktemp("home"))
-        finally:
-            daemons.down()
-
-
-def _machines(home: Path) -> Path:
-    key = (secrets_dir() / "ssh_key.pub").read_text().strip()
-    for name, vmid in VMID.items():
-        guest = f"nodes/node01/qemu/{vmid}"
-        api("POST", "nodes/node01/qemu/9000/clone", newid=vmid, name=name, full=1)
-        disk = {} if name == HAPROXY else {"scsi1": "local-lvm:1"}
-        api("PUT", f"{guest}/config", memory=1024, cores=2, ciuser="suporte",
-            sshkeys=urllib.parse.quote(key, safe=""),
-            ipconfig0=f"ip={ADDRESS[name]}/24,gw={GATEWAY}", **disk)  # fmt: skip
-        api("POST", f"{guest}/status/start")
-    (home / "k8s.ini").write_text(INVENTORY)
-    scan = [sys.executable, "scripts/scan_host_keys.py", f"--inventory={home / 'k8s.ini'}",
-            f"--known-hosts={home / 'known_hosts'}"]  # fmt: skip
-    argv = network.inside_argv([*scan, f"--hosts={','.join(VMID)}"])
-    done = subprocess.run(argv, cwd=ROOT, env=_environment(home), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home
-
-
-def _environment(home: Path) -> dict[str, str]:
-    clean = {name: value for name, value in environment().items() if not name.startswith("ANSIBLE_")}
-    known_hosts = f"-o UserKnownHostsFile={home}/known_hosts"
-    return clean | {"HOME": str(home), "ANSIBLE_SSH_COMMON_ARGS": known_hosts, "ANSIBLE_NOCOLOR": "1"}
-
-
-class Play:
-    """One run of a playbook."""
-
-    def __init__(self, home: Path, playbook: str, hosts: str, *options: str, **env: str):
-        argv = ["ansible-playbook", f"proxmox/playbooks/{playbook}.yml", f"--inventory={home / 'k8s.ini'}",
-                f"--private-key={secrets_dir() / 'ssh_key'}",
-                "-e", f"target_hosts={hosts}", *options]  # fmt: skip
-        done = subprocess.run(
-            network.inside_argv(argv), cwd=ROOT, env=_environment(home) | env, capture_output=True, text=True
-        )
-        self.code, self.output = done.returncode, done.stdout + done.stderr
-        OUTPUTS.append(self.output)
-
-    def counted(self, what: str) -> dict[str, int]:
-        """A column of the recap, by machine."""
-        lines = re.findall(r"^(\S+)\s+: (ok=.*)$", self.output, re.MULTILINE)
-        return {name: int(re.search(rf"{what}=(\d+)", text)[1]) for name, text in lines}
-
-    def changed(self) -> int:
-        assert self.code == 0, self.output
-        return sum(self.counted("changed").values())
+    with running(tmp_path_factory.mktemp("roles"), MACHINES) as made:
+        yield made
 
 
 def ssh(name: str, command: str, check: bool = True) -> str:
@@ -246,7 +156,7 @@ def test_vault_sealed(home: Path):
 
 
 def test_no_secret_was_shown(home: Path):
-    shown = "\n".join(OUTPUTS)
+    shown = "\n".join(Play.outputs)
     secrets = laboratory.secrets() | {"haproxy": PASSWORD}
     for entry in user.kubeconfig()[0]["users"]:
         encoded = entry["user"]["client-key-data"]
