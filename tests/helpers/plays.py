@@ -103,8 +103,8 @@ def _make(home: Path, machines: Sequence[Machine]) -> None:
             **dict.fromkeys(one.disks, "local-lvm:1"))  # fmt: skip
         api("POST", f"{guest}/status/start")
     (home / "k8s.ini").write_text(inventory(machines))
-    inventory, record = f"--inventory={home / 'k8s.ini'}", f"--known-hosts={home / 'known_hosts'}"
-    scan = [sys.executable, "scripts/scan_host_keys.py", inventory, record]
+    hosts, record = f"--inventory={home / 'k8s.ini'}", f"--known-hosts={home / 'known_hosts'}"
+    scan = [sys.executable, "scripts/scan_host_keys.py", hosts, record]
     argv = network.inside_argv([*scan, f"--hosts={','.join(one.name for one in machines)}"])
     done = subprocess.run(argv, cwd=ROOT, env=_environment(home), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

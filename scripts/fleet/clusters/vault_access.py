@@ -43,7 +43,7 @@ def in_clear(addr: str) -> bool:
 def checked_token(token: str | None) -> str:
     file = Path("~/.vault-token").expanduser()  # where `vault login` saves it
     if not token and file.is_file():
-        token = file.read_text(errors="replace")
+        token = file.read_text("utf-8", "replace")
     token = (token or "").strip()
     if not token:
         raise Fault("the token for Vault is missing: set VAULT_TOKEN", code=2)

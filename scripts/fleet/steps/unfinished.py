@@ -5,9 +5,9 @@ from typing import Any
 
 from fleet.findings import Finding
 from fleet.forge import step
+from fleet.plans import text as plan_text
+from fleet.plans.plan import Change
 from fleet.steps.apply import Job, planned
-from fleet.terraform import plan_text
-from fleet.terraform.plan import Change
 
 
 def tell(job: Job, values: dict[str, Any], plan: Path) -> list[Finding]:
