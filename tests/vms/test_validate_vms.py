@@ -445,8 +445,8 @@ def test_terraforms_input_can_be_made_of_good_files():
 @pytest.mark.parametrize(
     ("field", "good", "bad"),
     [
-        ("ciuser", ["suporte", "n1", "_ops"], ["null", "true", "no", "y", "off"]),
-        ("name", ["web-1", "2d"], ["on", "null", "yes", "1e3", "0x1f", "12"]),
+        ("ciuser", ["suporte", "n1", "_ops", "y"], ["null", "true", "no", "off"]),
+        ("name", ["web-1", "2d", "1e3", "n"], ["on", "null", "yes", "0x1f", "0b1", "12"]),
         (
             "sshkeys",
             [KEY, f"{KEY}@host", f"{KEY} a:b 'x' - it's"],

@@ -131,8 +131,8 @@ _TRUTH = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false",
 
 
 def is_text(value: str) -> bool:
-    """Whether every YAML reader takes the value for text where it stands without quotes."""
-    return value not in _WORDS and not _AMBIGUOUS.fullmatch(value)
+    """Whether PyYAML, with which cloud-init reads, takes the value for text where it stands without quotes."""
+    return yaml.resolver.Resolver().resolve(yaml.ScalarNode, value, (True, False)) == "tag:yaml.org,2002:str"
 
 
 def _plain_number(text: str) -> str:
