@@ -18,10 +18,11 @@ from fleet.files import read_text, temporary, write_atomic
 from fleet.findings import guarded, report
 from fleet.forge import step
 from fleet.git import deleted
-from fleet.plans.guard import limit
+from fleet.plans.guard import MAX_CHANGES
 from fleet.proxmox import client as proxmox
+from fleet.settings import number
 from fleet.steps import unfinished
-from fleet.steps.apply import Job, carry_out, current, untaint, without_failed
+from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint, without_failed
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
@@ -71,7 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     requests_file.add_options(parser)
     option("--outputs", type=Path, help="where to write `terraform output -json`")
     option("--plan-only", action="store_true", help="plan and guard, change nothing")
-    option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
+    limit = number("MAX_CHANGES", MAX_CHANGES)
+    option("--max-changes", type=int, metavar="N", default=limit, help="refuse more (%(default)s)")
     option(
         "--lock-timeout", type=float, metavar="S", default=1800, help="wait for another run (%(default)s s)"
     )
@@ -86,6 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         known=inventory.parse(read_text(hosts)).managed(),
         max_changes=args.max_changes,
         client=proxmox.connect(),
+        parallelism=number("PARALLELISM", PARALLELISM),
     )
     if args.plan_only:
         return run(job, True, None)

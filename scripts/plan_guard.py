@@ -17,7 +17,8 @@ from fleet.files import read_text
 from fleet.findings import FORMATS, Fault, guarded, report
 from fleet.plans import plan as changes
 from fleet.plans import text as plan_text
-from fleet.plans.guard import Allowed, judge, limit
+from fleet.plans.guard import MAX_CHANGES, Allowed, judge
+from fleet.settings import number
 from fleet.tags import requests_file
 
 
@@ -28,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     option("plan", nargs="?", help="what `terraform show -json` printed (default: standard input)")
     requests_file.add_options(parser)
     option("--inventory", type=Path, default=paths.INVENTORY, help="the machines that were there before")
-    option("--max-changes", type=int, metavar="N", default=limit(), help="refuse more (%(default)s)")
+    limit = number("MAX_CHANGES", MAX_CHANGES)
+    option("--max-changes", type=int, metavar="N", default=limit, help="refuse more (%(default)s)")
     option("--format", choices=FORMATS, help="text, github or json")
     args = parser.parse_args(argv)
     try:

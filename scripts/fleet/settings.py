@@ -3,6 +3,8 @@
 import os
 from typing import NamedTuple
 
+from fleet.findings import Fault
+
 
 class Setting(NamedTuple):
     name: str
@@ -22,6 +24,7 @@ SETTINGS = (
     Setting("DEPLOY_KEY", "the key that pushes to a protected branch (docs/install.md, step 7)"),
     Setting("PROXMOX_VE_INSECURE", "whether any certificate of Proxmox is accepted", secret=False),
     Setting("MAX_CHANGES", "how many machines one apply may change", secret=False),
+    Setting("PARALLELISM", "how many machines are made or changed at once", secret=False),
     Setting("K3S_INSTALL_URL", "where the install script of K3s comes from", secret=False),
     Setting("K3S_INSTALL_SHA256", "the checksum of the install script of K3s", secret=False),
     Setting("K3S_VERSION", "the version of K3s", secret=False),
@@ -34,3 +37,11 @@ def strip() -> None:
     for setting in SETTINGS:
         if (value := os.environ.get(setting.name)) is not None:
             os.environ[setting.name] = value.strip()
+
+
+def number(name: str, default: int) -> int:
+    """A variable that holds a number, or its default. Raises Fault (exit 2)."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal():
+        raise Fault(f"{name} is {text!r}; it must be a number", code=2)
+    return int(text)

@@ -100,6 +100,26 @@ def test_a_failed_start_is_finished_and_does_not_hold_the_others_up(fleet):
     complete(fleet)
 
 
+def test_what_failed_at_a_lock_is_applied_once_more_one_at_a_time(fleet):
+    """A new machine whose clone timed out, and a change that met a lock of the storage."""
+    fleet.write("k8s-dev", 20)
+    fleet.commit()
+    assert fleet.apply()[0] == 0
+    fleet.known("k8s-dev")
+    fleet.write("k8s-dev", 20, description="changed")
+    fleet.write("haproxy-dev", 21)
+    timeout = "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout"
+    with faults.injected(
+        {"match": "TASK qmclone:9000", "error": timeout, "times": 1},
+        {"match": "PUT /nodes/node01/qemu/500/config", "status": 500, "message": "got timeout", "times": 3},
+    ):
+        status, output = fleet.apply()
+    assert (status, sorted(fleet.outputs), vmids()) == (0, ["haproxy-dev", "k8s-dev"], [500, 501]), output
+    assert output.count("what is left is applied once more, one machine at a time") == 1
+    assert config(500)["description"].startswith("changed")
+    assert "No changes." in fleet.plan()[1]
+
+
 def test_a_locked_machine_is_named_with_what_was_not_applied(fleet, monkeypatch):
     summary = fleet.home / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))

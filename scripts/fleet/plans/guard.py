@@ -1,10 +1,9 @@
 """The rules of the plan guard: what a plan must not do to a machine, each with the reason and the way out."""
 
-import os
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from fleet.findings import Fault, Finding
+from fleet.findings import Finding
 from fleet.plans import takeover
 from fleet.plans.fields import Difference
 from fleet.plans.plan import Change
@@ -20,14 +19,6 @@ class Allowed(NamedTuple):
     destroy: Collection[str] = ()  # by [destroy NAME]
     adopt: Collection[str] = ()  # by [adopt NAME]
     max_changes: int = MAX_CHANGES
-
-
-def limit() -> int:
-    """MAX_CHANGES, a variable of the repository, or its default. Raises Fault."""
-    text = os.environ.get("MAX_CHANGES") or str(MAX_CHANGES)
-    if not text.isdecimal():
-        raise Fault(f"MAX_CHANGES is {text!r}; it must be a number", code=2)
-    return int(text)
 
 
 def judge(

@@ -33,7 +33,7 @@ def refusals(
     what the provider would lose although its plan does not show it.
     """
     name = change.name
-    if change.kind not in ("update", "import") or name in adopted or is_unfinished(change, known):
+    if change.kind not in ("update", "import") or name in adopted or (name not in known and has_mark(change)):
         return _cloud_init(change)
     foreign = is_foreign(change, known)
     found = [*differences(change), *unseen]

@@ -1,6 +1,8 @@
 """The steps of one apply: finish what was left, plan, guard, apply, and what to do when a part fails."""
 
 import json
+import re
+import subprocess
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +23,10 @@ from fleet.tags.requests_file import Approvals
 from fleet.terraform import command as terraform
 from fleet.terraform import state
 
-PARALLELISM = "-parallelism=4"  # more clones at once only wait for the lock of their template
+PARALLELISM = 4  # more clones at once only wait for the lock of their template
 LOCK = terraform.LOCK
+# How Proxmox and the provider word it that something else held a lock for too long.
+LOCKED = re.compile(r"got timeout|can't lock|unable to lock|VM is locked|cfs-lock|trying to acquire")
 
 
 class Job(NamedTuple):
@@ -34,6 +38,7 @@ class Job(NamedTuple):
     known: Collection[str]  # managed machines of the inventory
     max_changes: int
     client: Client
+    parallelism: int = PARALLELISM  # machines at once
 
     @property
     def tfvars(self) -> Path:
@@ -60,7 +65,7 @@ def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -
     job.write(values)
     plan.unlink(missing_ok=True)
     note("terraform plan")
-    arguments = [LOCK, PARALLELISM, f"-out={plan}"]
+    arguments = [LOCK, f"-parallelism={job.parallelism}", f"-out={plan}"]
     terraform.checked(job.directory, "plan", *arguments, capture=quiet)
     shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
     return changes.read(json.loads(shown))
@@ -68,12 +73,17 @@ def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -
 
 def must_pass(job: Job, found: list[changes.Change]) -> None:
     """Say what a plan does, and raise Fault when the guard refuses it."""
+    if not passes(job, found):
+        raise Fault("the plan guard refused the plan, which was not applied")
+
+
+def passes(job: Job, found: list[changes.Change]) -> bool:
+    """Say what a plan does, and whether the guard lets it pass."""
     text = "\n".join(plan_text.lines(found))
     print(text, flush=True)
     step.note(f"Terraform's plan:\n\n```\n{text}\n```")
     allowed = Allowed(job.known, job.approved.destroy, job.approved.adopt, job.max_changes)
-    if report(judge(found, allowed, {change.name: _unseen(job, change) for change in found})):
-        raise Fault("the plan guard refused the plan, which was not applied")
+    return not report(judge(found, allowed, {change.name: _unseen(job, change) for change in found}))
 
 
 def _unseen(job: Job, change: changes.Change) -> list[Difference]:
@@ -95,16 +105,28 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     if held := provider.held_back(values, found):
         note("disks are grown after the other changes")
         must_pass(job, planned(job, held, plan))
-        if not apply(job, plan):
+        if not apply(job, held, plan):
             return False
         must_pass(job, planned(job, values, plan))
-    return apply(job, plan)
+    return apply(job, values, plan)
 
 
-def apply(job: Job, plan: Path) -> bool:
+def apply(job: Job, values: dict[str, Any], plan: Path) -> bool:
+    """Apply a plan of these values; what failed at a lock is applied once more, one machine at a time."""
     note("terraform apply")
-    arguments = [LOCK, PARALLELISM, str(plan)]
-    return terraform.run(job.directory, "apply", *arguments).returncode == 0
+    done = _applied(job, plan, job.parallelism)
+    if not done.returncode:
+        return True
+    if not LOCKED.search(done.stderr):
+        return False
+    note("something else in Proxmox held a lock; what is left is applied once more, one machine at a time")
+    untaint(job, current(job))
+    return passes(job, planned(job, values, plan)) and not _applied(job, plan, 1).returncode
+
+
+def _applied(job: Job, plan: Path, parallelism: int) -> subprocess.CompletedProcess[str]:
+    arguments = [LOCK, f"-parallelism={parallelism}", str(plan)]
+    return terraform.run(job.directory, "apply", *arguments, keep_errors=True)
 
 
 def without_failed(job: Job, values: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Calling Terraform so that an interrupted run still writes its state."""
 
+import collections
 import contextlib
 import os
 import signal
@@ -18,10 +19,12 @@ def run(
     *arguments: str,
     capture: bool = False,
     quiet: bool = False,
+    keep_errors: bool = False,
     settings: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run terraform in `directory`; output is shown or kept (`capture`), errors are shown unless `quiet`.
 
+    `keep_errors` keeps the last errors as well as showing them, and goes with neither of the two.
     `settings` are added to its environment. Raises Fault without terraform.
 
     SIGINT and SIGTERM are handed on once, and waited for: a second one makes Terraform stop at once and
@@ -36,18 +39,22 @@ def run(
         child = subprocess.Popen(
             command,
             stdout=subprocess.PIPE if capture else None,
-            stderr=subprocess.DEVNULL if quiet else None,
+            stderr=subprocess.DEVNULL if quiet else subprocess.PIPE if keep_errors else None,
             encoding="utf-8",
             env=environment,
             process_group=0,
         )
     except FileNotFoundError as error:
         raise Fault("terraform is not installed, or not in PATH", code=2) from error
+    errors: collections.deque[str] = collections.deque(maxlen=1000)
     with _handed_on(child) as received:
+        for line in child.stderr or ():
+            print(line, end="", file=sys.stderr, flush=True)
+            errors.append(line)
         output, _ = child.communicate()
     if received:
         raise KeyboardInterrupt
-    return subprocess.CompletedProcess(command, child.returncode, output)
+    return subprocess.CompletedProcess(command, child.returncode, output, "".join(errors))
 
 
 def checked(
