@@ -46,7 +46,8 @@ def test_a_feature_is_released_once(checkout, capsys):
     assert release.main(["--repo", str(checkout)]) == 0
     (tag,) = tags(checkout)
     assert f"released {tag}" in capsys.readouterr().out
-    assert git.git(checkout, "log", "-1", "--format=%s") == f"chore(release): {tag[1:]}"
+    message = git.git(checkout, "log", "-1", "--format=%B").split()
+    assert message == ["chore(release):", tag[1:], "[skip", "ci]"]
     assert git.git(checkout, "ls-remote", "origin", "main").split()[0] == git.resolve(checkout, "HEAD")
     assert f'version = "{tag[1:]}"' in (checkout / "pyproject.toml").read_text()
     assert release.main(["--repo", str(checkout)]) == 0
@@ -67,6 +68,7 @@ def test_somebody_pushes_meanwhile(checkout, tmp_path, monkeypatch):
     tag = release.release(str(checkout))
     assert tags(checkout) == [tag]
     assert git.git(checkout, "log", "-2", "--format=%s").splitlines()[1] == "feat: two"
+    assert "[skip ci]" not in git.git(checkout, "log", "-1", "--format=%B", "HEAD^")
 
 
 def test_a_broken_configuration_is_no_race(checkout):

@@ -14,6 +14,7 @@ from fleet.findings import Fault
 from fleet.git import publish
 from fleet.git.checkout import bring_to_head, default_branch
 from fleet.git.command import SERVED, resolve
+from lab.forge import triggers
 
 QUEUE = "proxmox/new_hosts.txt"
 
@@ -70,6 +71,29 @@ def appending(repo, line):
         return f"add {line}"
 
     return change
+
+
+def test_the_automations_own_commit_starts_nothing_and_hides_nobodys(origin, tmp_path):
+    """GitHub reads the newest commit of a push: it must be the only one, whoever pushes meanwhile."""
+    checkout, other = clone(origin, tmp_path / "checkout"), clone(origin, tmp_path / "other")
+    pushes = tmp_path / "pushes"
+    hook = origin / "hooks/post-receive"
+    hook.write_text(
+        f"#!/bin/sh\nwhile read old new ref; do git rev-list $old..$new | wc -l >> {pushes}; done\n"
+    )
+    hook.chmod(0o755)
+
+    def change():
+        if not resolve(origin, "main~2"):
+            commit(other, "feat: a person's [ansible k8s-dev]")
+            git(other, "push", "--quiet", "origin", "main")
+        return appending(checkout, "a")()
+
+    publish.publish(checkout, change)
+    assert pushes.read_text().split() == ["1", "1"]
+    newest, before = (git(origin, "log", "-1", "--format=%B", name) for name in ("main", "main^"))
+    assert newest.splitlines()[1:] == ["", "[skip ci]"] and triggers.SKIP.search(newest)
+    assert not triggers.SKIP.search(before)
 
 
 # --- bring_to_head

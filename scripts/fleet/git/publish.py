@@ -19,6 +19,8 @@ from fleet.paths import INVENTORY, KNOWN_HOSTS, QUEUE, ROOT
 
 # What a commit of the automation may contain.
 PUBLISHED = tuple(str(path.relative_to(ROOT)) for path in (INVENTORY, QUEUE, KNOWN_HOSTS))
+# With a deploy key the push would start every workflow again, for a commit of which everything is done.
+SKIP = "[skip ci]"
 
 
 def publish(
@@ -95,5 +97,5 @@ def _commit(repo: str | Path, subject: str | None, paths: Sequence[str | Path]) 
     git(root, "add", "--all", "--", *names)
     if tried(root, "diff", "--cached", "--quiet")[0] == 0:
         return None
-    git(root, "commit", "--quiet", "--no-verify", "--file=-", "--", *names, stdin=subject + "\n")
+    git(root, "commit", "--quiet", "--no-verify", "--file=-", "--", *names, stdin=f"{subject}\n\n{SKIP}\n")
     return resolve(root, "HEAD")
