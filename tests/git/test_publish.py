@@ -111,7 +111,13 @@ def test_a_workflow_need_not_ask_for_the_branch(origin, tmp_path, monkeypatch):
     checkout = clone(origin, tmp_path / "checkout")
     assert default_branch(checkout) == "main"
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setenv("GITHUB_REF_NAME", "main")
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    for ref in ("refs/tags/other", "refs/pull/1/merge", "refs/heads/"):
+        monkeypatch.setenv("GITHUB_REF", ref)
+        assert default_branch(checkout) == "main", ref
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/feat/x")
+    assert default_branch(checkout) == "feat/x"
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
     git(checkout, "remote", "set-url", "origin", str(tmp_path / "away"))
     assert default_branch(checkout) == "main"
 

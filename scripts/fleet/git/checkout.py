@@ -11,8 +11,9 @@ from fleet.paths import ROOT
 
 def default_branch(repo: str | Path) -> str:
     """The branch that origin's HEAD points to; the workflows' jobs run on that one only, and need not ask."""
-    if os.environ.get("GITHUB_ACTIONS") == "true" and (branch := os.environ.get("GITHUB_REF_NAME")):
-        return branch
+    kind, _, branch = os.environ.get("GITHUB_REF", "").partition("refs/heads/")
+    if os.environ.get("GITHUB_ACTIONS") == "true" and not kind and branch:
+        return branch  # a Git tag of that name is none
     answer = git(repo, "ls-remote", "--symref", "origin", "HEAD")
     found = re.match(r"ref: refs/heads/(\S+)\tHEAD", answer)
     if not found:
