@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Check VM files, each by itself and all against each other, and report everything that is wrong in one run.
 
-Reads proxmox/vms/*.yaml, proxmox/authorized_keys, schemas/vm.schema.json and the names of the playbooks;
-writes nothing. Files given as arguments (as pre-commit does) are the only ones reported on, but they are
-checked against all others.
+Reads proxmox/vms/*.yaml, proxmox/authorized_keys, schemas/vm.schema.json, the names of the playbooks and, if it
+is beside vms/, the inventory, because addresses of hosts written by hand are taken. Writes nothing. Files given as
+arguments (as pre-commit does) are the only ones reported on, but they are checked against all others.
 Exit codes: 0 valid (there may be warnings), 1 errors, 2 wrong usage.
 """
 

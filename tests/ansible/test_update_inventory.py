@@ -170,6 +170,34 @@ def test_adopting_by_hand_from_the_command_line(tmp_path, capsys):
     assert "k8s-a ansible_host=10.0.0.1 ansible_user=ops" in (tmp_path / "k8s.ini").read_text()
 
 
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("[k3s]\n", [("", 0, "k8s-a and k8s-b both have the address 10.0.0.1")]),
+        ("nas ansible_host=10.0.0.7\n", [("", 0, "k8s-a and k8s-b")]),
+        (
+            "# mine\nnas ansible_ssh_host=10.0.0.3\n",
+            [("", 0, "k8s-a and k8s-b"), ("k8s.ini", 2, "nas has the address 10.0.0.3, which k8s-c has")],
+        ),
+        ("gone ansible_host=10.0.0.3 # terraform\n", [("", 0, "k8s-a and k8s-b")]),
+    ],
+)
+def test_two_hosts_with_one_address(text, places):
+    machines = {"k8s-a": machine(), "k8s-b": machine(), "k8s-c": machine("10.0.0.3")}
+    result = update(text, "", outputs_of(machines), inventory_path="k8s.ini")
+    assert result.inventory_text == text and len(result.findings) == len(places)
+    for finding, (path, line, said) in zip(result.findings, places, strict=True):
+        assert (finding.path, finding.line, finding.level) == (path, line, "error")
+        assert finding.message.startswith(said)
+    fine = outputs_of(
+        {
+            name: one | {"address": f"10.0.0.{number}"}
+            for number, (name, one) in enumerate(machines.items(), 20)
+        }
+    )
+    assert update(text, "", fine).findings == []
+
+
 def test_keep():
     inventory = "k8s-a ansible_host=10.0.0.1 # terraform\nk8s-b # terraform\n[k3s]\nk8s-a\nk8s-b\n"
     texts = (inventory, "10.0.0.1,k8s-a,k8s\n")

@@ -1,8 +1,8 @@
 """Where an inventory and Terraform's outputs differ."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from fleet.ansible.host import Host, used
+from fleet.ansible.host import Host
 from fleet.ansible.inventory import Inventory, parse
 from fleet.findings import Finding
 from fleet.names import group_of
@@ -45,52 +45,24 @@ def missing(names: Iterable[str], managed: Mapping[str, Host], path: str) -> lis
     return [Finding(f"{name} {message} [destroy {name}]", path, managed[name].line + 1) for name in names]
 
 
-def by_hand(before: Inventory, machines: Mapping[str, Machine]) -> tuple[dict[str, Host], list[str]]:
-    """Machines of Terraform that a person wrote into the inventory, and the patterns of all such lines."""
-    managed = before.managed()
-    found: dict[str, Host] = {}
-    patterns: list[str] = []
-    for host in before.hosts:
-        strange = not any(name in machines or name in managed for name in host.names)
-        if (host.defines or strange) and not host.managed:
-            patterns.append(host.pattern)
-            names = [name for name in host.names if name in machines and name not in managed]
-            for name in names:
-                if name not in found or (found[name].address is None and host.address):
-                    found[name] = host
-    return found, patterns
-
-
-def adoptable(
-    before: Inventory,
-    hosts: Mapping[str, Host],
-    machines: Mapping[str, Machine],
-    adopt: Collection[str],
-    path: str,
-) -> tuple[dict[str, Host], list[Finding]]:
-    """The lines by hand that can become managed ones, and an error for each that says something else than Terraform.
-
-    A play would otherwise run on whatever machine has the address of that line. `adopt`: the machines for
-    which Terraform's values are to be taken ("all": for each).
-    """
-    known, adopted, found = before.variables(), {}, []
-    for name, host in hosts.items():
-        own, wanted = {"ansible_host": name} | used(known[name]), machines[name].variables()
-        keys = [key for key in TERRAFORMS if key in own and own[key] != wanted.get(key)]
-        here, there = (", ".join(f"{key}={of.get(key, 'none')}" for key in keys) for of in (own, wanted))
-        if len(host.names) > 1:
-            message = f"{host.pattern} includes {name}, which Terraform manages; take it out of the range"
-        elif keys and not {name, "all"} & {*adopt}:
+def shared(machines: Mapping[str, Machine], before: Inventory, path: str) -> list[Finding]:
+    """An error for each address of a machine that another machine, or a host that a person wrote, has too."""
+    owners: dict[str, str] = {}
+    found: list[Finding] = []
+    for name, machine in machines.items():
+        if (other := owners.setdefault(machine.address, name)) != name:
             message = (
-                f"{name} has {here} by hand, but {there} in Terraform's output ansible_inventory; correct this"
-                f" line or vms/{name}.yaml, or take Terraform's values: [adopt {name}] in a commit message, or"
-                f" update_inventory.py --adopt {name}"
+                f"{other} and {name} both have the address {machine.address} in Terraform's output"
+                f" ansible_inventory; change vms/{other}.yaml or vms/{name}.yaml"
             )
-        else:
-            adopted[name] = host
-            continue
-        found.append(Finding(message, path, host.line + 1))
-    return adopted, found
+            found.append(Finding(message))
+    for host in before.hosts:
+        if host.address in owners and not host.managed and not machines.keys() & set(host.names):
+            name = owners[host.address]
+            message = f"{host.pattern} has the address {host.address}, which {name} has in Terraform's output"
+            message += f" ansible_inventory; change this line or vms/{name}.yaml"
+            found.append(Finding(message, path, host.line + 1))
+    return found
 
 
 def differences(before: Inventory, machines: Mapping[str, Machine]) -> dict[str, str]:

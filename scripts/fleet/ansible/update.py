@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from fleet.ansible import by_hand, compare, queue
 from fleet.ansible import command as ansible
-from fleet.ansible import compare, queue
 from fleet.ansible.edit import change
 from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
@@ -54,11 +54,12 @@ def update(
     entries, broken = queue.parse(queue_text, queue_path)
     managed = before.managed()
     gone = compare.leaving(managed, machines)
-    by_hand, patterns = compare.by_hand(before, machines)
-    adopted, differing = compare.adoptable(before, by_hand, machines, adopt, inventory_path)
+    lines, patterns = by_hand.lines_of(before, machines)
+    adopted, differing = by_hand.adoptable(before, lines, machines, adopt, inventory_path)
     found = [
         *before.findings,
         *compare.lost_state(gone, managed, machines, approved, inventory_path),
+        *compare.shared(machines, before, inventory_path),
         *differing,
     ]
     if found:

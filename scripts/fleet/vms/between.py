@@ -18,7 +18,9 @@ def check(vms: Collection[VM], playbooks: Collection[str], only: Only = None) ->
     A conflict is reported once, at the later file, and names the other place; with `only` it is reported at the
     file that was asked about, whichever of the two that is.
     """
-    findings = [found for owned in (_names, _addresses, _macs, _vmids) for found in _twice(vms, owned, only)]
+    findings = [
+        found for owned in (_names, addresses_of, _macs, _vmids) for found in _twice(vms, owned, only)
+    ]
     findings += [*_gateways(vms, only), *_nested(vms, only)]
     for vm in vms:
         own = names.tag_playbook_of(vm.name)
@@ -61,7 +63,7 @@ def _names(vm: VM) -> Owned:
         yield name.lower(), "name"
 
 
-def _addresses(vm: VM) -> Owned:
+def addresses_of(vm: VM) -> Owned:
     for interface in _ipconfig(vm).interfaces:
         yield interface.ip, "ipconfig0"
 
