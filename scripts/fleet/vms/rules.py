@@ -14,6 +14,8 @@ from fleet.vms.machine import MARK
 
 LABEL = re.compile(r"(?=.{1,63}$)(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
+# The end of a name that is usual for a machine of a larger cluster.
+_MEMBER = re.compile(r"-(?:cp|control-?plane|controller|master|server|etcd|w|worker|node|minion|agent)-?\d+$")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -43,6 +45,20 @@ def name_is_the_files(vm: VM) -> Iterator[Finding]:
     elif name in names.GROUPS:
         message = f"{name} is also the name of an inventory group; a name such as {name}-1 is clearer"
         yield vm.finding("name", message, "warning")
+
+
+def name_is_no_members(vm: VM) -> Iterator[Finding]:
+    """A warning for a name that elsewhere means a member of a cluster, but is none by the table of names."""
+    name, kind = str(vm.data.get("name")), names.kind_of(str(vm.data.get("name")))
+    first = name.split("-")[0]
+    numbered = [pattern for one in names.KINDS for pattern in one.patterns if "<n>" in pattern]
+    meant = [pattern for pattern in numbered if pattern.split("-")[0] == first]
+    if not _MEMBER.search(name) or not meant or (kind and kind.patterns[0] in numbered):
+        return
+    message = (
+        f"{name} is {kind.description if kind else 'in no group'}; members of a larger cluster are called"
+    )
+    yield vm.finding("name", f"{message} {' and '.join(meant)}, where * is the cluster's name", "warning")
 
 
 def strings_are_plain(vm: VM) -> Iterator[Finding]:
@@ -133,6 +149,7 @@ def description_marks_nothing(vm: VM) -> Iterator[Finding]:
 
 RULES = (
     name_is_the_files,
+    name_is_no_members,
     strings_are_plain,
     cloud_init_reads_text,
     addresses_are_usable,
