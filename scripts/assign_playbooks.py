@@ -27,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     requests = requests_file.load(args.requests).requests
     old = read_text(args.queue)
     result = assign.assign(read_text(args.inventory), old, requests, shown(args.inventory), shown(args.queue))
-    write_text(args.queue, result.queue_text)
+    if result.queue_text != old:
+        write_text(args.queue, result.queue_text)
     if args.format == "json":
         answer = {key: [entry._asdict() for entry in getattr(result, key)] for key in ("assigned", "waiting")}
         print(json.dumps(answer, indent=2))

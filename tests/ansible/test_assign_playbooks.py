@@ -129,6 +129,9 @@ def test_command(tmp_path, capsys, monkeypatch):
     waiting = [{"address": "10.0.0.4", "host": "db", "playbook": None}]
     assert json.loads(capsys.readouterr().out) == {"assigned": [], "waiting": waiting}
     assert (tmp_path / "q").stat().st_mtime_ns == stamp
+    (tmp_path / "r.json").write_text('{"requests": []}')
+    assert assign_playbooks.main([*options, f"--queue={tmp_path}/none"]) == 0
+    assert not (tmp_path / "none").exists()
     for text in ("", "[]", '{"requests": 1}', "{}"):
         (tmp_path / "r.json").write_text(text)
         assert assign_playbooks.main(options) == 2, text

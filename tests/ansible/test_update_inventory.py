@@ -349,6 +349,18 @@ def test_dry_run_and_json_write_nothing_more(tmp_path, capsys):
     }
 
 
+def test_a_file_that_is_not_there_is_not_made_for_nothing(tmp_path, capsys):
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({})))
+    assert update_inventory.main(arguments(tmp_path)) == 0
+    assert capsys.readouterr().out == "written: nothing\n"
+    assert list(contents(tmp_path)) == ["outputs.json"]
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"k8s-a": machine()})))
+    (tmp_path / "k8s.ini").write_text(f"k8s-a ansible_host=10.0.0.1 ansible_user=ops  {MARK}\n")
+    assert update_inventory.main(arguments(tmp_path)) == 0  # back in [k3s]; nothing is queued
+    assert capsys.readouterr().out.endswith(f"written: {tmp_path}/k8s.ini\n")
+    assert sorted(contents(tmp_path)) == ["k8s.ini", "k8s.ini.bak", "outputs.json"]
+
+
 def test_mode_and_symlink_stay(tmp_path):
     (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
     (tmp_path / "real.ini").write_text("[x]\n")

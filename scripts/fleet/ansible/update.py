@@ -132,6 +132,9 @@ def update_files(
         return result._replace(inventory_text=old, queue_text=waiting)
     if not dry_run:
         # The queue first: killed between the two, the next run still finds the machine new.
-        write_text(queue_file, result.queue_text)
-        write_text(inventory, result.inventory_text, backup=f"{inventory}.bak")
+        # A file that does not exist is made only when there is something to put into it.
+        if result.queue_text != waiting:
+            write_text(queue_file, result.queue_text)
+        if result.inventory_text != old:
+            write_text(inventory, result.inventory_text, backup=f"{inventory}.bak")
     return result

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fleet.ansible import assign, inventory, queue, update
 from fleet.clusters import shared_kubeconfig
-from fleet.files import read_text, write_atomic, write_text
+from fleet.files import read_text, write_text
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
 from fleet.hosts import known_hosts
@@ -80,7 +80,8 @@ class InventoryCommit:
         new = set(added)
         text = queue.edit(result.queue_text, lambda entry: None if entry in new else entry)
         self._note([one for one in result.findings if one.message.split(" ")[0] not in addresses])
-        write_atomic(self.queue, text)
+        if text != queue_text:
+            write_text(self.queue, text)
 
     def _addresses(self) -> dict[str, str]:
         """The machines of the VM files with their addresses; a broken file is the next run's to refuse."""
