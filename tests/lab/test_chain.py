@@ -18,6 +18,7 @@ from lab import network, user, vault
 from lab.clone import Clone
 from lab.demo import changes, creation, proof
 from lab.forge import client
+from lab.forge.settings import SECRETS
 from lab.proxmox import faults
 
 QUEUE, INVENTORY = proof.QUEUE, proof.INVENTORY
@@ -77,6 +78,17 @@ def machines() -> dict[str, list[dict]]:
     for machine in proxmox("cluster/resources?type=vm"):
         found.setdefault(machine["name"], []).append(machine)
     return found
+
+
+def test_a_new_repository_is_green_and_says_what_comes_next(fleet, lab):
+    """Its first push meets no machine, no secret and no runner."""
+    with settings(lab, secrets=dict.fromkeys(SECRETS)):
+        commit = fleet.push("docs: a first word", {"NOTES.md": "Our machines.\n"})
+        assert client.failed(client.wait(commit)) == []
+    for file in ("terraform-apply.yml", "ansible.yml"):
+        (run,) = client.runs(commit, file)
+        assert run["conclusion"] == "success"
+        assert "There is no machine yet" in client.summary(run["id"])
 
 
 def test_one_commit_makes_two_machines_and_a_cluster(fleet):
