@@ -21,7 +21,7 @@ def run(status="completed", conclusion="success", number=7):
 
 
 class Api:
-    """Answers with the next of `answers`, runs or an HTTP status; the last one stays."""
+    """Answers with the next of `answers`, runs, an HTTP status or a redirect; the last one stays."""
 
     def __init__(self):
         self.answers: list = [[]]
@@ -33,7 +33,9 @@ class Api:
                 api.asked.append((self.path, self.headers.get("Authorization")))
                 answer = api.answers.pop(0) if len(api.answers) > 1 else api.answers[0]
                 body = b"not json" if answer == "garbage" else json.dumps({"workflow_runs": answer}).encode()
-                self.send_response(answer if isinstance(answer, int) else 200)
+                moved = isinstance(answer, str) and "/" in answer
+                self.send_response(302 if moved else answer if isinstance(answer, int) else 200)
+                self.send_header("Location", str(answer))
                 more = 5 if answer == "cut" else 0
                 self.send_header("Content-Length", str(len(body) + more))
                 self.end_headers()
@@ -93,6 +95,19 @@ def test_every_end(api, capsys, monkeypatch, answers, code, out, err):
     path, authorization = api.asked[0]
     assert path.startswith(f"/repos/o/r/actions/workflows/release.yml/runs?head_sha={SHA}")
     assert authorization == "Bearer token"
+
+
+def test_a_redirect_to_another_host_does_not_get_the_token(api, capsys, monkeypatch):
+    monkeypatch.setenv("GITHUB_TOKEN", "token")
+    other = Api()
+    api.answers = [f"{other.url}/elsewhere"]
+    assert call(api) == 2
+    assert "302" in capsys.readouterr().err and other.asked == []
+    other.server.shutdown()
+    other.server.server_close()
+    api.asked.clear()
+    api.answers = [f"{api.url}/repositories/1", [run()]]  # of a renamed repository
+    assert call(api) == 0 and api.asked[1] == ("/repositories/1", "Bearer token")
 
 
 def test_nobody_there(api, capsys):

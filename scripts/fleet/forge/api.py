@@ -13,6 +13,15 @@ class Unreachable(Exception):
     """The API did not answer this time; it may the next."""
 
 
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect, as of a renamed repository, on the same host only: the token goes with it."""
+
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        if urllib.parse.urlsplit(newurl)[:2] == urllib.parse.urlsplit(req.full_url)[:2]:
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+        return None  # an error, like every other answer that is not the one asked for
+
+
 def find_run(api: str, repository: str, workflow: str, sha: str, token: str) -> dict | None:
     """The newest run of the workflow for this head, as GitHub describes it. Raises Unreachable or Fault."""
     query = urllib.parse.urlencode({"head_sha": sha, "per_page": 20})
@@ -24,7 +33,8 @@ def find_run(api: str, repository: str, workflow: str, sha: str, token: str) -> 
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=15) as answer:
+        opener = urllib.request.build_opener(_SameHost)
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=15) as answer:
             runs = json.load(answer)["workflow_runs"]
     except urllib.error.HTTPError as error:
         error.close()
