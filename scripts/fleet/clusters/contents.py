@@ -1,6 +1,7 @@
 """What a kubeconfig must contain, which credentials are useless, and what its users should know."""
 
 import base64
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -72,8 +73,10 @@ def refuse_useless(cluster: dict[str, Any], user: dict[str, Any]) -> None:
                 f"the kubeconfig's {key} is redacted; export it with `kubectl config view --raw --minify`"
             )
         try:
-            base64.b64decode("".join(value.split()), validate=True)
-        except (ValueError, AttributeError):
+            base64.b64decode(
+                re.sub(r"[\r\n]", "", value), validate=True
+            )  # kubectl takes no other white space
+        except (ValueError, TypeError):
             raise Fault(
                 f"the kubeconfig's {key} is not valid base64; check that the file is complete"
             ) from None

@@ -9,11 +9,14 @@ from typing import Any
 
 import yaml
 
-from fleet.clusters.yaml_parse import Document, parse
+from fleet.clusters.yaml_parse import STRING, Document, parse
 from fleet.findings import Fault
 
 Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z0-9-]*")
+# Text that kubectl takes for a number or a truth value where PyYAML does not, such as 1e3, 0o14 and y. A single such
+# value makes kubectl refuse the whole file.
+AMBIGUOUS = re.compile(r"[-+.0-9]|[yYnN]$")
 
 
 def render(document: Document, data: dict[str, Any]) -> str:
@@ -42,6 +45,12 @@ def dump(data: Any) -> str:
 class _Plain(Dumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def text(self, value: str) -> yaml.ScalarNode:
+        return self.represent_scalar(STRING, value, style='"' if AMBIGUOUS.match(value) else None)
+
+
+_Plain.add_representer(str, _Plain.text)
 
 
 def _is_simple(text: str) -> bool:
