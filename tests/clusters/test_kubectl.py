@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from fleet.clusters import from_machine, kubeconfig, yaml_edit, yaml_parse
+from fleet.clusters import from_machine, kubeconfig, readable, yaml_edit, yaml_parse
 from fleet.findings import Fault
 from lab import builds
 from tests.clusters.test_kubeconfig import K3S
@@ -101,3 +101,49 @@ def test_names_are_the_same_to_kubectl(kubectl, name):
     document = yaml_parse.parse(text, "it")
     edit = kubeconfig.merge(document.data, yaml.safe_load(K3S), name, "10.0.0.1", name)
     assert kubectl(yaml_edit.render(document, edit.data))["current-context"] == name
+
+
+def part(name, inner, text):
+    return f"apiVersion: v1\nkind: Config\n{name}:\n- name: home\n  {inner}: {{{text}}}\n"
+
+
+STORED_BADLY = [
+    part("clusters", "cluster", "server: 7"),
+    part("clusters", "cluster", "server: [x]"),
+    part("clusters", "cluster", "insecure-skip-tls-verify: 'true'"),
+    part("clusters", "cluster", "certificate-authority-data: QU*D"),
+    part("clusters", "cluster", "certificate-authority-data: 'QU JD'"),
+    part("contexts", "context", "cluster: 1, user: b"),
+    part("contexts", "context", "cluster: a, user: b, namespace: 5"),
+    *(part("users", "user", f"{key}: {value}") for key in ("token", "password") for value in (123, "0123", "yes")),
+    part("users", "user", "tokenFile: {a: b}"),
+    part("users", "user", "token: a") + "- name: home\n  user: {token: b}\n",
+]  # fmt: skip
+STORED_WELL = [
+    STORED,
+    part("users", "user", "token: null"),
+    part("users", "user", "token: 2024-01-01"),
+    part("users", "user", "unknown: [x], Token: 5, 7: 8"),
+    part("clusters", "cluster", "certificate-authority-data: DATA+OMITTED"),
+    part("users", "user", "client-key-data: ''"),
+    part("users", "user", "exec: {command: aws, args: [eks]}"),
+    part("clusters", "cluster", "insecure-skip-tls-verify: true, server: x, extensions: []"),
+    part("clusters", "cluster", 'certificate-authority-data: "QU\\nJD"'),
+]
+
+
+@pytest.mark.parametrize("text", STORED_BADLY)
+def test_what_kubectl_refuses_is_refused(kubectl, text):
+    document = yaml_parse.parse(text, "the secret")
+    assert kubectl(text) is None
+    with pytest.raises(
+        Fault, match=r"the secret has .*home.*entry 1 \(line 4\).*kubectl refuses such a file"
+    ):
+        readable.check(document.data, document, "the secret")
+
+
+@pytest.mark.parametrize("text", STORED_WELL)
+def test_what_kubectl_takes_is_not_refused(kubectl, text):
+    document = yaml_parse.parse(text, "the secret")
+    assert kubectl(text)
+    readable.check(document.data, document, "the secret")

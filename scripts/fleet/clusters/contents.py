@@ -73,9 +73,7 @@ def refuse_useless(cluster: dict[str, Any], user: dict[str, Any]) -> None:
                 f"the kubeconfig's {key} is redacted; export it with `kubectl config view --raw --minify`"
             )
         try:
-            base64.b64decode(
-                re.sub(r"[\r\n]", "", value), validate=True
-            )  # kubectl takes no other white space
+            decode(value)
         except (ValueError, TypeError):
             raise Fault(
                 f"the kubeconfig's {key} is not valid base64; check that the file is complete"
@@ -88,6 +86,11 @@ def refuse_useless(cluster: dict[str, Any], user: dict[str, Any]) -> None:
         raise Fault(
             f"the kubeconfig's user has a client {halves[0]} without its {missing}, so it cannot log in"
         )
+
+
+def decode(value: str) -> bytes:
+    """The bytes of base64 as kubectl takes it: in lines or not. Raises ValueError or TypeError."""
+    return base64.b64decode(re.sub(r"[\r\n]", "", value), validate=True)
 
 
 def dangling(data: dict[str, Any]) -> list[str]:

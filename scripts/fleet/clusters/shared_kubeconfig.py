@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fleet.clusters import contents, duplicates, kubeconfig, yaml_edit, yaml_parse
+from fleet.clusters import contents, kubeconfig, readable, yaml_edit, yaml_parse
 from fleet.clusters.vault import FIELD, Store
 
 
@@ -26,7 +26,7 @@ def update(
         document = yaml_parse.parse(text, what)
         contents.check(document.data, what)
         last[:] = [edit(document.data)]
-        duplicates.refuse(last[0].data, document, what)
+        readable.check(last[0].data, document, what)
         return yaml_edit.render(document, last[0].data)
 
     if dry_run:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.ansible import inventory
-from fleet.clusters import contents, duplicates, from_machine, yaml_parse
+from fleet.clusters import contents, from_machine, readable, yaml_parse
 from fleet.clusters.server import HOST
 from fleet.findings import Fault, Finding, report
 from fleet.paths import shown
@@ -67,7 +67,7 @@ def read_kubeconfig(
     if not data:
         raise Fault(f"{what} is empty: no kubeconfig came from the machine")
     contents.check(data, what)
-    duplicates.refuse(data, document, what)
+    readable.check(data, document, what)
     if context is not None:
         data = contents.with_context(data, context)
     if not own:
