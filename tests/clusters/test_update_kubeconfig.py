@@ -506,10 +506,11 @@ def test_a_persons_own_kubeconfig(run, server):
     code, _, err = run.merge("k8s-dev", "--context", "prod", kubeconfig_text=small)
     assert code == 1 and "sets user.exec, but a machine may only give" in err and "use --allow-exec" in err
     assert "no context nope; it has dev, prod" in run.merge("k8s-dev", "--context", "nope")[2]
+    own = own.replace("{exec: {command: aws}}", "{exec: {command: aws}, 7: 8}")
     code, _, err = run.merge("k8s-dev", "--context", "prod", "--allow-exec", kubeconfig_text=own)
     assert code == 0 and "runs a command on the computer of whoever uses it" in err
     data = stored(server)[0]
-    assert data["users"][0]["user"] == {"exec": {"command": "aws"}}
+    assert data["users"][0]["user"] == {"exec": {"command": "aws"}, 7: 8}
     assert run.merge("k8s-two", "--address", "10.0.0.2", kubeconfig_text=K3S)[0] == 0
     assert stored(server)[0]["users"][0] == data["users"][0], "what a person stored stays"
 

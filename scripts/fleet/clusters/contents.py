@@ -66,7 +66,7 @@ def chosen(new: dict[str, Any], machine: str) -> list[dict[str, Any]]:
 def refuse_useless(cluster: dict[str, Any], user: dict[str, Any]) -> None:
     """Raise Fault for useless credentials. Invalid base64 in one field breaks kubectl for every cluster."""
     for key, value in (cluster | user).items():
-        if not key.endswith("-data"):
+        if not str(key).endswith("-data"):
             continue
         if value in HIDDEN:
             raise Fault(
