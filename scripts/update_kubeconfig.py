@@ -3,6 +3,7 @@
 
 Reads: the kubeconfig (a file, or standard input with `-`), the inventory for the machine's address, and the
 secret kv/cluster-secret-store/secrets/KUBECONFIG. Writes: that secret, by check-and-set, if it changes.
+Of a machine's kubeconfig only its own server, the CA, a certificate with its key and a token are taken.
 When the token and the kubeconfig both come from standard input, the token is its first line.
 Environment: VAULT_TOKEN, VAULT_ADDR (also VAULT_CACERT, VAULT_NAMESPACE). No secret is ever printed.
 Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or Vault out of reach.
