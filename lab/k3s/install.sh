@@ -73,6 +73,8 @@ WantedBy=multi-user.target
 [Service]
 Type=notify
 NotifyAccess=all
+EnvironmentFile=-/etc/default/%N
+EnvironmentFile=-/etc/sysconfig/%N
 EnvironmentFile=-/etc/systemd/system/k3s.service.env
 LimitNOFILE=1048576
 KillMode=mixed
