@@ -86,7 +86,9 @@ def machine(folder: Path, text: str, thief: str, canary: Path) -> Path:
         "ansible_playbook_python": str(script), "role_path": str(evil), "playbook_dir": str(evil),
     }  # fmt: skip
     content = base64.b64encode(text.encode()).decode()
-    answer = {"changed": False, "rc": 0, "stdout": "", "stderr": "", "ping": "pong", "ansible_facts": facts,
+    # The version is what the role wants to see before it goes on to the controller's part.
+    answer = {"changed": False, "rc": 0, "stdout": "k3s version v1.34.4+k3s1", "stderr": "",
+              "ping": "pong", "ansible_facts": facts,
               "stat": {"exists": False},
               "content": content, "encoding": "base64", "source": "/etc/rancher/k3s/k3s.yaml"}  # fmt: skip
     (evil / "answer.json").write_text(json.dumps(answer))
