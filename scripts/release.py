@@ -3,7 +3,8 @@
 
 Reads the commits since the last tag; writes pyproject.toml, CHANGELOG.md, a commit and a tag, and pushes them
 (`[tool.semantic_release]` in pyproject.toml says how). When somebody pushes meanwhile it starts again from
-the new head. Local tags that origin does not have are removed. No commit that asks for one, no release.
+the new head. Local tags that origin does not have are removed. No commit that asks for one, no release; the first
+release is 0.1.0 at least.
 
 Exit: 0 done or nothing to release, 1 refused, 2 git, origin or semantic-release failed.
 """
@@ -36,6 +37,14 @@ def release(repo: str, attempts: int = 6) -> str | None:
         git.git(repo, "fetch", "--quiet", "--prune", "origin", "+refs/tags/*:refs/tags/*")
         command = ["semantic-release", "version", "--no-vcs-release"]
         try:
+            first = not git.git(repo, "tag", "--list", "v[0-9]*", "--merged", "HEAD")
+            if first:
+                # It would release 0.0.0 for no reason at all, and 0.0.1, which is below pyproject.toml's, for a fix.
+                asked = [*command[:2], "--print"]
+                said = subprocess.run(asked, cwd=repo, env=environment, capture_output=True, text=True)
+                if said.stdout.strip() == "0.0.0":
+                    return None
+                command += ["--minor"] if said.stdout.startswith("0.0.") else []
             done = subprocess.run(command, cwd=repo, env=environment, check=False)
         except FileNotFoundError:
             raise Fault("semantic-release is not installed: scripts/setup_venv.sh release", code=2) from None

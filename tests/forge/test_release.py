@@ -54,6 +54,24 @@ def test_a_feature_is_released_once(checkout, capsys):
     assert "nothing to release" in capsys.readouterr().out and tags(checkout) == [tag]
 
 
+FIRST = [("docs: start", []), ("Initial commit", []), ("fix: x", ["v0.1.0"]), ("feat: x", ["v0.1.0"])]
+
+
+@pytest.mark.parametrize(("message", "made"), FIRST)
+def test_the_first_release_is_none_or_a_minor_version(checkout, message, made):
+    before = (checkout / "pyproject.toml").read_text()
+    commit(checkout, message)
+    release.release(str(checkout))
+    assert tags(checkout) == made
+    assert (checkout / "pyproject.toml").read_text() == before  # which says 0.1.0
+
+
+def test_after_the_first_release_a_fix_is_a_patch(checkout):
+    for message, made in (("fix: x", "v0.1.0"), ("fix: y", "v0.1.1")):
+        commit(checkout, message)
+        assert release.release(str(checkout)) == made
+
+
 def test_somebody_pushes_meanwhile(checkout, tmp_path, monkeypatch):
     commit(checkout, "feat: one")
     other, run, pushed = tmp_path / "other", subprocess.run, []
