@@ -42,12 +42,13 @@ def test_the_workflows_that_the_project_has():
 
 def test_triggers():
     assert {name: sorted(triggers.events(flow)) for name, flow in WORKFLOWS.items()} == {
-        "validate.yml": ["pull_request"],
+        "validate.yml": ["merge_group", "pull_request"],
         "release.yml": ["push"],
         "terraform-apply.yml": ["push", "workflow_dispatch"],
         "ansible.yml": ["push", "workflow_call", "workflow_dispatch"],
         "versions.yml": ["schedule", "workflow_dispatch"],
     }
+    assert "edited" in triggers.events(WORKFLOWS["validate.yml"])["pull_request"]["types"]
     for name, flow in WORKFLOWS.items():
         if "push" in triggers.events(flow):
             assert triggers.events(flow)["push"] == {"branches": ["main"]}, name

@@ -25,6 +25,13 @@ def of_messages(text: str) -> Range:
     return Range(None, None, [], Log(commits, {}, [], True))
 
 
+def messages(repo: Path, since: str, head: str) -> list[str]:
+    """Every message of a range, the oldest first; merges are left out, as a squash or rebase leaves them out."""
+    options = ("-z", "--no-merges", "--topo-order", "--reverse", "--encoding=UTF-8", "--format=%B")
+    text = git(repo, "log", *options, _commit_id(repo, head), f"^{_commit_id(repo, since)}", "--")
+    return [message for message in text.split("\0") if message.strip()]
+
+
 def given_range(repo: Path, vms: str, text: str) -> Range:
     """A range as a person writes it: `A..B`, `A..` (to HEAD) or one commit."""
     older, dots, newer = text.partition("..")
