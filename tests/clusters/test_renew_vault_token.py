@@ -82,9 +82,9 @@ def test_no_token(run, monkeypatch):
 
 def test_what_fails_is_a_warning(run, server, monkeypatch):
     out, err = run("hvs.wrong")
-    assert out == "" and err.startswith(
-        "warning: Vault's token was not renewed: Vault does not allow this token"
-    )
+    denied = "warning: Vault's token was not renewed: Vault does not allow this token to renew itself: it is invalid"
+    assert out == "" and err.startswith(denied)
+    assert run(made(server, period="768h", no_default_policy=True)) == (out, err)
     monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{vault_server.free_port()}")
     assert "Connection refused; tried 2 times" in run("x")[1]
     monkeypatch.setenv("VAULT_ADDR", "https://vault.example.com/v1")

@@ -22,7 +22,11 @@ class Client:
         import hvac
 
         self.place = f"{mount}/{path}"
-        self._mount, self._path = mount, path
+        self._mount = mount
+        self.denied = (
+            f"to read and write {self.place}: it is invalid or expired, or its policy lacks create, read and update"
+            f" on {mount}/data/{path}"
+        )  # what a 403 means
         self.addr = checked_addr(addr or os.environ.get("VAULT_ADDR"))
         if in_clear(self.addr):
             report([Finding(IN_CLEAR, level="warning")])
@@ -77,11 +81,7 @@ class Client:
         if status in (400, 404):
             raise error
         if status in (401, 403):
-            raise Fault(
-                f"Vault does not allow this token to read and write {self.place}: it is invalid or expired,"
-                f" or its policy lacks create, read and update on {self._mount}/data/{self._path}",
-                code=2,
-            ) from None
+            raise Fault(f"Vault does not allow this token {self.denied}", code=2) from None
         if re.search("exceeds allowed length|value being too large", words):  # a 500, but permanent
             limits = "max_json_string_value_length of its listener or max_entry_size of its storage"
             raise Fault(f"{self.place} would exceed Vault's size limit ({words}): raise {limits}") from None

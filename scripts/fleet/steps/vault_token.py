@@ -14,6 +14,7 @@ def renew(addr: str, token: str) -> tuple[str, Finding | None]:
     from hvac.exceptions import InvalidRequest
 
     client = Client(addr, token, vault.MOUNT, vault.PATH)
+    client.denied = "to renew itself: it is invalid or expired, or lacks Vault's policy `default`"
     try:
         data = client.ask(client.token.lookup_self)["data"]
         if data.get("expire_time") is None and not data["ttl"]:
