@@ -172,6 +172,22 @@ def test_on_a_runner_what_machines_print_commands_nothing(fleet, capfd, monkeypa
     assert "::stop-commands::0" not in capfd.readouterr().out.replace(forged, "")
 
 
+def test_the_locale_decides_nothing(fleet):
+    text = PLAYBOOK.replace("NAME", "k8s").replace(
+        "ansible.builtin.copy:", "ansible.builtin.copy: # três \u2013 é", 1
+    )
+    (fleet.playbooks / "k8s.yml").write_text(
+        text.replace("    - ansible", "    - name: três \u2013\n      ansible", 1), encoding="utf-8"
+    )
+    fleet.write([f"k8s-a {LOCAL} # são \u2013"], ["10.0.0.1,k8s-a,k8s"])
+    python = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *fleet.arguments()], env=os.environ | python, capture_output=True
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr).decode(errors="replace")
+    assert fleet.played() == {"k8s-a.k8s"} and "três \u2013".encode() in done.stdout
+
+
 def test_by_hand_leaves_the_queue_alone(fleet):
     fleet.write([f"k8s-a {LOCAL}", f"k8s-b {LOCAL}"], ["10.0.0.1,k8s-a,k8s"])
     before = fleet.queue.read_text()

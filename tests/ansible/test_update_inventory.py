@@ -361,6 +361,22 @@ def test_a_file_that_is_not_there_is_not_made_for_nothing(tmp_path, capsys):
     assert sorted(contents(tmp_path)) == ["k8s.ini", "k8s.ini.bak", "outputs.json"]
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8", "xx_XX.ISO-8859-1"])
+@pytest.mark.parametrize("utf8", ["0", "1"])
+def test_the_locale_decides_nothing(tmp_path, locale, utf8):
+    """A runner may have any; where it is not UTF-8, Ansible would not start and Python read and print otherwise."""
+    (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"k8s-a": machine()})), encoding="utf-8")
+    (tmp_path / "k8s.ini").write_text("# máquinas \u2013 minhas\n[k3s]\n", encoding="utf-8")
+    (tmp_path / "group_vars").mkdir()  # so that Ansible is asked
+    (tmp_path / "group_vars/k3s.yml").write_text("nota: são \u2013 três\n", encoding="utf-8")
+    python = {"PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0", "LC_ALL": locale}
+    for options, code in ((["--dry-run"], 0), ([], 0)):
+        command = [sys.executable, str(SCRIPT), *arguments(tmp_path, *options)]
+        done = subprocess.run(command, env=os.environ | python, capture_output=True)
+        assert done.returncode == code, done.stderr.decode(errors="replace")
+    assert "# máquinas \u2013 minhas\n[k3s]\nk8s-a\n" in (tmp_path / "k8s.ini").read_text(encoding="utf-8")
+
+
 def test_mode_and_symlink_stay(tmp_path):
     (tmp_path / "outputs.json").write_text(json.dumps(outputs_of({"db": machine()})))
     (tmp_path / "real.ini").write_text("[x]\n")
