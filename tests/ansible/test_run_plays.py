@@ -188,6 +188,26 @@ def test_the_locale_decides_nothing(fleet):
     assert fleet.played() == {"k8s-a.k8s"} and "três \u2013".encode() in done.stdout
 
 
+VM = 'name: {}\nipconfig0: "ip={}/24,gw=10.0.0.254"\n'
+
+
+def test_a_line_by_hand_at_another_address_than_the_vm_file_is_not_played(fleet, capfd, monkeypatch):
+    """Else the play for one machine runs on another; this run has no outputs of Terraform to compare with."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    (fleet.folder / "vms").mkdir()
+    addresses = {"k8s-a": "10.0.0.2", "k8s-b": "10.0.0.2", "k8s-c": "10.0.0.9", "k8s-home": "10.0.0.9"}
+    for name, address in addresses.items():
+        (fleet.folder / f"vms/{name}.yaml").write_text(VM.format(name, address))
+    lines = [f"{name} ansible_host=10.0.0.{number} {LOCAL}" for number, name in enumerate(addresses, 1)]
+    lines[2] += " # terraform"  # the inventory's step looks after this one
+    fleet.write(lines, [f"10.0.0.1,{name},k8s" for name in addresses])
+    assert fleet.run() == 1
+    assert "k8s.ini:1: k8s-a is at 10.0.0.1 by hand, but at 10.0.0.2 in" in capfd.readouterr().err
+    assert fleet.played() == {"k8s-b.k8s", "k8s-c.k8s", "k8s-home.k8s"}
+    assert fleet.queue.read_text() == "10.0.0.1,k8s-a,k8s\n"
+    assert fleet.run("--playbook=k8s", "--hosts=k8s-a") == 1
+
+
 def test_by_hand_leaves_the_queue_alone(fleet):
     fleet.write([f"k8s-a {LOCAL}", f"k8s-b {LOCAL}"], ["10.0.0.1,k8s-a,k8s"])
     before = fleet.queue.read_text()

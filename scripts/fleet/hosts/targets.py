@@ -5,12 +5,13 @@ from pathlib import Path
 
 from fleet.ansible import command as ansible
 from fleet.ansible.applied import overridden
+from fleet.ansible.by_hand import misplaced
 from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
 from fleet.files import read_text
 from fleet.findings import Finding
 from fleet.hosts.ssh import Target
-from fleet.paths import shown
+from fleet.paths import VMS_DIR, shown
 
 
 def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[Finding]]:
@@ -28,6 +29,10 @@ def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[F
             found.append(elsewhere[name])
             continue
         own = used(variables[name])
+        address = str(own.get("ansible_host", name))
+        if wrong := misplaced(lines, name, address, inventory.parent / VMS_DIR.name, shown(inventory)):
+            found.append(wrong)
+            continue
         port = str(own.get("ansible_port", 22))
         if not port.isdecimal():
             found.append(Finding(f"{name} has port {port!r}, which is not a number", shown(inventory)))
@@ -35,7 +40,7 @@ def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[F
         wanted.append(
             Target(
                 name,
-                str(own.get("ansible_host", name)),
+                address,
                 int(port),
                 str(own.get("ansible_user", "")),
                 marks.get(name, {}).get("instance", ""),
