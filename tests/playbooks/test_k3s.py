@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import user
 from tests.helpers.plays import Machine, Play, inventory, running
 
 K8S = Machine("k8s-hand", "192.168.1.25", 125, {"scsi1": "/mnt/storage"})
@@ -207,3 +208,26 @@ def test_a_firewall_is_named_when_the_api_does_not_answer(home: Path):
     assert silent.code == 2
     said = "A firewall in k8s-hand may block port 6443; this opens it: firewall-cmd --permanent --add-port=6443/tcp"
     assert said in " ".join(silent.output.split())
+
+
+TLS = "/var/lib/rancher/k3s/server/tls"
+# A certificate with few days left, in the kubeconfig too.
+OLD = f"""cd {TLS}
+openssl req -new -key client-admin.key -subj /O=system:masters/CN=system:admin -out /tmp/csr
+openssl x509 -req -in /tmp/csr -CA client-ca.crt -CAkey client-ca.key -set_serial 7 -days {{0}} \\
+ -extfile client-admin.ext -out client-admin.crt
+sed -i "s|\\(client-certificate-data:\\) .*|\\1 $(base64 -w0 client-admin.crt)|" /etc/rancher/k3s/k3s.yaml"""
+
+
+@pytest.mark.parametrize(("days", "restarted"), [(100, False), (89, True), (1, True)])
+def test_a_certificate_that_ends_is_renewed(days: int, restarted: bool, home: Path):
+    K8S.ssh(f"sudo sh -ec '{OLD.format(days)}'")
+    before = K8S.ssh("systemctl show k3s -P MainPID")
+    renewed = play(home, **NEWEST)
+    assert renewed.changed() > 0  # Vault has what the machine has, in each case
+    assert (K8S.ssh("systemctl show k3s -P MainPID") != before) is restarted
+    assert ("more days. K3s makes new ones when it starts" in " ".join(renewed.output.split())) is restarted
+    assert user.kubectl(K8S.name, "get", "--raw", "/readyz") == "ok"
+    left = K8S.ssh(f"sudo openssl x509 -checkend {86400 * 91} -in {TLS}/client-admin.crt", check=False)
+    assert left == "Certificate will not expire"
+    assert play(home, **NEWEST).changed() == 0
