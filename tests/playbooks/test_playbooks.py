@@ -123,6 +123,26 @@ def test_task_files_are_stages(role: Path):
         assert len(path.read_text().splitlines()) < 120, path
 
 
+@pytest.mark.parametrize("role", ROLES, ids=ids)
+def test_every_task_has_a_time_limit(role: Path):
+    """By its stage: a task has the limit of the import that brought it, as the next test shows."""
+    handlers = role / "handlers/main.yml"
+    tasks = yaml.safe_load((role / "tasks/main.yml").read_text())
+    tasks += yaml.safe_load(handlers.read_text()) if handlers.exists() else []
+    assert all(0 < task["timeout"] <= 3600 for task in tasks)
+
+
+def test_a_stage_limits_each_of_its_tasks(tmp_path: Path):
+    step = [{"ansible.builtin.command": {"argv": ["sleep", "30"]}}]
+    (tmp_path / "stage.yml").write_text(yaml.safe_dump([{"block": step}]))
+    stage = {"ansible.builtin.import_tasks": "stage.yml", "timeout": 1}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [stage]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    done = run(["ansible-playbook", "play.yml"], tmp_path)
+    assert done.returncode == 2
+    assert re.search(r"[Tt]imed out", done.stdout + done.stderr)
+
+
 def test_no_log_says_why():
     found = 0
     for path in PLAYBOOKS_DIR.rglob("tasks/*.yml"):
