@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.event is None:
         raise Fault("--event is needed outside a workflow", code=2)
     try:
-        given = json.loads(options.event.read_text())
+        given = json.loads(options.event.read_bytes())
         if group := given.get("merge_group"):
             base, head = group["base_sha"], group["head_sha"]
             queued = ranges.given_range(repo, vms, f"{base}..{head}")

@@ -10,8 +10,8 @@ import os
 
 from fleet import cli
 from fleet.findings import guarded, report
+from fleet.secrets import check
 from fleet.settings import SETTINGS
-from fleet.steps import settings
 
 
 @guarded
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if unknown := set(options.names) - set(names):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(names)}")
-    code = report(settings.check(os.environ, options.names), options.format)
+    code = report(check.check(os.environ, options.names), options.format)
     if code == 0 and options.format != "json":
         print("the secrets and variables are complete")
     return code

@@ -41,7 +41,9 @@ def release(repo: str, attempts: int = 6) -> str | None:
             if first:
                 # It would release 0.0.0 for no reason at all, and 0.0.1, which is below pyproject.toml's, for a fix.
                 asked = [*command[:2], "--print"]
-                said = subprocess.run(asked, cwd=repo, env=environment, capture_output=True, text=True)
+                said = subprocess.run(
+                    asked, cwd=repo, env=environment, capture_output=True, encoding="utf-8", errors="replace"
+                )
                 if said.stdout.strip() == "0.0.0":
                     return None
                 command += ["--minor"] if said.stdout.startswith("0.0.") else []

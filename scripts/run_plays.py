@@ -5,7 +5,8 @@ Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook in 
 for its machines (see readiness.py), runs ansible-playbook once, and takes the machines that succeeded
 off the queue in a commit of its own; the others stay, and the next run tries them again. That commit also
 has the host keys that were new: known_hosts is the record of whom the automation has talked to.
-With --playbook and --hosts it runs one playbook on named machines, without the queue.
+With --playbook and --hosts it runs one playbook on named machines, without the queue; a group stands for those
+of its machines that are provisioned and not stopped by their VM files.
 Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of reach, 2 wrong usage,
 128 and more: ended by a signal.
 """
@@ -16,6 +17,7 @@ from fleet import cli, processes
 from fleet.findings import guarded, report
 from fleet.hosts import readiness, ssh
 from fleet.paths import KNOWN_HOSTS, PLAYBOOKS_DIR, shown
+from fleet.steps.by_hand import hosts_of
 from fleet.steps.play import Run, Settings, show
 
 
@@ -23,7 +25,7 @@ from fleet.steps.play import Run, Settings, show
 def main(argv: list[str] | None = None) -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--playbook", metavar="NAME", help="run this one, on --hosts, without the queue")
-    parser.add_argument("--hosts", metavar="A,B", help="machines of the inventory, for --playbook")
+    parser.add_argument("--hosts", metavar="A,B", help="machines or groups of the inventory, for --playbook")
     cli.add_inventory_and_queue(parser)
     parser.add_argument(
         "--playbooks-dir", type=Path, default=PLAYBOOKS_DIR, help=f"default: {shown(PLAYBOOKS_DIR)}"
@@ -39,7 +41,10 @@ def main(argv: list[str] | None = None) -> int:
         files = (args.inventory, args.queue, args.playbooks_dir, known_hosts)
         run = Run(Settings(*files, key_file, args.timeout, not args.no_publish))
         if args.playbook:
-            hosts = list(dict.fromkeys(args.hosts.replace(",", " ").split()))
+            hosts = hosts_of(args.hosts, args.inventory, args.queue)
+            if not hosts and args.hosts.strip(", "):
+                print(f"{args.hosts} has no machine that is provisioned and meant to run")
+                return 0
             if report(run.refused(args.playbook, hosts)):
                 return 2
             run.play(args.playbook, hosts)

@@ -13,7 +13,7 @@ class Setting(NamedTuple):
     secret: bool = True
 
 
-# A workflow uses no other; a test compares. Their forms are in fleet/steps/settings.py.
+# A workflow uses no other; a test compares. Their forms are in fleet/secrets/forms.py.
 SETTINGS = (
     Setting("PROXMOX_VE_ENDPOINT", "the address of Proxmox, as https://pve.example.org:8006/", "always"),
     Setting("PROXMOX_VE_API_TOKEN", "the API token of Proxmox (docs/install.md, step 2)", "always"),
@@ -24,6 +24,7 @@ SETTINGS = (
     Setting("DEPLOY_KEY", "the key that pushes to a protected branch (docs/install.md, step 7)"),
     Setting("PROXMOX_VE_INSECURE", "whether any certificate of Proxmox is accepted", secret=False),
     Setting("MAX_CHANGES", "how many machines one apply may change", secret=False),
+    Setting("NIGHTLY", "whether terraform-apply runs each night", secret=False),
     Setting("PARALLELISM", "how many machines are made or changed at once", secret=False),
     Setting("K3S_INSTALL_URL", "where the install script of K3s comes from", secret=False),
     Setting("K3S_INSTALL_SHA256", "the checksum of the install script of K3s", secret=False),

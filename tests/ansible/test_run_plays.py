@@ -15,6 +15,7 @@ from fleet.ansible import play, playable, queue
 from fleet.ansible.inventory import parse
 from fleet.hosts import known_hosts
 from fleet.steps import play as steps
+from tests.helpers.machines import text
 from tests.helpers.sshd import servers
 
 SCRIPT = Path(run_plays.__file__)
@@ -141,7 +142,7 @@ def test_a_machine_that_the_inventory_lacks_is_an_error(fleet, capfd, monkeypatc
         ("k8s", "*", "'*' is not a machine's name"),
         ("k8s", "k8s-a,!k8s-a", "'!k8s-a' is not a machine's name"),
         ("k8s", "@/etc/passwd", "not a machine's name"),
-        ("k8s", "k3s", "k3s is not in the inventory"),
+        ("k8s", "ungrouped", "'ungrouped' is not a machine's name"),
         ("k8s", "top", "top is also the name of a group"),
         ("k8s", ",", ""),
     ],
@@ -217,6 +218,20 @@ def test_by_hand_leaves_the_queue_alone(fleet):
     with pytest.raises(SystemExit) as ended:
         fleet.run("--playbook", "k8s")
     assert ended.value.code == 2
+
+
+def test_by_hand_a_group_stands_for_its_machines(fleet, capfd, monkeypatch):
+    (fleet.folder / "vms").mkdir()
+    (fleet.folder / "vms/k8s-off.yaml").write_text(text("k8s-off", vm_state="stopped"))
+    monkeypatch.setattr("fleet.steps.by_hand.VMS_DIR", fleet.folder / "vms")
+    lines = [f"{name} {LOCAL}" for name in ("k8s-a", "k8s-b", "k8s-new", "k8s-off")]
+    fleet.write([*lines, "[k3s]", "k8s-[a:b]", "k8s-new", "k8s-off", "[none]"], ["10.0.0.1,k8s-new,k8s"])
+    assert fleet.run("--playbook", "k8s", "--hosts", "k3s,k8s-a") == 0
+    assert fleet.played() == {"k8s-a.k8s", "k8s-b.k8s"}
+    capfd.readouterr()
+    fleet.write([*lines, "[k3s]", "k8s-new"], ["10.0.0.1,k8s-new,k8s"])
+    assert fleet.run("--playbook", "k8s", "--hosts", "k3s") == 0
+    assert "k3s has no machine that is provisioned and meant to run" in capfd.readouterr().out
 
 
 def test_a_machine_named_like_its_group_is_played_alone(fleet):
@@ -410,8 +425,8 @@ def runner(fleet, tmp_path, monkeypatch):
         work = tmp_path / f"work{next(count)}"
         git(tmp_path, "clone", "-q", str(origin), str(work))
         (work / "proxmox").mkdir(exist_ok=True)
-        for name, text in files.items():
-            (work / "proxmox" / name).write_text(text)
+        for name, content in files.items():
+            (work / "proxmox" / name).write_text(content)
         git(work, "add", ".")
         git(work, *ME, "commit", "-qm", message)
         git(work, "push", "-q", "origin", "HEAD:main")

@@ -3,7 +3,7 @@
 import json
 
 from fleet.proxmox.client import Guest
-from fleet.vms import rules
+from fleet.rules import file as rules
 from fleet.vms.files import load_text
 from fleet.vms.machine import Machine, machine
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -17,11 +18,13 @@ ROOMS = {
     "forge": {"ground"},
     "tags": {"ground", "git"},
     "proxmox": {"ground", "vms"},
-    "terraform": {"ground", "vms", "git"},
+    "rules": {"ground", "vms"},
+    "terraform": {"ground", "vms", "rules", "git"},
     "plans": {"ground", "vms", "terraform"},
     "ansible": {"ground", "vms", "terraform"},
     "hosts": {"ground", "ansible"},
     "clusters": {"ground", "terraform"},
+    "secrets": {"ground", "ansible", "clusters", "proxmox"},
 }
 ROOMS["reports"] = set(ROOMS)
 ROOMS["steps"] = set(ROOMS)
@@ -93,3 +96,11 @@ def test_no_room_is_overfull():
     for folder in ROOMS.keys() - {"ground"}:
         assert len(list((SCRIPTS / "fleet" / folder).glob("[a-z]*.py"))) <= MOST_FILES, folder
     assert len(list((SCRIPTS / "fleet").glob("[a-z]*.py"))) <= MOST_FILES, "ground"
+
+
+def test_every_room_is_packaged():
+    """The hook of pre-commit installs the package as it is listed, and nothing else."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(
+        {"fleet", *(f"fleet.{folder}" for folder in ROOMS.keys() - {"ground", "reports"})}
+    )

@@ -44,7 +44,7 @@ def test_triggers():
     assert {name: sorted(triggers.events(flow)) for name, flow in WORKFLOWS.items()} == {
         "validate.yml": ["merge_group", "pull_request"],
         "release.yml": ["push"],
-        "terraform-apply.yml": ["push", "workflow_dispatch"],
+        "terraform-apply.yml": ["push", "schedule", "workflow_dispatch"],
         "ansible.yml": ["push", "workflow_call", "workflow_dispatch"],
         "versions.yml": ["schedule", "workflow_dispatch"],
     }

@@ -176,6 +176,63 @@ def test_a_disk_is_never_dropped(fleet, guest):
         assert f"refused: would remove {disk} from k8s-dev; write it into the file" in output
 
 
+def test_disks_on_other_buses_and_in_gaps_are_taken_over_as_the_file_says(fleet):
+    created(
+        virtio0="local-lvm:4,discard=on,iothread=1", virtio3="local:1,discard=on,iothread=1",
+        sata5="local-lvm:2,discard=on,ssd=1", ide2="local-lvm:cloudinit", boot="order=virtio0",
+        scsihw="virtio-scsi-single", agent="enabled=1", cpu="x86-64-v2-AES", memory=1024, cores=1, onboot=0,
+    )  # fmt: skip
+    before = config(105)
+    disks = {
+        "virtio0": {"size": "4G"},
+        "virtio3": {"size": "1G", "storage": "local"},
+        "sata5": {"size": "2G"},
+    }
+    fleet.write("k8s-dev", 105, **said(105, disks=disks))
+    fleet.commit()
+    status, output = fleet.apply()
+    assert (status, "would remove" in output, "disks." in output) == (1, False, False), output
+    status, output = fleet.apply("--approve-adopt", "k8s-dev")  # cloud-init's settings, which it has none of
+    assert status == 0, output
+    after = config(105)
+    assert {slot: after[slot] for slot in disks} == {slot: before[slot] for slot in disks}
+    assert after["boot"] == "order=virtio0"
+    assert "No changes." in fleet.plan()[1]
+    disks["virtio3"]["size"] = "2G"
+    fleet.write("k8s-dev", 105, **said(105, disks=disks | {"virtio7": {"size": "1G"}}))
+    status, output = fleet.apply()
+    assert (status, config(105)["virtio7"].split(",")[0]) == (0, "local-lvm:vm-105-disk-2"), output
+    assert "size=2G" in config(105)["virtio3"]
+    assert "No changes." in fleet.plan()[1]
+
+
+def test_a_machine_is_made_from_a_template_on_another_bus(fleet):
+    pve(
+        "create",
+        "/nodes/node01/qemu",
+        vmid=9001,
+        name="virtio-template",
+        virtio0="local-lvm:3",
+        net0="virtio,bridge=vmbr0",
+    )
+    pve("create", "/nodes/node01/qemu/9001/template")
+    fleet.write("k8s-dev", 20, clone="virtio-template")
+    fleet.commit()
+    status, output = fleet.apply()
+    assert (status, "template virtio-template has a disk virtio0, which its clones keep" in output) == (
+        1,
+        True,
+    ), output
+    fleet.write(
+        "k8s-dev", 20, clone="virtio-template", disks={"virtio0": {"size": "4G"}, "scsi4": {"size": "1G"}}
+    )
+    status, output = fleet.apply()
+    assert status == 0, output
+    made = config(500)
+    assert "size=4G" in made["virtio0"] and "size=1G" in made["scsi4"] and made["boot"] == "order=virtio0"
+    assert "No changes." in fleet.plan()[1]
+
+
 def test_a_disk_is_never_shrunk(fleet):
     cloned()
     fleet.write("k8s-dev", 105, **said(105, disks={"scsi0": {"size": "2G"}}))

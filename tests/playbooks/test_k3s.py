@@ -231,3 +231,16 @@ def test_a_certificate_that_ends_is_renewed(days: int, restarted: bool, home: Pa
     left = K8S.ssh(f"sudo openssl x509 -checkend {86400 * 91} -in {TLS}/client-admin.crt", check=False)
     assert left == "Certificate will not expire"
     assert play(home, **NEWEST).changed() == 0
+
+
+def test_the_nightly_playbook_renews_and_changes_nothing_else(home: Path):
+    assert Play(home, "renew", K8S.name, **NEWEST).changed() == 0
+    K8S.ssh(f"sudo sh -ec '{OLD.format(50)}'")
+    assert Play(home, "renew", K8S.name, **NEWEST).changed() > 0
+    left = K8S.ssh(f"sudo openssl x509 -checkend {86400 * 91} -in {TLS}/client-admin.crt", check=False)
+    assert left == "Certificate will not expire"
+    assert user.kubectl(K8S.name, "get", "--raw", "/readyz") == "ok"
+    K8S.ssh("sudo systemctl stop k3s")
+    assert Play(home, "renew", K8S.name, **NEWEST).changed() == 0
+    assert K8S.ssh("systemctl is-active k3s", check=False) == "inactive"
+    K8S.ssh("sudo systemctl start k3s")

@@ -11,7 +11,8 @@ import check_secrets
 import look_for_machines
 from fleet import settings as table
 from fleet.paths import ROOT
-from fleet.steps import first_run, setting_forms, settings
+from fleet.secrets import check, forms
+from fleet.steps import first_run
 
 GOOD = {
     "PROXMOX_VE_ENDPOINT": "https://pve.example.org:8006/",
@@ -47,10 +48,10 @@ def run(monkeypatch, capsys, tmp_path, keys):
     vms.mkdir()
     for name in ("k8s-home", "boot-server"):
         (vms / f"{name}.yaml").touch()
-    for module in (settings, first_run):
+    for module in (check, first_run):
         monkeypatch.setattr(module, "VMS_DIR", vms)
         monkeypatch.setattr(module, "INVENTORY", hosts)
-    monkeypatch.setattr(settings, "PROXMOX_DIR", tmp_path)
+    monkeypatch.setattr(check, "PROXMOX_DIR", tmp_path)
     monkeypatch.setattr(first_run, "QUEUE", queue)
 
     def call(*names, machines=(), **changes):
@@ -127,6 +128,7 @@ WELL = [
     ("VAULT_ADDR", "http://127.0.0.1:8200"),
     ("MAX_CHANGES", "50"),
     ("PARALLELISM", "1"),
+    ("NIGHTLY", "off"),
     ("SSH_TIMEOUT", "12.5"),
     ("PROXMOX_VE_INSECURE", "True"),
     ("K3S_INSTALL_SHA256", "0123456789abcdef" * 4),
@@ -163,6 +165,7 @@ WRONG = [
     ("VAULT_ADDR", "s3cr3t.example.org", "VAULT_ADDR is not a valid URL"),
     ("VAULT_TOKEN", "export VAULT_TOKEN=hvs.s3cr3t", "VAULT_TOKEN contains characters"),
     ("MAX_CHANGES", "-1", "MAX_CHANGES must be a number"),
+    ("NIGHTLY", "no", "NIGHTLY must be on or off"),
     ("PARALLELISM", "0", "PARALLELISM must be a number of machines, at least 1"),
     ("SSH_TIMEOUT", "5m", "SSH_TIMEOUT must be a number of seconds"),
     ("PROXMOX_VE_INSECURE", "on", "PROXMOX_VE_INSECURE must be true or false"),
@@ -200,7 +203,7 @@ def test_keys(run, keys):
 
 def test_each_setting_has_a_form():
     names = [setting.name for setting in table.SETTINGS]
-    assert sorted(names) == sorted([*setting_forms.PATTERNS, *setting_forms.FUNCTIONS])
+    assert sorted(names) == sorted([*forms.PATTERNS, *forms.FUNCTIONS])
 
 
 def test_the_scripts_need_no_package():

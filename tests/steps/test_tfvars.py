@@ -172,6 +172,27 @@ def test_a_byte_order_mark_before_the_fleets_keys(repository):
     assert written(home)["vms"]["a"]["sshkeys"][0].startswith("ssh-")
 
 
+@pytest.mark.parametrize(
+    ("fields", "boot"),
+    [
+        ({"disks": {"sata0": {"size": "9G"}, "scsi0": {"size": "9G"}}}, ["scsi0"]),
+        ({"disks": {"scsi1": {"size": "9G"}, "virtio0": {"size": "9G"}}}, ["virtio0"]),
+        ({"disks": {"scsi2": {"size": "9G"}}, "boot": "order=net0;scsi2"}, ["net0", "scsi2"]),
+        ({"disks": None}, ["scsi0"]),
+    ],
+)
+def test_a_machine_starts_from_the_disk_with_its_system(repository, fields, boot):
+    home, _ = repository
+    (home / "vms" / "a.yaml").write_text(text("a", **fields))
+    slots = list(fields["disks"] or {"scsi0": 1})
+    configs = {9000: dict.fromkeys(slots, "local-lvm:base,size=3584M")}
+    have = state.parse(state_of(b=501))  # whose template is not looked at again
+    made = build(
+        Sources(home / "vms", home / "authorized_keys", home / "x"), have, client=Cluster([TEMPLATE], configs)
+    )
+    assert made.values["vms"]["a"]["boot"] == boot, made.findings
+
+
 def test_disks_that_the_file_does_not_name_are_those_of_the_template(repository):
     home, _ = repository
     (home / "vms" / "a.yaml").write_text(text("a", disks=None))

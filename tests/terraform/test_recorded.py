@@ -26,6 +26,7 @@ def test_the_values_are_those_of_the_file():
         cores=4,
         memory=3072,
         vmid=501,
+        boot="order=scsi0",
         disks={"scsi0": {"size": "4G"}, "scsi1": {"size": "3G"}},
         network={"macaddr": "BC:24:11:DF:F8:70"},
     )._replace(sshkeys=tuple(has["keys"]))

@@ -7,9 +7,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.vms import between, rules, strict_yaml
+from fleet.rules import between
+from fleet.rules import file as rules
 from fleet.vms import files as vms
 from fleet.vms import schema as vm_schema
+from fleet.vms import strict_yaml
 
 # Text that looks like a VM file more often than chance would have it.
 WORDS = st.sampled_from(

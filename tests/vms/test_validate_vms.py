@@ -19,9 +19,9 @@ import yaml
 import validate_vms
 from fleet import names, paths
 from fleet.findings import Fault, Finding, cut, printable
+from fleet.rules import file as rules
 from fleet.terraform import tfvars
 from fleet.vms import files as vms
-from fleet.vms import rules
 from fleet.vms.machine import machine
 from lab.proxmox import cloudinit
 from tests.helpers.machines import KEY

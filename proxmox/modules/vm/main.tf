@@ -96,7 +96,7 @@ resource "proxmox_virtual_environment_vm" "this" {
     }
   }
 
-  # A list in the numeric order of the slots: the provider matches volumes by position.
+  # A list in the order of the slots: the provider matches volumes by position.
   dynamic "disk" {
     for_each = each.value.disks
 
@@ -105,8 +105,11 @@ resource "proxmox_virtual_environment_vm" "this" {
       size         = disk.value.size
       datastore_id = disk.value.storage
       discard      = "on"
-      iothread     = each.value.scsihw == "virtio-scsi-single"
-      ssd          = true
+      # Proxmox has I/O threads on these controllers only, and on a VirtIO disk no SSD flag.
+      iothread = startswith(disk.value.slot, "virtio") || (
+        startswith(disk.value.slot, "scsi") && each.value.scsihw == "virtio-scsi-single"
+      )
+      ssd = !startswith(disk.value.slot, "virtio")
     }
   }
 
@@ -122,8 +125,11 @@ resource "proxmox_virtual_environment_vm" "this" {
 
   initialization {
     # The provider's default is local-lvm, wherever the machine's disks are.
-    datastore_id = each.value.disks[0].storage
-    interface    = "ide2"
+    datastore_id = concat(
+      [for disk in each.value.disks : disk.storage if contains(each.value.boot, disk.slot)],
+      each.value.disks[*].storage,
+    )[0]
+    interface = "ide2"
 
     ip_config {
       ipv4 {

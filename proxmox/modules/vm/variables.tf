@@ -23,9 +23,9 @@ variable "vms" {
     scsihw      = string       # controller of the disks
     boot        = list(string) # devices in order
 
-    # In the order of the slots.
+    # In the order of the slots: by bus, then by number.
     disks = list(object({
-      slot    = string # scsi0
+      slot    = string # scsi0, virtio0 or sata0
       size    = number # GiB
       storage = string
       mount   = string # where Ansible mounts it, or null

@@ -10,7 +10,7 @@ from fleet.findings import Finding
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.properties import disk_mib
 from fleet.vms.machine import Disk, Machine
-from fleet.vms.values import slot_number
+from fleet.vms.values import slot_order
 
 
 def template_of(machine: Machine, cluster: Iterable[Guest]) -> tuple[Guest | None, str]:
@@ -74,6 +74,14 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
             f" `qm set {template.vmid} --protection 0` on {template.node}"
         )
         findings.append(machine.finding("clone", message))
+    listed = {disk.slot for disk in machine.disks}
+    for disk in disks_of(config):
+        if listed and disk.slot not in listed:
+            message = (
+                f"template {template.name} has a disk {disk.slot}, which its clones keep; add"
+                f" `{disk.slot}: {{size: {disk.size}G}}`"
+            )
+            findings.append(machine.finding("disks", message))
     for disk in machine.disks:
         has = disk_mib(str(config.get(disk.slot, "")))
         if has > disk.size * 1024:
@@ -96,13 +104,13 @@ def _protected(config: Mapping[str, Any], machine: Machine) -> str:
 
 
 def disks_of(config: Mapping[str, Any]) -> tuple[Disk, ...]:
-    """The SCSI disks of a guest's or a template's configuration."""
+    """The disks of a guest's or a template's configuration."""
     found = (
         Disk(slot, math.ceil(disk_mib(volume) / 1024), volume.split(":", 1)[0])
         for slot, volume in config.items()
-        if re.fullmatch(r"scsi\d+", slot) and "media=cdrom" not in volume
+        if re.fullmatch(r"(scsi|virtio|sata)\d+", slot) and "media=cdrom" not in volume
     )
-    return tuple(sorted(found, key=lambda disk: slot_number(disk.slot)))
+    return tuple(sorted(found, key=lambda disk: slot_order(disk.slot)))
 
 
 def _content(storages: Mapping[str, dict[str, Any]], name: str) -> list[str]:

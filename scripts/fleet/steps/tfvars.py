@@ -12,6 +12,7 @@ from fleet.steps.validate import check_folder
 from fleet.terraform import kept, state, tfvars
 from fleet.vms import public_keys
 from fleet.vms.machine import Disk, Machine, machine
+from fleet.vms.values import system_disk
 
 
 class Input(NamedTuple):
@@ -68,8 +69,11 @@ def build(
     machines = {}
     for name, one in wanted.items():
         disks = one.disks or _disks(one, have.get(name), imports.get(name), client, cluster)
-        machines[name] = one._replace(vmid=numbers[name], disks=disks, sshkeys=one.sshkeys or tuple(keys))
-        findings += _incomplete(machines[name])
+        slots = [disk.slot for disk in disks]
+        boot = one.boot or tuple(filter(None, [system_disk(slots) or next(iter(slots), None)]))
+        sshkeys = one.sshkeys or tuple(keys)
+        machines[name] = one._replace(vmid=numbers[name], disks=disks, boot=boot, sshkeys=sshkeys)
+        findings += _incomplete(machines[name], offline=client is None)
     if _errors(findings):
         return Input({}, without_file, findings)
     places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
@@ -109,10 +113,12 @@ def _disks(
     return preflight.disks_of(client.config(source.node, source.vmid)) if client and source else ()
 
 
-def _incomplete(one: Machine) -> list[Finding]:
+def _incomplete(one: Machine, offline: bool) -> list[Finding]:
     findings = []
     if not one.disks:
-        message = "is missing; the template's disks are used then, but an offline run cannot ask for them"
+        message = "is missing, and neither the machine nor its template has a SCSI, VirtIO or SATA disk; add one there"
+        if offline:
+            message = "is missing; the template's disks are used then, but an offline run cannot ask for them"
         findings.append(one.finding("disks", message))
     if not one.sshkeys:
         message = "is missing, and there is no proxmox/authorized_keys, so nobody could log in; add either"

@@ -11,7 +11,9 @@ from fleet.ansible.inventory import parse
 from fleet.files import read_text
 from fleet.findings import Finding
 from fleet.paths import INVENTORY, shown
-from fleet.vms import between, files, rules
+from fleet.rules import between
+from fleet.rules import file as rules
+from fleet.vms import files
 from fleet.vms.files import VM
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from fleet import paths
 from fleet.findings import Finding
 from fleet.git import deleted
+from fleet.rules import file as rules
 from fleet.terraform import recorded, state
-from fleet.vms import files, rules
+from fleet.vms import files
 from fleet.vms.machine import Machine, machine
 
 

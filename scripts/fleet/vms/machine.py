@@ -40,7 +40,8 @@ class Machine(NamedTuple):
     """One machine as it is to be; None where neither the file nor the schema gives a value.
 
     `memory` in MiB. `description` and `tags` carry the project's mark. No `disks`: those of the template, and no
-    `sshkeys`: those of proxmox/authorized_keys; generate_tfvars.py fills both in, and the `vmid` that it chose.
+    `sshkeys`: those of proxmox/authorized_keys; no `boot`: the disk with the system. generate_tfvars.py fills these in,
+    and the `vmid` that it chose.
     """
 
     path: str
@@ -89,7 +90,7 @@ def machine(vm: files.VM) -> Machine:
         config = addresses.IPConfig(config.ip, config.gw)
     disks = (
         Disk(slot, values.gib(disk["size"]), disk["storage"], disk["mount"])
-        for slot, disk in sorted(data["disks"].items(), key=lambda item: values.slot_number(item[0]))
+        for slot, disk in sorted(data["disks"].items(), key=lambda item: values.slot_order(item[0]))
     )
     converted = {
         "agent": bool(data["agent"]),

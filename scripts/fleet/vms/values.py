@@ -1,7 +1,9 @@
 """What the values of a VM file mean: sizes, slots, lists that may be written as text."""
 
 import re
+from collections.abc import Iterable
 
+SYSTEM_DISKS = ("scsi0", "virtio0", "sata0")  # where a template has its disk, the usual slot first
 _SIZE = re.compile(r"([1-9][0-9]{0,5})([GT])")
 
 
@@ -11,9 +13,16 @@ def gib(size: object) -> int | None:
     return int(match[1]) * (1024 if match[2] == "T" else 1) if match else None
 
 
-def slot_number(slot: str) -> int:
-    """11 of `scsi11`; 0 for a slot without a number."""
-    return int(re.sub(r"[^0-9]", "", slot)[:3] or 0)
+def slot_order(slot: str) -> tuple[str, int]:
+    """("scsi", 11) of `scsi11`: the order in which the provider lists a guest's disks."""
+    bus, number = re.fullmatch(r"([a-z]*)([0-9]*).*", slot, re.DOTALL).groups()
+    return bus, int(number[:3] or 0)
+
+
+def system_disk(slots: Iterable[str]) -> str | None:
+    """The slot of the disk that holds the operating system, where `boot` does not say so."""
+    found = set(slots)
+    return next((slot for slot in SYSTEM_DISKS if slot in found), None)
 
 
 def words(value: object) -> list[object]:

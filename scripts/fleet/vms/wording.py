@@ -127,12 +127,12 @@ def _below(field: str, name: str) -> str:
 
 def unknown(name: str, where: str, known: list[str]) -> str:
     """The message for a field that does not exist, in the group `where` ("" for the file itself)."""
-    if re.fullmatch(r"(ide|sata|virtio)\d+", name) and where == "disks":
-        return "is on a bus that is not supported; disks are scsi0, scsi1 and so on"
+    if re.fullmatch(r"ide\d+", name) and where == "disks":
+        return "is on a bus that is not supported; disks are scsi0, virtio0, sata0 and so on"
     if where == "disks" and name in ("scsi", "ide", "sata", "virtio"):
         return "is not a disk's slot; write scsi0, scsi1 and so on directly below disks"
     if where == "disks":
-        return "is not a disk's slot; disks are scsi0 to scsi30"
+        return "is not a disk's slot; disks are scsi0 to scsi30, virtio0 to virtio15 and sata0 to sata5"
     reason = REFUSED.get(re.sub(r"(?<=^ipconfig)[1-9][0-9]?$", "1", name))
     if reason:
         return f"is not supported: {reason}"

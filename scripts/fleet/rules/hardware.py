@@ -23,22 +23,17 @@ def cpus_are_possible(vm: VM) -> Iterator[Finding]:
         yield vm.finding("cores", message)
 
 
-def disks_are_contiguous(vm: VM) -> Iterator[Finding]:
+def disks_are_possible(vm: VM) -> Iterator[Finding]:
     disks = vm.data.get("disks")
     if not isinstance(disks, dict):
         return
-    slots = sorted(int(slot[4:]) for slot in disks if re.fullmatch(r"scsi([0-9]|[12][0-9]|30)", slot))
-    for expected, slot in enumerate(slots):
-        if slot != expected:
-            missing = f"scsi{expected}" + (f" to scsi{slot - 1}" if slot - 1 > expected else "")
-            if expected == 0:
-                reason = "scsi0 is the template's disk and holds the system"
-            else:
-                reason = "a disk added in the gap later would be attached twice"
-            yield vm.finding(
-                f"disks.scsi{slot}", f"there is no {missing}; {reason}, so number the disks without a gap"
-            )
-            break
+    slots = [slot for slot in disks if re.fullmatch(r"(scsi|virtio|sata)[0-9]+", slot)]
+    if slots and not _system_disk(vm):
+        message = (
+            "there is no scsi0, virtio0 or sata0, one of which is the template's disk and holds the system; add it with"
+            " its size, or name the disk with the system in `boot`"
+        )
+        yield vm.finding("disks", message)
     for slot, disk in disks.items():
         size = disk.get("size") if isinstance(disk, dict) else None
         if gib := values.gib(size):
@@ -49,21 +44,32 @@ def disks_are_contiguous(vm: VM) -> Iterator[Finding]:
             yield vm.finding(f"disks.{slot}.size", message)
 
 
+def _system_disk(vm: VM) -> str | None:
+    """The slot of the disk that holds the operating system; None where no listed disk can be it."""
+    disks = vm.data.get("disks")
+    listed = list(disks) if isinstance(disks, dict) else list(values.SYSTEM_DISKS)
+    booted = next((slot for slot in values.boot_devices(vm.data.get("boot")) if slot in listed), None)
+    return booted or values.system_disk(listed)
+
+
 def mounts_are_possible(vm: VM) -> Iterator[Finding]:
     disks = vm.data.get("disks")
     if not isinstance(disks, dict):
         return
     seen: dict[str, str] = {}
+    system = _system_disk(vm)
     for slot, disk in disks.items():
         mount = disk.get("mount") if isinstance(disk, dict) else None
         if not isinstance(mount, str):
             continue
         where = f"disks.{slot}.mount"
         path = "/" + "/".join(part for part in mount.split("/") if part)
-        if slot == "scsi0":
-            yield vm.finding(
-                where, f"scsi0 holds the system and cannot be mounted on {cut(mount)}; add a disk scsi1"
-            )
+        if slot == system:
+            message = f"{slot} holds the system and cannot be mounted on {cut(mount)}; add a disk scsi1"
+            yield vm.finding(where, message)
+        elif not slot.startswith("scsi"):
+            message = f"Ansible finds a disk by its SCSI slot, so {slot} cannot be mounted; use a disk scsi1"
+            yield vm.finding(where, message)
         if not mount:
             continue  # the schema reports it
         if not mount.startswith("/"):
@@ -81,7 +87,7 @@ def mounts_are_possible(vm: VM) -> Iterator[Finding]:
         seen.setdefault(path, slot)
     for path, slot in seen.items():
         for inner, other in seen.items():
-            if inner.startswith(f"{path}/") and values.slot_number(other) < values.slot_number(slot):
+            if inner.startswith(f"{path}/") and values.slot_order(other) < values.slot_order(slot):
                 message = f"{path} would hide {other}, which is mounted on {inner}; swap the two disks"
                 yield vm.finding(f"disks.{slot}.mount", message)
 
@@ -110,9 +116,9 @@ def network_fits(vm: VM) -> Iterator[Finding]:
 
 def boot_devices_exist(vm: VM) -> Iterator[Finding]:
     disks, devices = vm.data.get("disks"), values.boot_devices(vm.data.get("boot"))
-    there = ["net0", *(disks if isinstance(disks, dict) else ["scsi0"])]
+    there = ["net0", *(disks if isinstance(disks, dict) else values.SYSTEM_DISKS)]
     for device in devices:
-        if re.fullmatch(r"scsi[0-9]{1,2}", device) and device not in there:
+        if re.fullmatch(r"(scsi|virtio|sata)[0-9]{1,2}", device) and device not in there:
             yield vm.finding("boot", f"names {device}, which the machine does not have")
     if len(set(devices)) < len(devices):
         yield vm.finding("boot", "names a device twice; keep one of them")
@@ -120,7 +126,7 @@ def boot_devices_exist(vm: VM) -> Iterator[Finding]:
 
 RULES = (
     cpus_are_possible,
-    disks_are_contiguous,
+    disks_are_possible,
     mounts_are_possible,
     network_fits,
     boot_devices_exist,

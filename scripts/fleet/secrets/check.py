@@ -10,8 +10,8 @@ from fleet.files import read_text
 from fleet.findings import Fault, Finding
 from fleet.names import contexts_of, managed
 from fleet.paths import INVENTORY, PROXMOX_DIR, VMS_DIR
+from fleet.secrets import forms
 from fleet.settings import SETTINGS
-from fleet.steps import setting_forms
 
 WHERE = "in the repository's settings, under Secrets and variables, Actions"
 
@@ -26,7 +26,7 @@ def check(values: Mapping[str, str], names: Collection[str] = ()) -> list[Findin
             continue
         if value:
             try:
-                setting_forms.check(setting.name, value)
+                forms.check(setting.name, value)
                 if setting.name == "VAULT_ADDR" and vault_access.in_clear(value):
                     findings.append(Finding(vault_access.IN_CLEAR, level="warning"))
             except Fault as fault:

@@ -63,6 +63,7 @@ PATTERNS = {
     "PROXMOX_VE_API_TOKEN": (TOKEN, "must be USER@REALM!ID=SECRET, from `pveum user token add`"),
     "PROXMOX_VE_INSECURE": ("(?i)true|false|yes|no|[01]", "must be true or false"),
     "MAX_CHANGES": ("[0-9]+", "must be a number of machines"),
+    "NIGHTLY": ("on|off", "must be on or off"),
     "PARALLELISM": ("[1-9][0-9]*", "must be a number of machines, at least 1"),
     "K3S_INSTALL_URL": (r"https?://[^\s/]+(/\S*)?", "must be an address, as https://get.k3s.io"),
     "K3S_INSTALL_SHA256": ("[0-9a-fA-F]{64}", "must be a SHA-256 checksum, 64 hexadecimal digits"),

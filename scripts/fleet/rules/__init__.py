@@ -1,0 +1,1 @@
+"""What must hold in a VM file beyond its schema, and between VM files."""
