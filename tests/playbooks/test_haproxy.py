@@ -119,6 +119,14 @@ def test_a_configuration_of_this_roles_earlier_days(home: Path):
     assert play(home).changed() > 0
 
 
+def test_a_frontend_that_nobody_reaches(home: Path):
+    """An address of the machine that is not the one under which it is reached, as behind a firewall."""
+    inside = [{"name": "www", "port": 82, "backend": "web", "address": "127.0.0.2"}]
+    silent = play(home, haproxy_frontends=inside, haproxy_check_timeout=2)
+    assert silent.code == 2
+    assert "a firewall in the machine blocks the port" in " ".join(silent.output.split())
+
+
 def test_a_haproxy_that_listens_already(home: Path):
     """Started by hand beside the service, which could not have its port."""
     text = BY_HAND.format(":80")
