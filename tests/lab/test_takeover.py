@@ -88,6 +88,12 @@ GUESTS = {
         {"scsi0": "local-lvm:vm-{id}-disk-0,cache=writeback,backup=0,discard=on,iothread=1,ssd=1"}, {},
         ["disks.scsi0.backup: false → true", "disks.scsi0.cache: writeback → none"],
     ),
+    "a disk's options that the file has": (
+        {"scsi0": "local-lvm:vm-{id}-disk-0,aio=threads,cache=writeback,backup=0,iothread=0,replicate=0,ssd=0"},
+        {"disks": {"scsi0": {"size": "3G", "discard": "ignore", "iothread": False, "ssd": False, "cache": "writeback",
+                             "backup": False, "replicate": False, "aio": "threads"}}},
+        [],
+    ),
     "options that the provider drops": (
         {"scsi0": "local-lvm:vm-{id}-disk-0,backup=0,detect_zeroes=0,discard=on,iothread=1,ssd=1,wwn=0x50000000000001",
          "cpu": "host,hidden=1"}, {},
@@ -223,14 +229,32 @@ def test_a_machine_is_made_from_a_template_on_another_bus(fleet):
         1,
         True,
     ), output
-    fleet.write(
-        "k8s-dev", 20, clone="virtio-template", disks={"virtio0": {"size": "4G"}, "scsi4": {"size": "1G"}}
-    )
+    disks = {
+        "virtio0": {"size": "4G"},
+        "scsi4": {"size": "1G", "cache": "writeback", "backup": False, "ssd": False},
+    }
+    fleet.write("k8s-dev", 20, clone="virtio-template", disks=disks)
     status, output = fleet.apply()
     assert status == 0, output
     made = config(500)
     assert "size=4G" in made["virtio0"] and "size=1G" in made["scsi4"] and made["boot"] == "order=virtio0"
+    options = set(made["scsi4"].split(","))
+    assert {"backup=0", "cache=writeback", "discard=on", "iothread=1", "ssd=0"} <= options
     assert "No changes." in fleet.plan()[1]
+    fleet.known("k8s-dev")
+    disks["scsi4"] |= {"cache": "none", "aio": "native"}
+    fleet.write("k8s-dev", 20, clone="virtio-template", disks=disks)
+    status, output = fleet.apply()
+    assert (status, "restart needed: k8s-dev (scsi4)" in output) == (0, True), output
+    assert "No changes." in fleet.plan()[1]
+    # Without its file the machine stays as it is, with its disks' options.
+    fleet.commit()
+    fleet.remove("k8s-dev")
+    fleet.write("haproxy-dev", 21)
+    fleet.commit()
+    before = config(500)
+    status, output = fleet.apply()
+    assert (status, config(500)) == (3, before), output
 
 
 def test_a_disk_is_never_shrunk(fleet):

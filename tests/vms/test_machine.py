@@ -29,6 +29,12 @@ from tests.helpers.machines import KEY, made, text
             [{"slot": slot, "size": 1, "storage": "local-lvm", "mount": None}
              for slot in ("sata0", "scsi9", "scsi10", "virtio0", "virtio1")],
         ),
+        (
+            {"disks": {"scsi0": {"size": "1G", "discard": "ignore", "cache": "unsafe", "backup": False, "ssd": True}}},
+            "disks",
+            [{"slot": "scsi0", "size": 1, "storage": "local-lvm", "mount": None, "discard": False,
+              "cache": "unsafe", "backup": False, "ssd": True}],
+        ),
         ({"tags": "Web;db"}, "tags", ["db", "proxmox-gitops", "web"]),
         ({"tags": ["b", "a"]}, "tags", ["a", "b", "proxmox-gitops"]),
         ({}, "description", "proxmox-gitops: a"),
@@ -145,7 +151,8 @@ def test_defaults_fill_groups_that_are_absent_and_those_that_are_there():
     filled = with_defaults({"network": {"tag": 5}, "disks": {"scsi0": {"size": "1G"}}}, schema())
     assert filled["network"] == {"bridge": "vmbr0", "model": "virtio", "tag": 5, "macaddr": None, "mtu": None,
                                  "firewall": False, "rate": None}  # fmt: skip
-    assert filled["disks"] == {"scsi0": {"size": "1G", "storage": "local-lvm", "mount": None}}
+    said = {option: value for option, value in filled["disks"]["scsi0"].items() if value is not None}
+    assert said == {"size": "1G", "storage": "local-lvm"}
     assert with_defaults({}, schema())["network"]["bridge"] == "vmbr0"
     assert with_defaults({}, schema())["disks"] == {}
 

@@ -104,12 +104,16 @@ resource "proxmox_virtual_environment_vm" "this" {
       interface    = disk.value.slot
       size         = disk.value.size
       datastore_id = disk.value.storage
-      discard      = "on"
+      discard      = coalesce(disk.value.discard, true) ? "on" : "ignore"
+      cache        = disk.value.cache
+      backup       = disk.value.backup
+      replicate    = disk.value.replicate
+      aio          = disk.value.aio
       # Proxmox has I/O threads on these controllers only, and on a VirtIO disk no SSD flag.
-      iothread = startswith(disk.value.slot, "virtio") || (
+      iothread = coalesce(disk.value.iothread, startswith(disk.value.slot, "virtio") || (
         startswith(disk.value.slot, "scsi") && each.value.scsihw == "virtio-scsi-single"
-      )
-      ssd = !startswith(disk.value.slot, "virtio")
+      ))
+      ssd = coalesce(disk.value.ssd, !startswith(disk.value.slot, "virtio"))
     }
   }
 

@@ -29,6 +29,15 @@ variable "vms" {
       size    = number # GiB
       storage = string
       mount   = string # where Ansible mounts it, or null
+
+      # Where they are not given, main.tf has what an existing machine is compared with too.
+      discard   = optional(bool)
+      iothread  = optional(bool)
+      ssd       = optional(bool)
+      cache     = optional(string)
+      backup    = optional(bool)
+      replicate = optional(bool)
+      aio       = optional(string)
     }))
 
     # The network card.

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from fleet.plans.values import shown
+from fleet.vms.machine import Disk
 
 # What a VM file can say: the provider's attribute, and the file's field.
 FIELDS = {
@@ -75,8 +76,8 @@ def named(path: str, old: Any, new: Any) -> Difference:
 
 
 def of_disk(slot: str, path: str, old: Any, new: Any) -> Difference:
-    names = {"size": "size", "datastore_id": "storage"}
     if not path:
-        old, new = (side and {names[key]: side[key] for key in names} for side in (old, new))
+        old, new = (side and {"size": side["size"], "storage": side["datastore_id"]} for side in (old, new))
         return Difference(f"disks.{slot}", True, old, new)
-    return Difference(f"disks.{slot}.{names.get(path, path)}", path in names, old, new)
+    name = "storage" if path == "datastore_id" else path
+    return Difference(f"disks.{slot}.{name}", name in Disk._fields, old, new)

@@ -17,7 +17,7 @@ OURS = (
     "stop_on_destroy",
 )  # fmt: skip
 # Options of a disk that take effect at the next start.
-DISK_RESTARTS = ("aio", "queues", "iothread", "ssd")
+DISK_RESTARTS = ("aio", "cache", "discard", "iothread", "queues", "ssd")
 
 
 class Change(NamedTuple):

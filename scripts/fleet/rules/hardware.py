@@ -52,6 +52,17 @@ def _system_disk(vm: VM) -> str | None:
     return booted or values.system_disk(listed)
 
 
+def disk_options_are_possible(vm: VM) -> Iterator[Finding]:
+    disks, scsihw = vm.data.get("disks"), vm.data.get("scsihw", "virtio-scsi-single")
+    for slot, disk in disks.items() if isinstance(disks, dict) else ():
+        given = disk if isinstance(disk, dict) else {}
+        if given.get("ssd") is True and slot.startswith("virtio"):
+            yield vm.finding(f"disks.{slot}.ssd", "a VirtIO disk cannot look like an SSD; remove it")
+        if given.get("iothread") is True and not values.disk_defaults(slot, str(scsihw))["iothread"]:
+            message = "needs a VirtIO disk, or a SCSI disk with scsihw: virtio-scsi-single; remove it"
+            yield vm.finding(f"disks.{slot}.iothread", message)
+
+
 def mounts_are_possible(vm: VM) -> Iterator[Finding]:
     disks = vm.data.get("disks")
     if not isinstance(disks, dict):
@@ -127,6 +138,7 @@ def boot_devices_exist(vm: VM) -> Iterator[Finding]:
 RULES = (
     cpus_are_possible,
     disks_are_possible,
+    disk_options_are_possible,
     mounts_are_possible,
     network_fits,
     boot_devices_exist,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from fleet.findings import Fault
 from fleet.vms.machine import Disk
+from fleet.vms.values import discards, disk_defaults
 
 TYPE = "proxmox_virtual_environment_vm"
 
@@ -51,10 +52,19 @@ def machines(state: Mapping[str, Any]) -> dict[str, Resource]:
                 tainted=instance.get("status") == "tainted",
                 address=f'{module}{TYPE}.{resource["name"]}["{name}"]',
                 disks=tuple(
-                    Disk(disk["interface"], int(disk["size"]), disk["datastore_id"])
+                    _disk(disk, values.get("scsi_hardware") or "")
                     for disk in values.get("disk") or []
                     if disk["interface"]
                 ),
                 attributes=values,
             )
     return found
+
+
+def _disk(disk: Mapping[str, Any], scsihw: str) -> Disk:
+    defaults = disk_defaults(disk["interface"], scsihw)
+    has = {key: disk[key] for key in defaults if disk.get(key) is not None}
+    if "discard" in has:
+        has["discard"] = discards(has["discard"])
+    options = {key: value for key, value in has.items() if value != defaults[key]}
+    return Disk(disk["interface"], int(disk["size"]), disk["datastore_id"], **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.vms.addresses import IPConfig
-from fleet.vms.machine import Machine
+from fleet.vms.machine import Disk, Machine
 
 
 def as_input(machines: Mapping[str, Machine], imports: Mapping[str, str], folder: Path, keys_file: Path,
@@ -34,6 +34,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, IPConfig):
         parts = {"ip": value.ip, "gw": value.gw, "ip6": value.ip6 or value.automatic6, "gw6": value.gw6}
         return {key: part and str(part) for key, part in parts.items()}
+    if isinstance(value, Disk):  # of its options only those that are said
+        return {key: part for key, part in value._asdict().items() if part is not None or key == "mount"}
     if hasattr(value, "_asdict"):
         return {key: _plain(part) for key, part in value._asdict().items()}
     return [_plain(part) for part in value] if isinstance(value, tuple) else value

@@ -16,12 +16,23 @@ MARK = re.compile(rf"^\s*{TAG}:", re.MULTILINE)
 
 
 class Disk(NamedTuple):
-    """One disk: its slot (`scsi0`), size in GiB, storage, and where Ansible mounts it."""
+    """One disk: its slot (`scsi0`), size in GiB, storage, and where Ansible mounts it.
+
+    The other options are None where neither the file nor the machine that exists has another value than
+    `values.disk_defaults`.
+    """
 
     slot: str
     size: int
     storage: str
     mount: str | None = None
+    discard: bool | None = None
+    iothread: bool | None = None
+    ssd: bool | None = None
+    cache: str | None = None
+    backup: bool | None = None
+    replicate: bool | None = None
+    aio: str | None = None
 
 
 class Network(NamedTuple):
@@ -89,7 +100,7 @@ def machine(vm: files.VM) -> Machine:
     if data["skip_ipv6"]:
         config = addresses.IPConfig(config.ip, config.gw)
     disks = (
-        Disk(slot, values.gib(disk["size"]), disk["storage"], disk["mount"])
+        Disk(slot, **disk | {"size": values.gib(disk["size"]), "discard": values.discards(disk["discard"])})
         for slot, disk in sorted(data["disks"].items(), key=lambda item: values.slot_order(item[0]))
     )
     converted = {

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 SYSTEM_DISKS = ("scsi0", "virtio0", "sata0")  # where a template has its disk, the usual slot first
 _SIZE = re.compile(r"([1-9][0-9]{0,5})([GT])")
@@ -37,3 +38,25 @@ def boot_devices(boot: object) -> list[str]:
     if not isinstance(boot, str) or not boot.startswith("order="):
         return []
     return [device for device in boot.removeprefix("order=").split(";") if device]
+
+
+def discards(value: object) -> bool | None:
+    """A disk's `discard`, which Proxmox writes as text; None for nothing."""
+    return value in (True, "on") if value is not None else None
+
+
+def disk_defaults(slot: str, scsihw: str) -> dict[str, Any]:
+    """The options of a disk of which nothing is said; proxmox/modules/vm has the same.
+
+    I/O threads and the SSD flag are on where the slot and the controller allow them.
+    """
+    thread = slot.startswith("virtio") or (slot.startswith("scsi") and scsihw == "virtio-scsi-single")
+    return {
+        "discard": True,
+        "iothread": thread,
+        "ssd": not slot.startswith("virtio"),
+        "cache": "none",
+        "backup": True,
+        "replicate": True,
+        "aio": "io_uring",
+    }

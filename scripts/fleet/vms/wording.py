@@ -37,9 +37,9 @@ REFUSED = {
     "qemu_os": "the type is always l26, Linux",
     "hastate": "set up high availability in Proxmox",
     "startup": "set up the start order in Proxmox",
-    "ssd": "every disk is presented as an SSD",
-    "discard": "every disk passes discard on",
-    "iothread": "every disk has an I/O thread",
+    "ssd": "it is an option of a disk; write it there, as scsi0: {size: 20G, ssd: true}",
+    "discard": "it is an option of a disk; write it there, as scsi0: {size: 20G, discard: true}",
+    "iothread": "it is an option of a disk; write it there, as scsi0: {size: 20G, iothread: true}",
 }
 _MEANT = {"macaddr": ("mac", "mac_address"), "tag": ("vlan", "vlan_id"), "description": ("desc", "notes")}
 _MEANT |= {
@@ -146,7 +146,11 @@ def unknown(name: str, where: str, known: list[str]) -> str:
 
 def _example(name: str, schema: dict[str, Any]) -> str:
     example = next(iter(schema.get("examples", [])), {})
-    return "" if isinstance(example, dict | list) else f" (for example {name}: {example})"
+    return (
+        ""
+        if isinstance(example, dict | list)
+        else f" (for example {name}: {json.dumps(example) if isinstance(example, bool) else example})"
+    )
 
 
 def _wrong_type(field: str, value: Any, schema: dict[str, Any], written: str | None) -> str:
