@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fleet.ansible.edit import change
@@ -306,6 +306,7 @@ def test_what_people_write_has_no_findings(text):
     assert parse(text).findings == []
 
 
+@example("\nk8s-dev ansible_host=10.0.0.1  # terraform", ["k8s-dev"])
 @given(inventories(), st.lists(NAMES))
 def test_a_removal_takes_the_machines_lines_alone(text, names):
     inventory = parse(text)

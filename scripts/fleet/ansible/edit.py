@@ -100,7 +100,7 @@ def _joined(inventory: Inventory, lines: list[list[str] | None], new: dict[str, 
     out += [[text, eol] for text in end]
     for line in out[:-1]:
         line[1] = line[1] or eol
-    if out and lines and not inventory.lines[-1][1]:
+    if out and lines and out[-1][0] and not inventory.lines[-1][1]:
         out[-1][1] = ""  # the file ended without a newline and still does
     return "".join(text + ending for text, ending in out)
 
