@@ -5,8 +5,8 @@ Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook in 
 for its machines (see readiness.py), runs ansible-playbook once, and takes the machines that succeeded
 off the queue in a commit of its own; the others stay, and the next run tries them again. That commit also
 has the host keys that were new: known_hosts is the record of whom the automation has talked to.
-With --playbook and --hosts it runs one playbook on named machines, without the queue; a group stands for those
-of its machines that are provisioned and not stopped by their VM files.
+With --playbook and --hosts it runs one playbook on named machines, without the queue; a group stands for its
+managed machines that their VM files do not stop.
 Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of reach, 2 wrong usage,
 128 and more: ended by a signal.
 """
@@ -17,7 +17,7 @@ from fleet import cli, processes
 from fleet.findings import guarded, report
 from fleet.hosts import readiness, ssh
 from fleet.paths import KNOWN_HOSTS, PLAYBOOKS_DIR, shown
-from fleet.steps.by_hand import hosts_of
+from fleet.steps.named_hosts import hosts_of
 from fleet.steps.play import Run, Settings, show
 
 
@@ -41,9 +41,9 @@ def main(argv: list[str] | None = None) -> int:
         files = (args.inventory, args.queue, args.playbooks_dir, known_hosts)
         run = Run(Settings(*files, key_file, args.timeout, not args.no_publish))
         if args.playbook:
-            hosts = hosts_of(args.hosts, args.inventory, args.queue)
+            hosts = hosts_of(args.hosts, args.inventory)
             if not hosts and args.hosts.strip(", "):
-                print(f"{args.hosts} has no machine that is provisioned and meant to run")
+                print(f"{args.hosts} has no managed machine that is meant to run")
                 return 0
             if report(run.refused(args.playbook, hosts)):
                 return 2

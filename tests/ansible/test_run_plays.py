@@ -220,18 +220,19 @@ def test_by_hand_leaves_the_queue_alone(fleet):
     assert ended.value.code == 2
 
 
-def test_by_hand_a_group_stands_for_its_machines(fleet, capfd, monkeypatch):
+def test_by_hand_a_group_stands_for_its_managed_machines(fleet, capfd):
     (fleet.folder / "vms").mkdir()
     (fleet.folder / "vms/k8s-off.yaml").write_text(text("k8s-off", vm_state="stopped"))
-    monkeypatch.setattr("fleet.steps.by_hand.VMS_DIR", fleet.folder / "vms")
-    lines = [f"{name} {LOCAL}" for name in ("k8s-a", "k8s-b", "k8s-new", "k8s-off")]
-    fleet.write([*lines, "[k3s]", "k8s-[a:b]", "k8s-new", "k8s-off", "[none]"], ["10.0.0.1,k8s-new,k8s"])
+    lines = [f"{name} {LOCAL}  # terraform" for name in ("k8s-a", "k8s-b", "k8s-off", "k8s-home")]
+    lines.append(f"k8s-hand {LOCAL}")
+    fleet.write([*lines, "[k3s]", "k8s-[a:b]", "k8s-off", "k8s-home", "k8s-hand"], [])
     assert fleet.run("--playbook", "k8s", "--hosts", "k3s,k8s-a") == 0
     assert fleet.played() == {"k8s-a.k8s", "k8s-b.k8s"}
-    capfd.readouterr()
-    fleet.write([*lines, "[k3s]", "k8s-new"], ["10.0.0.1,k8s-new,k8s"])
-    assert fleet.run("--playbook", "k8s", "--hosts", "k3s") == 0
-    assert "k3s has no machine that is provisioned and meant to run" in capfd.readouterr().out
+    for group in (["[k3s]"], ["[k3s]", "k8s-hand"], []):
+        capfd.readouterr()
+        fleet.write([*lines, *group], [])
+        assert fleet.run("--playbook", "k8s", "--hosts", "k3s") == 0
+        assert "k3s has no managed machine that is meant to run" in capfd.readouterr().out
 
 
 def test_a_machine_named_like_its_group_is_played_alone(fleet):

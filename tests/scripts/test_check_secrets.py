@@ -130,7 +130,7 @@ WELL = [
     ("PARALLELISM", "1"),
     ("NIGHTLY", "off"),
     ("SSH_TIMEOUT", "12.5"),
-    ("PROXMOX_VE_INSECURE", "True"),
+    ("PROXMOX_VE_INSECURE", "true"),
     ("K3S_INSTALL_SHA256", "0123456789abcdef" * 4),
     ("K3S_VERSION", "v1.34.4-rc1+k3s1"),
     ("K3S_INSTALL_URL", "http://mirror.lan:8080/install.sh"),
@@ -168,7 +168,7 @@ WRONG = [
     ("NIGHTLY", "no", "NIGHTLY must be on or off"),
     ("PARALLELISM", "0", "PARALLELISM must be a number of machines, at least 1"),
     ("SSH_TIMEOUT", "5m", "SSH_TIMEOUT must be a number of seconds"),
-    ("PROXMOX_VE_INSECURE", "on", "PROXMOX_VE_INSECURE must be true or false"),
+    ("PROXMOX_VE_INSECURE", "yes", "PROXMOX_VE_INSECURE must be true or false"),
     ("K3S_INSTALL_SHA256", "sha256:0a", "K3S_INSTALL_SHA256 must be a SHA-256 checksum"),
     ("K3S_VERSION", "1.34.4", "K3S_VERSION must be a release"),
     ("K3S_INSTALL_URL", "get.k3s.io", "K3S_INSTALL_URL must be an address"),
@@ -235,6 +235,23 @@ def test_a_repository_without_machines_is_told_what_comes_next(
     assert look_for_machines.main([]) == 0
     assert capsys.readouterr().out == "there are machines\n"
     assert (tmp_path / "output").read_text() == "none=true\n"
+
+
+def test_a_machine_whose_file_is_gone_may_be_left_in_terraforms_state(run, capsys, monkeypatch, tmp_path):
+    """Its making failed before it reached the inventory, and a push that removes it must reach Terraform."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    for name, found in (("boot-server", "There is no machine yet"), ("k8s-dev", "there are machines")):
+        path = tmp_path / f"vms/{name}.yaml"
+        path.touch()
+        subprocess.run([*git, "add", "-A", "."], check=True)
+        subprocess.run([*git, "commit", "-qm", "add"], check=True)
+        path.unlink()
+        subprocess.run([*git, "add", "-A", "."], check=True)
+        subprocess.run([*git, "commit", "-qm", "remove"], check=True)
+        assert look_for_machines.main([]) == 0
+        said = capsys.readouterr()
+        assert found in said.out + said.err
 
 
 def test_as_json(run, capsys):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.ansible import inventory
+from fleet.ansible.host import used
 from fleet.clusters import contents, from_machine, readable, yaml_parse
 from fleet.clusters.server import HOST
 from fleet.findings import Fault, Finding, report
@@ -32,7 +33,7 @@ def address_of(name: str, path: Path) -> str | None:
     except OSError as error:
         raise Fault(f"{error.strerror}; name the inventory with --inventory", shown(path), code=2) from error
     if name in hosts:
-        return hosts[name].get("ansible_host", name)
+        return used(hosts[name]).get("ansible_host", name)
     missing = f"no host {name} in {shown(path)}; a server of 127.0.0.1 could not be replaced"
     report([Finding(missing, level="warning")])
     return None

@@ -1,14 +1,27 @@
 """Whether there is any machine to work on yet."""
 
+from pathlib import PurePosixPath
+
 from fleet.ansible import inventory
 from fleet.files import read_text
+from fleet.git import command as git
 from fleet.names import managed
 from fleet.paths import INVENTORY, QUEUE, VMS_DIR
 
 
 def has_machines() -> bool:
-    """Whether there is anything but the samples: a file for a machine, a host or a line of the queue."""
+    """Whether there is or was anything but the samples: a file for a machine, a host or a line of the queue.
+
+    A machine whose making failed and whose file is gone again is known to Terraform's state alone.
+    """
     files = [path for path in VMS_DIR.rglob("[!.]*") if path.is_file() and managed(path.stem)]
     hosts = inventory.parse(read_text(INVENTORY))
     lines = [line for line in read_text(QUEUE).splitlines() if line.strip() and not line.startswith("#")]
-    return bool(files or hosts.variables() or hosts.findings or lines)
+    return bool(files or hosts.variables() or hosts.findings or lines or _had_files())
+
+
+def _had_files() -> bool:
+    gone = git.git(
+        VMS_DIR, "log", "--format=", "--name-only", "-z", "--diff-filter=D", "--", ".", check=False
+    )
+    return any(managed(PurePosixPath(name).stem) for name in gone.split("\0") if name.strip())

@@ -41,6 +41,7 @@ def run(
             stdout=subprocess.PIPE if capture else None,
             stderr=subprocess.DEVNULL if quiet else subprocess.PIPE if keep_errors else None,
             encoding="utf-8",
+            errors="replace",
             env=environment,
             process_group=0,
         )

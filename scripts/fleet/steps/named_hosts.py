@@ -2,36 +2,34 @@
 
 from pathlib import Path
 
-from fleet.ansible import queue
 from fleet.ansible.inventory import parse
 from fleet.files import read_text
-from fleet.names import RESERVED
+from fleet.names import GROUPS, RESERVED, managed
 from fleet.paths import VMS_DIR
 from fleet.rules import file as rules
 from fleet.vms import files
 from fleet.vms.machine import machine
 
 
-def hosts_of(text: str, inventory: Path, queued: Path) -> list[str]:
-    """The hosts of `A,B`, each once; a group stands for its machines that are provisioned and meant to run.
+def hosts_of(text: str, inventory: Path) -> list[str]:
+    """The hosts of `A,B`, each once; a group stands for its managed machines that their VM files do not stop.
 
-    Those still wait for their first playbook that are in the queue, and no SSH answers where the VM file says
-    `vm_state: stopped`.
+    A host that a person wrote into the group is played only by its own name.
     """
     hosts = parse(read_text(inventory))
-    groups, known = hosts.members(), hosts.variables()
-    waiting = {entry.host for _, entry in queue.parse(read_text(queued))[0]}
+    groups = dict.fromkeys(GROUPS, frozenset()) | hosts.members()
     found: list[str] = []
     for name in text.replace(",", " ").split():
-        if name in known or name in RESERVED or name not in groups:
+        if name in hosts.variables() or name in RESERVED or name not in groups:
             found.append(name)
         else:
-            found += sorted(host for host in groups[name] - waiting if not _is_stopped(host))
+            ours = filter(managed, groups[name] & hosts.managed().keys())
+            found += sorted(host for host in ours if not _is_stopped(inventory.parent / VMS_DIR.name, host))
     return list(dict.fromkeys(found))
 
 
-def _is_stopped(host: str) -> bool:
-    path = VMS_DIR / f"{host}.yaml"
+def _is_stopped(vms_dir: Path, host: str) -> bool:
+    path = vms_dir / f"{host}.yaml"
     vm, findings = files.load_file(path) if path.is_file() else (None, [])
     if vm is None or any(found.level == "error" for found in [*findings, *rules.check(vm, findings)]):
         return False
