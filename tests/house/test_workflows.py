@@ -68,7 +68,9 @@ def test_a_job_that_pushes_runs_on_the_default_branch_alone():
     for name, job, data in JOBS:
         alone = whole in data.get("if", "")
         # The payload of a schedule, which always runs on the default branch, may lack the repository.
-        assert not alone or f"(github.event_name == 'schedule' || {whole})" in " ".join(data["if"].split()), job
+        assert not alone or f"(github.event_name == 'schedule' || {whole})" in " ".join(data["if"].split()), (
+            job
+        )
         pushed = triggers.events(WORKFLOWS[name]) == {"push": {"branches": ["main"]}}
         called = "apply" in data.get("needs", ())  # after a job of that kind
         assert data["permissions"].get("contents") != "write" or alone or pushed or called, f"{name}:{job}"
