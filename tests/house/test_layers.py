@@ -20,7 +20,7 @@ ROOMS = {
     "proxmox": {"ground", "vms"},
     "rules": {"ground", "vms"},
     "terraform": {"ground", "vms", "rules", "git"},
-    "plans": {"ground", "vms", "terraform"},
+    "plans": {"ground", "vms", "terraform", "proxmox"},
     "ansible": {"ground", "vms", "terraform"},
     "hosts": {"ground", "ansible"},
     "clusters": {"ground", "terraform"},

@@ -108,7 +108,7 @@ def test_a_persons_word_is_needed(before, after, imported, known, count):
 
 
 RAW = {"cpu": "host,flags=+aes,hidden=1", "agent": "1,freeze-fs-on-backup=0", "scsi0": "x:y,size=4G,wwn=1,ssd=1",
-       "ide2": "local:iso/x.iso,media=cdrom"}  # fmt: skip
+       "ide2": "local:iso/x.iso,media=cdrom,size=600M"}  # fmt: skip
 UNSEEN = [
     (MACHINE, MACHINE | {"on_boot": False}, []),
     (with_block("cpu", cores=2), MACHINE, ["cpu.hidden"]),

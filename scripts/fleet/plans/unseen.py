@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from fleet.plans.differences import differences
 from fleet.plans.fields import Difference
 from fleet.plans.plan import Change
+from fleet.proxmox import properties
 
-# The keys that the provider keeps, by the option; the one that Proxmox writes without its name comes first.
+# The keys that the provider keeps, by the option.
 _DISK = {
     "file", "aio", "backup", "cache", "discard", "format", "iops_rd", "iops_rd_max", "iops_wr", "iops_wr_max",
     "iothread", "mbps_rd", "mbps_rd_max", "mbps_wr", "mbps_wr_max", "media", "queues", "replicate", "serial",
@@ -25,21 +26,20 @@ def unseen(change: Change, config: Mapping[str, str]) -> list[Difference]:
     fields = {one.field for one in differences(change)}
     found = []
     if fields & {"cpu_type", "cores", "sockets"}:
-        found += _dropped("cpu", config.get("cpu"), _CPU)
+        found += _dropped("cpu", config.get("cpu"), "cputype", _CPU)
     if "agent" in change.changed:
-        found += _dropped("agent", config.get("agent"), _AGENT)
-    for slot in {field.split(".")[1] for field in fields if field.startswith("disks.")}:
-        found += _dropped(slot, config.get(slot), _DISK)
+        found += _dropped("agent", config.get("agent"), "enabled", _AGENT)
+    for slot in sorted({field.split(".")[1] for field in fields if field.startswith("disks.")}):
+        found += _dropped(slot, config.get(slot), "file", _DISK)
     drive = str(config.get("ide2", ""))
-    if drive.endswith("media=cdrom") and "cloudinit" not in drive and _moves_cloud_init(fields):
+    moves = any(field.startswith("cloud-init drive") for field in fields)
+    if moves and properties.parse(drive).get("media") == "cdrom" and "cloudinit" not in drive:
         found.append(Difference("ide2", False, drive, None))
     return found
 
 
-def _moves_cloud_init(fields: set[str]) -> bool:
-    return any(field.startswith("cloud-init drive") for field in fields)
-
-
-def _dropped(option: str, text: str | int | None, known: set[str]) -> list[Difference]:
-    parts = [part.partition("=") for part in str(text or "").split(",")[1:]]
-    return [Difference(f"{option}.{key}", False, value, None) for key, _, value in parts if key not in known]
+def _dropped(option: str, text: str | int | None, first: str, known: set[str]) -> list[Difference]:
+    has = properties.parse(str(text or ""), first)
+    return [
+        Difference(f"{option}.{key}", False, value, None) for key, value in has.items() if key not in known
+    ]
