@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from fleet.ansible.compare import TERRAFORMS
 from fleet.ansible.host import MARK, OLDER, TOKEN, Host
 from fleet.ansible.inventory import INDIVIDUAL, Inventory
 from fleet.names import GROUPS, group_of
 from fleet.terraform.outputs import Machine
-
-_VARIABLES = ("ansible_host", "ansible_user", "disk_mounts")
 
 
 def change(
@@ -57,11 +56,11 @@ def _updated(line: str, host: Host, machine: Machine) -> str:
     for token in tokens[1:]:
         given = token.strip().partition("=")[0]
         key = given if host.managed else OLDER.get(given, given)
-        if key in _VARIABLES and key in written and not host.managed:
+        if key in TERRAFORMS and key in written and not host.managed:
             continue
         written.add(key)
         right = host.managed and host.variables[given] == wanted.get(key)
-        if key not in _VARIABLES or right or token.strip() == f"{key}={wanted.get(key)}":
+        if key not in TERRAFORMS or right or token.strip() == f"{key}={wanted.get(key)}":
             words.append(token)
         elif key in wanted:
             words.append(token[: len(token) - len(token.lstrip())] + f"{key}={wanted[key]}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.findings import printable
+from fleet.terraform.state import ipconfig
 
 _SECRET = ("password", "cipassword")
 _LONGEST = 60  # characters of a value that are shown
@@ -23,15 +24,7 @@ def _text(value: Any) -> str:
     if is_empty(value):
         return "none"
     if isinstance(value, Mapping) and {"ipv4", "ipv6"} & value.keys():
-        keys = {"ipv4": ("ip", "gw"), "ipv6": ("ip6", "gw6")}
-        blocks = ((key, block) for key in keys for block in value.get(key) or [])
-        pairs = ((keys[key], (block.get("address"), block.get("gateway"))) for key, block in blocks)
-        return ",".join(
-            f"{name}={given}"
-            for names, both in pairs
-            for name, given in zip(names, both, strict=True)
-            if given
-        )
+        return ipconfig(value)
     if isinstance(value, Mapping):
         return ",".join(f"{key}={_text(one)}" for key, one in value.items() if not is_empty(one))
     if isinstance(value, list | tuple):

@@ -8,7 +8,7 @@ from fleet.ansible import inventory
 from fleet.clusters import vault_access
 from fleet.files import read_text
 from fleet.findings import Fault, Finding
-from fleet.names import contexts_of, managed
+from fleet.names import contexts_of, managed, vm_names
 from fleet.paths import INVENTORY, PROXMOX_DIR, VMS_DIR
 from fleet.secrets import forms
 from fleet.settings import SETTINGS
@@ -41,8 +41,8 @@ def check(values: Mapping[str, str], names: Collection[str] = ()) -> list[Findin
 
 def fleet_names() -> list[str]:
     """The machines of VM files and inventory that this automation looks after, by name."""
-    files = {path.stem for path in VMS_DIR.glob("*.yaml")}
-    return sorted(filter(managed, files.union(inventory.parse(read_text(INVENTORY)).variables())))
+    hosts = inventory.parse(read_text(INVENTORY)).variables()
+    return sorted(vm_names(VMS_DIR).union(filter(managed, hosts)))
 
 
 def _elsewhere(name: str) -> bool:

@@ -24,7 +24,6 @@ from fleet.terraform import command as terraform
 from fleet.terraform import state
 
 PARALLELISM = 4  # more clones at once only wait for the lock of their template
-LOCK = terraform.LOCK
 # How Proxmox and the provider word it that something else held a lock for too long.
 LOCKED = re.compile(r"got timeout|can't lock|unable to lock|VM is locked|cfs-lock|trying to acquire")
 
@@ -57,7 +56,7 @@ def untaint(job: Job, have: dict[str, state.Resource]) -> None:
     for name, machine in have.items():
         if machine.tainted and name not in job.known and name not in job.approved.destroy:
             note(f"{name} was left unfinished by an earlier run; finishing it")
-            terraform.checked(job.directory, "untaint", LOCK, machine.address)
+            terraform.checked(job.directory, "untaint", terraform.LOCK, machine.address)
 
 
 def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -> list[changes.Change]:
@@ -65,7 +64,7 @@ def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -
     job.write(values)
     plan.unlink(missing_ok=True)
     note("terraform plan")
-    arguments = [LOCK, f"-parallelism={job.parallelism}", f"-out={plan}"]
+    arguments = [terraform.LOCK, f"-parallelism={job.parallelism}", f"-out={plan}"]
     terraform.checked(job.directory, "plan", *arguments, capture=quiet)
     shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
     return changes.read(json.loads(shown))
@@ -125,7 +124,7 @@ def apply(job: Job, values: dict[str, Any], plan: Path) -> bool:
 
 
 def _applied(job: Job, plan: Path, parallelism: int) -> subprocess.CompletedProcess[str]:
-    arguments = [LOCK, f"-parallelism={parallelism}", str(plan)]
+    arguments = [terraform.LOCK, f"-parallelism={parallelism}", str(plan)]
     return terraform.run(job.directory, "apply", *arguments, keep_errors=True)
 
 
@@ -143,6 +142,8 @@ def without_failed(job: Job, values: dict[str, Any]) -> None:
         raise Fault("no machine could be made; the reason is above, the next run tries again", code=2)
     job.write(values | {"vms": rest, "imports": {}})
     try:
-        terraform.checked(job.directory, "apply", "-refresh-only", "-auto-approve", LOCK, capture=True)
+        terraform.checked(
+            job.directory, "apply", "-refresh-only", "-auto-approve", terraform.LOCK, capture=True
+        )
     finally:
         job.write(values)

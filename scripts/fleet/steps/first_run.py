@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from fleet.ansible import inventory
+from fleet.ansible import inventory, queue
 from fleet.files import read_text
 from fleet.git import command as git
 from fleet.names import managed
@@ -16,8 +16,8 @@ def has_machines() -> bool:
     """
     files = [path for path in VMS_DIR.rglob("[!.]*") if path.is_file() and managed(path.stem)]
     hosts = inventory.parse(read_text(INVENTORY))
-    lines = [line for line in read_text(QUEUE).splitlines() if line.strip() and not line.startswith("#")]
-    return bool(files or hosts.variables() or hosts.findings or lines or _had_files())
+    waiting = any(queue.parse(read_text(QUEUE)))  # also a line that is none
+    return bool(files or hosts.variables() or hosts.findings or waiting or _had_files())
 
 
 def _had_files() -> bool:

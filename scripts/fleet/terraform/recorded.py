@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.terraform.state import Resource
+from fleet.terraform.state import Resource, ipconfig
 from fleet.vms import addresses
 from fleet.vms.machine import Machine, Network
 from fleet.vms.strict_yaml import Lines
@@ -22,7 +22,7 @@ def machine(name: str, path: str, resource: Resource) -> Machine | None:
 
 def _machine(name: str, path: str, resource: Resource, has: Mapping[str, Any]) -> Machine | None:
     cloud_init, card, cpu = has["initialization"][0], has["network_device"][0], has["cpu"][0]
-    config, user = _ipconfig(cloud_init["ip_config"][0]), cloud_init["user_account"][0]
+    config, user = addresses.parse(ipconfig(cloud_init["ip_config"][0]))[0], cloud_init["user_account"][0]
     dns = (cloud_init.get("dns") or [{}])[0]
     if config.ip is None or not resource.disks:
         return None
@@ -64,15 +64,3 @@ def _machine(name: str, path: str, resource: Resource, has: Mapping[str, Any]) -
         tags=tuple(has["tags"] or ()),
         description=has["description"],
     )
-
-
-def _ipconfig(config: Mapping[str, Any]) -> addresses.IPConfig:
-    parts = []
-    for kind, address, gateway in (("ipv4", "ip", "gw"), ("ipv6", "ip6", "gw6")):
-        for block in config.get(kind) or []:
-            parts += [
-                f"{key}={block[name]}"
-                for key, name in ((address, "address"), (gateway, "gateway"))
-                if block[name]
-            ]
-    return addresses.parse(",".join(parts))[0]

@@ -68,3 +68,15 @@ def _disk(disk: Mapping[str, Any], scsihw: str) -> Disk:
         has["discard"] = discards(has["discard"])
     options = {key: value for key, value in has.items() if value != defaults[key]}
     return Disk(disk["interface"], int(disk["size"]), disk["datastore_id"], **options)
+
+
+def ipconfig(block: Mapping[str, Any]) -> str:
+    """One of the provider's blocks `ip_config` as Proxmox and the VM file write it."""
+    names = {"ipv4": ("ip", "gw"), "ipv6": ("ip6", "gw6")}
+    return ",".join(
+        f"{name}={part[key]}"
+        for kind, both in names.items()
+        for part in block.get(kind) or []
+        for name, key in zip(both, ("address", "gateway"), strict=True)
+        if part.get(key)
+    )
