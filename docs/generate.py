@@ -79,7 +79,7 @@ def vm_page() -> str:
     """Every field of the VM file, from the schema."""
     schema = json.loads((ROOT / "schemas" / "vm.schema.json").read_bytes())
     effects = "".join(f"| {name} | {text} |\n" for name, text in EFFECTS.items())
-    fields = "".join(_field(path, required, part) for path, required, part in walk(schema, schema))
+    fields = "".join(_field(path, required, part, schema) for path, required, part in walk(schema, schema))
     return (
         f"# The VM file\n\n{NOTE}\n"
         "One file, `proxmox/vms/NAME.yaml`, describes one machine; files in folders below are errors.\n"
@@ -92,16 +92,31 @@ def vm_page() -> str:
 
 
 def walk(part: dict[str, Any], root: dict[str, Any], above: str = "") -> Iterator[tuple[str, bool, dict]]:
-    """(path, required, schema) of each field, those of groups after the group."""
-    for name, child in part.get("properties", {}).items():
-        yield f"{above}{name}", name in part.get("required", ()), child
-        yield from walk(child, root, f"{above}{name}.")
-    for child in part.get("patternProperties", {}).values():
-        definition = root["$defs"][child["$ref"].removeprefix("#/$defs/")]
-        yield from walk(definition, root, f"{above}scsiN.")
+    """(path, required, schema) of each field, those of groups after the group; of cards only those of the first."""
+    fields = list(part.get("properties", {}).items())
+    fields += [(child.get("x-name", "scsiN"), child) for child in part.get("patternProperties", {}).values()]
+    for name, child in fields:
+        child = _resolved(child, root)
+        group = _resolved(child.get("then", child), root)
+        if name != "scsiN":
+            yield f"{above}{name}", name in part.get("required", ()), child
+        if name != "netN":
+            yield from walk(group, root, f"{above}{name}.")
 
 
-def _field(path: str, required: bool, part: dict[str, Any]) -> str:
+def _resolved(part: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    """With what its `$ref` refers to; what stands beside it wins."""
+    if "$ref" not in part:
+        return part
+    target = root["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    return _resolved(target, root) | {key: value for key, value in part.items() if key != "$ref"}
+
+
+def _field(path: str, required: bool, part: dict[str, Any], root: dict[str, Any]) -> str:
+    if "then" in part:  # the form without fields says what it is, those with fields follow
+        short = _resolved(part["else"], root)
+        part = {"type": "object"} | part if "const" in short else part | short | {"description": part["description"],
+                                                                                 "examples": part["examples"]}
     lines = [f"{'value' if 'const' in part else 'type'}: {_type(part)}"]
     rule = part.get("errorMessage", "")
     if rule.startswith("must be ") and not part.keys() & {"enum", "const"}:

@@ -2,7 +2,8 @@
 provider "proxmox" {}
 
 locals {
-  vms = var.vms == null ? {} : var.vms
+  # Machines differ in the fields that they have, so that a conditional has no type for them.
+  vms = try({ for name, vm in var.vms : name => vm }, {})
 
   # scripts/generate_tfvars.py hashes in the same way.
   source_files = sort(fileset("${path.module}/${var.vms_dir}", "*.yaml"))

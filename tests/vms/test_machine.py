@@ -1,6 +1,6 @@
 """The finished machine: every field, with the defaults of the schema."""
 
-import json
+import copy
 import re
 
 import pytest
@@ -9,8 +9,9 @@ from fleet.paths import PROXMOX_DIR
 from fleet.rules import file as rules
 from fleet.terraform import tfvars
 from fleet.vms.files import load_text
+from fleet.vms.hardware import SLOTTED, Hardware
 from fleet.vms.machine import Disk, Machine, machine, with_defaults
-from fleet.vms.schema import schema
+from fleet.vms.schema import child_of, form_of, part_of, schema
 from tests.helpers.machines import KEY, made, text
 
 
@@ -69,6 +70,7 @@ NOWHERE = {
     "serial": "every machine has this very console, and the schema takes no other",
     "skip_ipv6": "it takes ip6 out of ipconfig0",
     "full_clone": "the schema takes true alone",
+    "disks.scsi1": "seen by its fields",
 }
 # Another valid value than the default or that of `text`, where the schema's own examples do not have one.
 OTHER = {
@@ -76,68 +78,84 @@ OTHER = {
     "vm_state": "stopped", "scsihw": "virtio-scsi-pci", "cpu_type": "x86-64-v3", "sshkeys": [KEY], "tags": ["other"],
     "network": {"bridge": "vmbr7"}, "boot": "order=net0", "network.firewall": True, "network.model": "e1000",
     "network.bridge": "vmbr9", "disks.scsi1.storage": "other-pool", "target_node": "node09", "clone": "debian12",
-    "ciuser": "admin", "sockets": 2,
+    "ciuser": "admin", "sockets": 2, "efidisk.storage": "other", "efidisk.efitype": "2m", "tpmstate.storage": "other",
+    "efidisk.pre_enrolled_keys": True, "tpmstate.version": "v1.2", "watchdog.model": "ib700", "usb0.usb3": True,
+    "watchdog.action": "pause", "hostpci0.pcie": True, "hostpci0.rombar": False, "hostpci0.x_vga": True,
+    "virtiofs0.cache": "never", "virtiofs0.direct_io": True, "virtiofs0.expose_acl": True,
+    "virtiofs0.expose_xattr": False, "net1.firewall": True, "net1.model": "e1000", "net1.bridge": "vmbr9",
+    "ha.state": "stopped", "cloudinit.slot": "sata5", "cloudinit": {"slot": "sata5"},
 }  # fmt: skip
 
 
+SLOTS = {"scsi": "scsi1", "net": "net1", "ipconfig": "ipconfig1", "hostpci": "hostpci0", "usb": "usb0",
+         "virtiofs": "virtiofs0"}  # fmt: skip
+
+
 def fields_of(part: dict, prefix: str = "") -> list[str]:
-    """Every field of the schema, with those of groups."""
+    """Every field of the schema, with those of groups; of the slots one of each kind."""
+    patterns = "".join(part.get("patternProperties", {}))
+    names = [*part.get("properties", {}), *(slot for kind, slot in SLOTS.items() if f"{kind}" in patterns)]
     found = []
-    for name, child in part.get("properties", {}).items():
-        found += [prefix + name, *fields_of(child, f"{prefix}{name}.")]
-    for child in part.get("patternProperties", {}).values():
-        child = schema()["$defs"][child["$ref"].removeprefix("#/$defs/")]
-        found += fields_of(child, f"{prefix}scsi1.")
+    for name in names:
+        group = form_of(child_of(part, name), {})
+        found += [prefix + name, *fields_of(group, f"{prefix}{name}.")]
     return found
 
 
-def schema_of(field: str) -> dict:
-    part = schema()
-    for step in field.split("."):
-        part = (
-            part["properties"][step]
-            if step in part.get("properties", {})
-            else next(iter(part["patternProperties"].values()))
-        )
-        part = schema()["$defs"][part["$ref"].removeprefix("#/$defs/")] if "$ref" in part else part
-    return part
-
-
-FIELDS = [field for field in fields_of(schema()) if field.split(".")[0] not in NOWHERE and field != "disks"]
+FIELDS = [
+    field
+    for field in fields_of(schema())
+    if not {field, field.split(".")[0]} & NOWHERE.keys() and field != "disks"
+]
+BASE = {
+    "disks": {"scsi0": {"size": "20G"}, "scsi1": {"size": "30G"}}, "network": {"bridge": "vmbr0"},
+    "cdrom": {"file": "none"}, "vga": {"type": "std"}, "startup": {"order": 9}, "cloudinit": {"slot": "ide0"},
+    "cicustom": {"user": "a1:snippets/a", "network": "a1:snippets/a", "meta": "a1:snippets/a"}, "watchdog": {},
+    "rng0": {"source": "/dev/random"}, "ha": {"state": "ignored"}, "efidisk": {}, "tpmstate": {}, "net1": {"tag": 7},
+    "hostpci0": {"mapping": "a1"}, "usb0": {"mapping": "a1"}, "virtiofs0": {"mapping": "a1", "expose_xattr": True},
+}  # fmt: skip
+# What a field needs beside it.
+BESIDE: dict = {"ipconfig1": {"net1": {"bridge": "vmbr1"}}, "hostpci0": {"machine": "q35"}}
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_field_of_the_schema_reaches_terraform(field):
     """A field added to the schema alone fails here, and names the place that lacks it: `Machine`, or the module."""
     group, _, last = field.rpartition(".")
-    value = OTHER.get(field, next(iter(schema_of(field).get("examples", [])), None))
+    value = OTHER.get(field, next(iter(part_of(field).get("examples", [])), None))
     assert value is not None, f"tests/vms/test_machine.py: give OTHER another value for {field}"
-    base: dict = {
-        "disks": {"scsi0": {"size": "20G"}, "scsi1": {"size": "30G"}},
-        "network": {"bridge": "vmbr0"},
-    }
-    changed = json.loads(json.dumps(base))
+    top = field.split(".")[0]
+    base = (
+        BESIDE.get(top, {}) | {"disks": BASE["disks"]} | ({top: BASE[top]} if top in BASE and group else {})
+    )
+    changed = copy.deepcopy(base)
     place = changed
     for step in group.split(".") if group else ():
         place = place.setdefault(step, {})
     place[last] = value
-    before, after = (
-        tfvars.as_data(machine(load_text("a.yaml", text("a", **one))[0])) for one in (base, changed)
+    read = [load_text("a.yaml", text("a", **one))[0] for one in (base, changed)]
+    assert [found for found in rules.check(read[1]) if found.level == "error"] == []
+    before, after = (tfvars.as_data(machine(vm)) for vm in read)
+    assert before != after, f"{field} does not reach Machine (scripts/fleet/vms/machine.py, hardware.py)"
+    if top in ("rng0", "cipassword"):
+        return  # beside Terraform: the provider does not handle the one, its state must not have the other
+    folder = PROXMOX_DIR / "modules/vm"
+    module = (folder / "main.tf").read_text() + (folder / "outputs.tf").read_text()
+    name = re.sub(r"^(net|ipconfig|hostpci|usb|virtiofs)\d$", r"\1", last)
+    used = (
+        rf"\b(each\.value|vm|hardware|disk|[a-z_]+\.value|vms\[name\]|cicustom|cloudinit)(\.{top})?\.{name}\b"
     )
-    assert before != after, f"{field} does not reach Machine (scripts/fleet/vms/machine.py)"
-    module = (PROXMOX_DIR / "modules/vm/main.tf").read_text() + (
-        PROXMOX_DIR / "modules/vm/outputs.tf"
-    ).read_text()
-    used = rf"\b(each\.value|vm|disk\.value|ipv6\.value|disk|vms\[name\])(\.{group})?\.{last}\b"
     assert re.search(used, module), f"{field} is not used in proxmox/modules/vm/main.tf"
-    typed = (PROXMOX_DIR / "modules/vm/variables.tf").read_text()
-    assert re.search(rf"^\s+{last}\s+= ", typed, re.M), (
-        f"{field} has no type in proxmox/modules/vm/variables.tf"
-    )
+    typed = (folder / "variables.tf").read_text()
+    assert re.search(rf"[\s{{,]{name}\s+= ", typed), f"{field} has no type in proxmox/modules/vm/variables.tf"
 
 
 def test_machine_and_schema_have_the_same_fields():
-    assert set(schema()["properties"]) - {"serial", "skip_ipv6"} == set(Machine._fields) - {"path", "lines"}
+    known = {*Machine._fields, *Hardware._fields} - {"path", "lines", "hardware", *SLOTTED}
+    assert set(schema()["properties"]) - {"serial", "skip_ipv6"} == known
+    assert {part["x-name"] for part in schema()["patternProperties"].values()} == {
+        f"{kind}N" for kind in SLOTTED
+    }
 
 
 @pytest.mark.parametrize("path", ["vms/machine.py", "terraform/tfvars.py", "proxmox/ids.py"])
@@ -150,7 +168,7 @@ def test_a_default_stands_in_the_schema_alone(path):
 def test_defaults_fill_groups_that_are_absent_and_those_that_are_there():
     filled = with_defaults({"network": {"tag": 5}, "disks": {"scsi0": {"size": "1G"}}}, schema())
     assert filled["network"] == {"bridge": "vmbr0", "model": "virtio", "tag": 5, "macaddr": None, "mtu": None,
-                                 "firewall": False, "rate": None}  # fmt: skip
+                                 "firewall": False, "rate": None, "queues": None, "link_down": None}  # fmt: skip
     said = {option: value for option, value in filled["disks"]["scsi0"].items() if value is not None}
     assert said == {"size": "1G", "storage": "local-lvm"}
     assert with_defaults({}, schema())["network"]["bridge"] == "vmbr0"

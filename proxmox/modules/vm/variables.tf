@@ -38,6 +38,7 @@ variable "vms" {
       backup    = optional(bool)
       replicate = optional(bool)
       aio       = optional(string)
+      format    = optional(string)
     }))
 
     # The network card.
@@ -49,6 +50,9 @@ variable "vms" {
       mtu      = number # bytes, or null
       firewall = bool
       rate     = number # MB/s, or null
+
+      queues    = optional(number)
+      link_down = optional(bool)
     })
 
     # Addresses with prefix length, gateways without; ip6 also "dhcp" or "auto"; null where there is none.
@@ -63,5 +67,60 @@ variable "vms" {
     searchdomain = string       # null: the node's
     ciuser       = string       # the user that cloud-init creates
     sshkeys      = list(string) # public keys that may log in as that user
+
+    # What is left out here is as the machine has it (scripts/fleet/terraform/unsaid.py), or not there.
+    hardware = optional(object({
+      bios     = optional(string)
+      machine  = optional(string)
+      efidisk  = optional(object({ storage = string, efitype = string, pre_enrolled_keys = bool }))
+      tpmstate = optional(object({ storage = string, version = string }))
+      balloon  = optional(number) # MiB
+
+      cpu_flags = optional(list(string))
+      cpulimit  = optional(number)
+      cpuunits  = optional(number)
+      numa      = optional(bool)
+      vcpus     = optional(number)
+
+      vga       = optional(object({ type = string, memory = optional(number), clipboard = optional(string) }))
+      startup   = optional(object({ order = optional(number), up = optional(number), down = optional(number) }))
+      cdrom     = optional(object({ file = string, slot = string }))
+      cloudinit = optional(object({ slot = string, storage = optional(string) })) # no slot: none
+      cicustom = optional(object({
+        user = optional(string), network = optional(string), meta = optional(string), vendor = optional(string)
+      }))
+      ostype   = optional(string)
+      hotplug  = optional(string)
+      keyboard = optional(string)
+      tablet   = optional(bool)
+      watchdog = optional(object({ model = string, action = string }))
+      ha = optional(object({
+        state = string, group = optional(string), max_restart = optional(number), max_relocate = optional(number)
+      }))
+
+      # By slot, as net1; null: not there.
+      net = optional(map(object({
+        bridge    = string
+        model     = string
+        macaddr   = optional(string)
+        tag       = optional(number)
+        mtu       = optional(number)
+        firewall  = bool
+        rate      = optional(number)
+        queues    = optional(number)
+        link_down = optional(bool)
+      })), {})
+      ipconfig = optional(map(object({
+        ip = optional(string), gw = optional(string), ip6 = optional(string), gw6 = optional(string)
+      })), {})
+      hostpci = optional(map(object({
+        mapping = optional(string), pcie = bool, rombar = bool, x_vga = bool, mdev = optional(string),
+        id      = optional(string), rom_file = optional(string) # of a device that a person gave it
+      })), {})
+      usb = optional(map(object({ mapping = optional(string), usb3 = bool, host = optional(string) })), {})
+      virtiofs = optional(map(object({
+        mapping = string, cache = string, direct_io = bool, expose_acl = bool, expose_xattr = bool
+      })), {})
+    }), {})
   }))
 }

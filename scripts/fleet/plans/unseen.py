@@ -32,7 +32,7 @@ def unseen(change: Change, config: Mapping[str, str]) -> list[Difference]:
     for slot in sorted({field.split(".")[1] for field in fields if field.startswith("disks.")}):
         found += _dropped(slot, config.get(slot), "file", _DISK)
     drive = str(config.get("ide2", ""))
-    moves = any(field.startswith("cloud-init drive") for field in fields)
+    moves = any(field.startswith("cloudinit") for field in fields)
     if moves and properties.parse(drive).get("media") == "cdrom" and "cloudinit" not in drive:
         found.append(Difference("ide2", False, drive, None))
     return found

@@ -6,7 +6,9 @@ from fleet import names
 from fleet.findings import Finding
 from fleet.rules import subnets
 from fleet.rules.places import Only, asked_first, ipconfig, place
+from fleet.vms import addresses
 from fleet.vms.files import VM
+from fleet.vms.hardware import slots
 
 Owned = Iterator[tuple[Hashable, str]]  # (value, field)
 
@@ -18,9 +20,10 @@ def check(vms: Collection[VM], playbooks: Collection[str], only: Only = None) ->
     file that was asked about, whichever of the two that is.
     """
     findings = [
-        found for owned in (_names, addresses_of, _macs, _vmids) for found in _twice(vms, owned, only)
+        found for owned in (_names, addresses_of, _macs, _vmids, _usb) for found in _twice(vms, owned, only)
     ]
     findings += subnets.check(vms, only)
+    findings += _shared_devices(vms, only)
     for vm in vms:
         own = names.tag_playbook_of(vm.name)
         if own and vm.name in playbooks and (only is None or vm.path in only):
@@ -51,13 +54,51 @@ def _names(vm: VM) -> Owned:
 def addresses_of(vm: VM) -> Owned:
     for interface in ipconfig(vm).interfaces:
         yield interface.ip, "ipconfig0"
+    for field in slots("ipconfig", vm.data):
+        text = vm.data[field]
+        for interface in addresses.parse(text)[0].interfaces if isinstance(text, str) else ():
+            yield interface.ip, field
 
 
 def _macs(vm: VM) -> Owned:
-    network = vm.data.get("network")
-    mac = network.get("macaddr") if isinstance(network, dict) else None
-    if isinstance(mac, str):
-        yield mac.upper(), "network.macaddr"
+    for field in ("network", *slots("net", vm.data)):
+        network = vm.data.get(field)
+        mac = network.get("macaddr") if isinstance(network, dict) else None
+        if isinstance(mac, str):
+            yield mac.upper(), f"{field}.macaddr"
+
+
+def _usb(vm: VM) -> Owned:
+    """USB devices by node: a mapping has one device on each."""
+    for slot in slots("usb", vm.data):
+        device = vm.data[slot]
+        if isinstance(device, dict) and vm.data.get("vm_state") != "stopped":
+            yield f"{device.get('mapping')} of {vm.data.get('target_node')}", f"{slot}.mapping"
+
+
+def _shared_devices(vms: Iterable[VM], only: Only) -> Iterator[Finding]:
+    """PCI devices that two machines of a node, or of an HA group, are given: a mapping may have several devices."""
+    first: dict[Hashable, tuple[VM, str]] = {}
+    for vm in vms:
+        ha = vm.data.get("ha")
+        group = ha.get("group") if isinstance(ha, dict) else None
+        for slot in [*slots("hostpci", vm.data), *slots("usb", vm.data)]:
+            device = vm.data[slot]
+            mapping = device.get("mapping") if isinstance(device, dict) else None
+            for place_ in [
+                f"on {vm.data.get('target_node')}",
+                *([f"in the HA group {group}"] if group else []),
+            ]:
+                if not mapping or (slot.startswith("usb") and not place_.startswith("in ")):
+                    continue
+                key = (str(mapping), place_)
+                (here, field), (there, its) = asked_first((vm, slot), first.setdefault(key, (vm, slot)), only)
+                if here is not there and (only is None or here.path in only):
+                    message = (
+                        f"{mapping} is given to {there.name} too ({place(there, its)}), which is {place_} as well;"
+                        " both can only run there if the mapping has a device for each"
+                    )
+                    yield here.finding(f"{field}.mapping", message, "warning")
 
 
 def _vmids(vm: VM) -> Owned:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fleet.findings import Finding, cut
-from fleet.rules import hardware, naming
+from fleet.rules import cards, devices, hardware, naming
 from fleet.vms import addresses, public_keys, schema, values
 from fleet.vms.files import VM
 from fleet.vms.machine import MARK
@@ -109,4 +109,6 @@ RULES = (
     keys_are_public,
     description_marks_nothing,
     *hardware.RULES,
+    *cards.RULES,
+    *devices.RULES,
 )

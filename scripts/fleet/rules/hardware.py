@@ -1,4 +1,4 @@
-"""The rules for a machine's CPUs, disks and network card that a schema cannot express."""
+"""The rules for a machine's CPUs and disks that a schema cannot express."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fleet.findings import Finding, cut
 from fleet.vms import values
 from fleet.vms.files import VM
+from fleet.vms.hardware import slots
 
 MAX_GIB = 128 * 1024
 MAX_CPUS = 2304  # cores of all sockets; the limit of the provider and of QEMU
@@ -103,31 +104,9 @@ def mounts_are_possible(vm: VM) -> Iterator[Finding]:
                 yield vm.finding(f"disks.{slot}.mount", message)
 
 
-def network_fits(vm: VM) -> Iterator[Finding]:
-    network = vm.data.get("network")
-    if not isinstance(network, dict):
-        return
-    model = network.get("model", "virtio")
-    if "mtu" in network and isinstance(model, str) and model != "virtio":
-        yield vm.finding("network.mtu", f"applies to the model virtio only, not to {cut(model)}; remove it")
-    mac = network.get("macaddr")
-    if isinstance(mac, str) and re.fullmatch(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}", mac):
-        first, colons = int(mac[:2], 16), mac.replace("-", ":")
-        if mac != colons:
-            yield vm.finding("network.macaddr", f"write {mac} with colons: {colons}")
-        if first & 1:
-            message = f"{mac} is a multicast address; a network card's is like {first & 0xFE:02X}{colons[2:]}"
-            yield vm.finding("network.macaddr", message)
-        elif not any(int(part, 16) for part in colons.split(":")):
-            yield vm.finding(
-                "network.macaddr",
-                f"{mac} is not a valid address for a card; remove the line, and Proxmox assigns one",
-            )
-
-
 def boot_devices_exist(vm: VM) -> Iterator[Finding]:
     disks, devices = vm.data.get("disks"), values.boot_devices(vm.data.get("boot"))
-    there = ["net0", *(disks if isinstance(disks, dict) else values.SYSTEM_DISKS)]
+    there = ["net0", *slots("net", vm.data), *(disks if isinstance(disks, dict) else values.SYSTEM_DISKS)]
     for device in devices:
         if re.fullmatch(r"(scsi|virtio|sata)[0-9]{1,2}", device) and device not in there:
             yield vm.finding("boot", f"names {device}, which the machine does not have")
@@ -140,6 +119,5 @@ RULES = (
     disks_are_possible,
     disk_options_are_possible,
     mounts_are_possible,
-    network_fits,
     boot_devices_exist,
 )

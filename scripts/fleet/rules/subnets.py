@@ -6,7 +6,7 @@ from fleet.findings import Finding
 from fleet.rules.places import Only, asked_first, ipconfig, place
 from fleet.vms import addresses
 from fleet.vms.files import VM
-from fleet.vms.schema import schema
+from fleet.vms.schema import part_of
 
 
 def check(vms: Collection[VM], only: Only) -> list[Finding]:
@@ -76,5 +76,5 @@ def _link(vm: VM) -> tuple[object, object]:
     """Bridge and VLAN of a machine: only within one of these do machines share subnets and gateways."""
     network = vm.data.get("network")
     given = network if isinstance(network, dict) else {}
-    default = schema()["properties"]["network"]["properties"]["bridge"]["default"]
+    default = part_of("network.bridge")["default"]
     return str(given.get("bridge", default)), str(given.get("tag"))

@@ -95,8 +95,9 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     """Plan, guard and apply; False when a part of the apply failed. Raises Fault when the guard refuses."""
     found = planned(job, values, plan)
     if not plan_only and (anew := provider.read_anew(job.directory, values, found)):
-        values = anew
-        found = planned(job, values, plan)
+        values, found = anew, planned(job, anew, plan)
+    if anew := provider.kept(values, found):
+        values, found = anew, planned(job, anew, plan)
     must_pass(job, found)
     if plan_only:
         return True

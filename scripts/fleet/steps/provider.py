@@ -9,6 +9,7 @@ from fleet.plans.differences import differences
 from fleet.plans.plan import Change
 from fleet.proxmox.client import Client
 from fleet.terraform import command as terraform
+from fleet.terraform import unsaid
 
 
 def read_anew(directory: Path, values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:
@@ -25,6 +26,15 @@ def read_anew(directory: Path, values: dict[str, Any], found: list[Change]) -> d
         terraform.checked(directory, "state", "rm", terraform.LOCK, change.address, capture=True)
         imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
     return values | {"imports": imports}
+
+
+def kept(values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:
+    """The input in which what the guests have and their files do not say stays, or None where this one does it."""
+    has = {change.name: change.before for change in found if change.kind in ("update", "import")}
+    anew = unsaid.filled(values, has)
+    for name, fields in unsaid.added(values, anew).items():
+        note(unsaid.text(name, fields))
+    return anew if anew != values else None
 
 
 def forget_dns(client: Client, found: list[Change]) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fleet.console import note
 from fleet.findings import Finding
 from fleet.proxmox import ha, ids, leftovers, preflight
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
-from fleet.terraform import kept, state, tfvars
+from fleet.terraform import kept, state, tfvars, unsaid
 from fleet.vms import public_keys
 from fleet.vms.machine import Disk, Machine, machine
 from fleet.vms.values import system_disk
@@ -77,7 +78,11 @@ def build(
     if _errors(findings):
         return Input({}, without_file, findings)
     places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
-    return Input(tfvars.as_input(machines, places, *sources), without_file, findings)
+    values = tfvars.as_input(machines, places, *sources)
+    filled = unsaid.filled(values, {name: resource.attributes for name, resource in have.items()})
+    for name, fields in unsaid.added(values, filled).items():
+        note(unsaid.text(name, fields))
+    return Input(filled, without_file, findings)
 
 
 def _compare(

@@ -5,7 +5,8 @@ from typing import Any
 
 from fleet.terraform.state import Resource, ipconfig
 from fleet.vms import addresses
-from fleet.vms.machine import Machine, Network
+from fleet.vms.hardware import Network
+from fleet.vms.machine import Machine
 from fleet.vms.strict_yaml import Lines
 
 

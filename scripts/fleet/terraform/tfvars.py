@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.vms.addresses import IPConfig
+from fleet.vms.hardware import NONE, CloudInit, Network
 from fleet.vms.machine import Disk, Machine
 
 
@@ -22,23 +23,45 @@ def as_input(machines: Mapping[str, Machine], imports: Mapping[str, str], folder
 
 
 def as_data(machine: Machine) -> dict[str, Any]:
-    """One machine as JSON data. Every field is there, so that Terraform needs no defaults of its own."""
-    return {
+    """One machine as JSON data. Every field is there, so that Terraform needs no defaults of its own.
+
+    Only what `hardware` does not say is left out; what it takes away is null.
+    """
+    fields = {
         field: _plain(value)
         for field, value in machine._asdict().items()
-        if field not in ("path", "lines", "name")  # the name is the key
+        if field not in ("path", "lines", "name", "hardware")  # the name is the key
     }
+    more = {field: _said(value) for field, value in machine.hardware._asdict().items() if _is_said(value)}
+    return fields | ({"hardware": more} if more else {})
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, IPConfig):
         parts = {"ip": value.ip, "gw": value.gw, "ip6": value.ip6 or value.automatic6, "gw6": value.gw6}
         return {key: part and str(part) for key, part in parts.items()}
-    if isinstance(value, Disk):  # of its options only those that are said
-        return {key: part for key, part in value._asdict().items() if part is not None or key == "mount"}
-    if hasattr(value, "_asdict"):
-        return {key: _plain(part) for key, part in value._asdict().items()}
+    if isinstance(value, Disk | Network):  # of the options with a default only those that are said
+        named = {field for field in value._fields if field not in value._field_defaults} | {"mount"}
+        return {key: part for key, part in value._asdict().items() if part is not None or key in named}
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _is_said(value: Any) -> bool:
+    return value is not None and value != {}
+
+
+def _said(value: Any) -> Any:
+    if value is None or value == NONE:
+        return None
+    if isinstance(value, Mapping):
+        return {slot: _said(one) for slot, one in value.items()}
+    if isinstance(value, Network | IPConfig):
+        return {key: part for key, part in _plain(value).items() if part is not None}
+    if isinstance(value, CloudInit):
+        return value._asdict()
+    if hasattr(value, "_asdict"):
+        return {key: part for key, part in value._asdict().items() if part is not None}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def source_hash(vms_dir: Path, keys_file: Path) -> str:

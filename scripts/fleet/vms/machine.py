@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from fleet.findings import Finding
 from fleet.vms import addresses, files, values
-from fleet.vms.schema import schema
+from fleet.vms.hardware import Hardware, Network, hardware, network
+from fleet.vms.schema import child_of, form_of, resolved, schema
 from fleet.vms.strict_yaml import Lines
 
 TAG = "proxmox-gitops"  # of every machine of this project
@@ -33,18 +34,7 @@ class Disk(NamedTuple):
     backup: bool | None = None
     replicate: bool | None = None
     aio: str | None = None
-
-
-class Network(NamedTuple):
-    """The network card; `rate` in MB/s, `mtu` in bytes, `tag` is the VLAN, `macaddr` in upper case."""
-
-    bridge: str
-    model: str
-    macaddr: str | None
-    tag: int | None
-    mtu: int | None
-    firewall: bool
-    rate: float | None
+    format: str | None = None
 
 
 class Machine(NamedTuple):
@@ -82,6 +72,7 @@ class Machine(NamedTuple):
     pool: str | None
     tags: tuple[str, ...]
     description: str
+    hardware: Hardware = Hardware()
 
     def finding(self, field: str, message: str, level: str = "error") -> Finding:
         """A finding at a field of the file."""
@@ -96,7 +87,7 @@ def mark(name: str) -> str:
 def machine(vm: files.VM) -> Machine:
     """The machine that a VM file describes, if `rules.check` finds no error in the file."""
     data = with_defaults(vm.data, schema())
-    network, config = data["network"], addresses.parse(data["ipconfig0"])[0]
+    config = addresses.parse(data["ipconfig0"])[0]
     if data["skip_ipv6"]:
         config = addresses.IPConfig(config.ip, config.gw)
     disks = (
@@ -108,10 +99,10 @@ def machine(vm: files.VM) -> Machine:
         "boot": tuple(values.boot_devices(data["boot"])),
         "description": "\n\n".join(filter(None, [(data["description"] or "").strip(), mark(vm.name)])),
         "disks": tuple(disks),
+        "hardware": hardware(data),
         "ipconfig0": config,
         "nameserver": tuple(values.words(data["nameserver"])),
-        # As Proxmox writes it, so that a plan shows no difference.
-        "network": Network(**network | {"macaddr": network["macaddr"] and network["macaddr"].upper()}),
+        "network": network(data["network"]),
         "sshkeys": tuple(key.strip() for key in data["sshkeys"] or ()),
         # Sorted and in lower case, as Proxmox keeps them.
         "tags": tuple(sorted({tag.lower() for tag in [*values.words(data["tags"]), TAG]})),
@@ -121,15 +112,17 @@ def machine(vm: files.VM) -> Machine:
 
 
 def with_defaults(value: Any, part: dict[str, Any]) -> Any:
-    """A value of a VM file with the schema's defaults: every field is there, None where it has no value."""
-    if "$ref" in part:
-        part = schema()["$defs"][part["$ref"].removeprefix("#/$defs/")]
-    if part.get("type") != "object":
+    """A value of a VM file with the schema's defaults: every field is there, None where it has no value.
+
+    A group that is not written is None too, but for those that every machine has (`x-always`).
+    """
+    part = form_of(part, value)
+    if value is None or part.get("type") != "object":
         return value
-    given = value or {}
-    fields = dict(part.get("properties", {}))
-    for child in part.get("patternProperties", {}).values():
-        fields |= dict.fromkeys(given, child)
-    return {
-        name: with_defaults(given.get(name, child.get("default")), child) for name, child in fields.items()
-    }
+    fields = {name: resolved(child) for name, child in part.get("properties", {}).items()}
+    fields |= {name: child_of(part, name) for name in value}
+    return {name: with_defaults(value.get(name, _default(child)), child) for name, child in fields.items()}
+
+
+def _default(part: dict[str, Any]) -> Any:
+    return {} if part.get("x-always") else part.get("default")

@@ -23,23 +23,24 @@ _WORDS = {
 
 
 # Fields that people know from elsewhere, and why a VM file does not have them.
+_ROOT = "Proxmox lets root@pam alone set it, never a token; set it there, and it stays"
 REFUSED = {
-    "cipassword": "a password here would be a secret in Git; use sshkeys to log in",
-    "cicustom": "cloud-init is configured by the fields of this file; do the rest with Ansible",
-    "ipconfig1": "a machine has one network card; set up others with Ansible",
-    "balloon": "every machine keeps the memory that it is given",
-    "bios": "the template decides it",
-    "machine": "the template decides it",
-    "vga": "the template decides it",
-    "numa": "the template decides it",
-    "hotplug": "the template decides it",
-    "os_type": "every machine is configured by cloud-init",
-    "qemu_os": "the type is always l26, Linux",
-    "hastate": "set up high availability in Proxmox",
-    "startup": "set up the start order in Proxmox",
+    **dict.fromkeys(
+        ("args", "affinity", "hookscript", "hook_script", "hugepages", "kvm_arguments", "lock"), _ROOT
+    ),
+    "os_type": "every machine is configured by cloud-init, unless its file says cloudinit: none",
     "ssd": "it is an option of a disk; write it there, as scsi0: {size: 20G, ssd: true}",
     "discard": "it is an option of a disk; write it there, as scsi0: {size: 20G, discard: true}",
     "iothread": "it is an option of a disk; write it there, as scsi0: {size: 20G, iothread: true}",
+    "queues": "it is an option of a card; write it there, as network: {queues: 4}",
+}
+# The last slot of each kind.
+LAST = {
+    "net": "net31",
+    "ipconfig": "ipconfig7",
+    "hostpci": "hostpci15",
+    "usb": "usb3",
+    "virtiofs": "virtiofs7",
 }
 _MEANT = {"macaddr": ("mac", "mac_address"), "tag": ("vlan", "vlan_id"), "description": ("desc", "notes")}
 _MEANT |= {
@@ -54,6 +55,23 @@ _MEANT |= {
     "memory": ("ram", "mem"),
     "ipconfig0": ("ip", "ipconfig"),
     "mount": ("mountpoint", "path"),
+}
+_MEANT |= {
+    "network": ("net0", "net", "network_device"),
+    "efidisk": ("efidisk0", "efi_disk"),
+    "tpmstate": ("tpmstate0", "tpm_state", "tpm"),
+    "ostype": ("qemu_os", "os", "operating_system"),
+    "ha": ("hastate", "hagroup"),
+    "cpu_flags": ("flags",),
+    "cpulimit": ("cpu_limit",),
+    "cpuunits": ("cpu_units",),
+    "balloon": ("floating", "balloon_min"),
+    "cicustom": ("user_data_file_id", "vendor_data_file_id", "snippets"),
+    "keyboard": ("keyboard_layout",),
+    "tablet": ("tablet_device",),
+    "rng0": ("rng",),
+    "address": ("ip_address",),
+    "cdrom": ("iso",),
 }
 OTHER_NAMES = {other: field for field, others in _MEANT.items() for other in others}
 
@@ -81,6 +99,8 @@ def tell(vm: VM, error: Any, required: bool = False) -> Iterator[Finding]:
     elif value is None:
         way_out = f"{_example(field.rpartition('.')[2], error.schema)}" if required else " or remove the line"
         yield vm.finding(field, f"has no value; give it one{way_out}")
+    elif rule == "type" and field == "cipassword":  # whose value is for nobody's eyes
+        yield vm.finding(field, error.schema["errorMessage"])
     elif rule == "type":
         yield vm.finding(field, _wrong_type(field, value, error.schema, vm.lines.written.get(field)))
     else:
@@ -133,9 +153,13 @@ def unknown(name: str, where: str, known: list[str]) -> str:
         return "is not a disk's slot; write scsi0, scsi1 and so on directly below disks"
     if where == "disks":
         return "is not a disk's slot; disks are scsi0 to scsi30, virtio0 to virtio15 and sata0 to sata5"
-    reason = REFUSED.get(re.sub(r"(?<=^ipconfig)[1-9][0-9]?$", "1", name))
+    reason = REFUSED.get(name) if not where else None
     if reason:
         return f"is not supported: {reason}"
+    if (slot := re.fullmatch(r"(net|ipconfig|hostpci|usb|virtiofs)\d+", name)) and not where:
+        return f"is beyond what Terraform's provider can set; the last is {LAST[slot[1]]}"
+    if re.match("hostpci|usb", where) and name in ("host", "id", "device", "romfile", "rom_file"):
+        return "is not supported: no token can give a machine a device by its address; name a mapping of the datacenter"
     guess = OTHER_NAMES.get(name.lower())
     close = [guess] if guess in known else difflib.get_close_matches(name[:40].lower(), known, 1)
     if close:
