@@ -115,8 +115,11 @@ def _resolved(part: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 def _field(path: str, required: bool, part: dict[str, Any], root: dict[str, Any]) -> str:
     if "then" in part:  # the form without fields says what it is, those with fields follow
         short = _resolved(part["else"], root)
-        part = {"type": "object"} | part if "const" in short else part | short | {"description": part["description"],
-                                                                                 "examples": part["examples"]}
+        part = (
+            {"type": "object"} | part
+            if "const" in short
+            else part | short | {"description": part["description"], "examples": part["examples"]}
+        )
     lines = [f"{'value' if 'const' in part else 'type'}: {_type(part)}"]
     rule = part.get("errorMessage", "")
     if rule.startswith("must be ") and not part.keys() & {"enum", "const"}:
