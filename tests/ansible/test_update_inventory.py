@@ -329,7 +329,7 @@ def test_asks_terraform(tmp_path, monkeypatch, capsys):
         assert "no JSON of `terraform output`" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "/nowhere")
     assert update_inventory.main(options) == 2
-    assert "terraform is not installed" in capsys.readouterr().err
+    assert "neither terraform nor tofu is on PATH" in capsys.readouterr().err
 
 
 def test_dry_run_and_json_write_nothing_more(tmp_path, capsys):

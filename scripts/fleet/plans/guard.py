@@ -8,6 +8,7 @@ from fleet.plans import takeover
 from fleet.plans.fields import Difference
 from fleet.plans.plan import Change
 from fleet.plans.text import short
+from fleet.terraform import program
 
 MAX_CHANGES = 20
 
@@ -61,7 +62,7 @@ def _destroys(change: Change, known: Collection[str]) -> str | None:
             return None  # it was never finished; apply_terraform.py untaints it before the apply
         return (
             f"would destroy and recreate {name}, because the state marks it as tainted;"
-            f" run `terraform untaint`, or {approve}"
+            f" run `{program.name()} untaint`, or {approve}"
         )
     why = " and ".join(f"{key} ({short(change, key)})" for key in change.reasons) or "its identity"
     return f"would destroy and recreate {name} because of {why}; revert that, or {approve}"

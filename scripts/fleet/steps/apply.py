@@ -21,7 +21,7 @@ from fleet.proxmox.client import Client
 from fleet.steps import provider
 from fleet.tags.requests_file import Approvals
 from fleet.terraform import command as terraform
-from fleet.terraform import state
+from fleet.terraform import program, state
 
 PARALLELISM = 4  # more clones at once only wait for the lock of their template
 # How Proxmox and the provider word it that something else held a lock for too long.
@@ -63,7 +63,7 @@ def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -
     """Plan with this input, and read the plan; `quiet`: Terraform's text of it is not shown."""
     job.write(values)
     plan.unlink(missing_ok=True)
-    note("terraform plan")
+    note(f"{program.name()} plan")
     arguments = [terraform.LOCK, f"-parallelism={job.parallelism}", f"-out={plan}"]
     terraform.checked(job.directory, "plan", *arguments, capture=quiet)
     shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
@@ -113,7 +113,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
 
 def apply(job: Job, values: dict[str, Any], plan: Path) -> bool:
     """Apply a plan of these values; what failed at a lock is applied once more, one machine at a time."""
-    note("terraform apply")
+    note(f"{program.name()} apply")
     done = _applied(job, plan, job.parallelism)
     if not done.returncode:
         return True

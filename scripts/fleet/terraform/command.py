@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fleet.findings import Fault
+from fleet.terraform import program
 
 LOCK = "-lock-timeout=300s"  # the backend's own lock
 
@@ -22,31 +23,28 @@ def run(
     keep_errors: bool = False,
     settings: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run terraform in `directory`; output is shown or kept (`capture`), errors are shown unless `quiet`.
+    """Run Terraform in `directory`; output is shown or kept (`capture`), errors are shown unless `quiet`.
 
     `keep_errors` keeps the last errors as well as showing them, and goes with neither of the two.
-    `settings` are added to its environment. Raises Fault without terraform.
+    `settings` are added to its environment. Raises Fault without the program.
 
     SIGINT and SIGTERM are handed on once, and waited for: a second one makes Terraform stop at once and
     forget what it was making. The signal ends this process, as KeyboardInterrupt, when Terraform has ended.
     """
     environment = os.environ | {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0"} | dict(settings or {})
-    command = ["terraform", f"-chdir={directory}", *arguments]
+    command = [program.path(), f"-chdir={directory}", *arguments]
     if arguments[0] in ("init", "plan", "apply") and not sys.stdout.isatty():
         command.insert(3, "-no-color")
-    try:
-        # In a group of its own: a terminal's Ctrl-C would reach it besides the one that is handed on.
-        child = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE if capture else None,
-            stderr=subprocess.DEVNULL if quiet else subprocess.PIPE if keep_errors else None,
-            encoding="utf-8",
-            errors="replace",
-            env=environment,
-            process_group=0,
-        )
-    except FileNotFoundError as error:
-        raise Fault("terraform is not installed, or not in PATH", code=2) from error
+    # In a group of its own: a terminal's Ctrl-C would reach it besides the one that is handed on.
+    child = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.DEVNULL if quiet else subprocess.PIPE if keep_errors else None,
+        encoding="utf-8",
+        errors="replace",
+        env=environment,
+        process_group=0,
+    )
     errors: collections.deque[str] = collections.deque(maxlen=1000)
     with _handed_on(child) as received:
         for line in child.stderr or ():
@@ -68,7 +66,8 @@ def checked(
     """`run`, with a Fault (exit 2) when Terraform fails; it has said why on standard error."""
     done = run(directory, *arguments, capture=capture, quiet=quiet, settings=settings)
     if done.returncode:
-        raise Fault(f"terraform {arguments[0]} failed (exit {done.returncode}); its message is above", code=2)
+        said = f"{program.name()} {arguments[0]} failed (exit {done.returncode}); its message is above"
+        raise Fault(said, code=2)
     return done.stdout
 
 

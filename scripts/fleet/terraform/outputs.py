@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fleet.findings import Fault
 from fleet.names import RESERVED
 from fleet.paths import PROXMOX_DIR, shown
+from fleet.terraform import program
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -44,16 +45,22 @@ def load(path: Path | None, folder: Path = PROXMOX_DIR) -> dict:
     try:
         if path:
             return json.loads(path.read_text("utf-8"))
-        command = ["terraform", f"-chdir={folder}", "output", "-json"]
+        command = [_program(), f"-chdir={folder}", "output", "-json"]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         if done.returncode:
-            raise Fault(f"terraform output: {done.stderr.strip()}", code=2)
+            raise Fault(f"{program.name()} output: {done.stderr.strip()}", code=2)
         return json.loads(done.stdout)
     except FileNotFoundError as error:
-        message = str(error) if path else "terraform is not installed; give a saved output with --outputs"
-        raise Fault(message, code=2) from None
+        raise Fault(str(error), code=2) from None
     except (OSError, ValueError, RecursionError) as error:
         raise Fault(f"no JSON of `terraform output`: {error}", shown(path or folder), code=2) from None
+
+
+def _program() -> str:
+    try:
+        return program.path()
+    except Fault as fault:
+        raise Fault(f"{fault}; or give a saved output with --outputs", code=2) from None
 
 
 def machines(outputs: dict) -> dict[str, Machine]:

@@ -10,13 +10,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fleet.terraform import command
+from fleet.terraform import command, program
 
 OWN = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
 
 
 def init(directory: Path) -> None:
-    """Run `terraform init`, quietly unless it fails. Raises Fault."""
+    """Run `terraform init`, quietly unless it fails. Raises Fault, also for a program that cannot do the work."""
+    program.check()
     with _cached(directory) as settings:
         command.checked(directory, "init", capture=True, settings=settings)
 
