@@ -30,6 +30,8 @@ BUILDS = (
     Build("provider", "github.com/bpg/terraform-provider-proxmox",
           {"terraform-provider-proxmox": "github.com/bpg/terraform-provider-proxmox"},
           "Terraform's Proxmox provider, since no registry is asked", "15 s, the first time 3 min"),
+    Build("opentofu", "github.com/opentofu/opentofu", {"tofu": "github.com/opentofu/opentofu/cmd/tofu"},
+          "OpenTofu, which does the work of Terraform", "30 s, the first time 5 min"),
     Build("actionlint", "github.com/rhysd/actionlint",
           {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
           "the linter of workflows", "5 s, the first time 20 s"),
@@ -69,6 +71,8 @@ def build(item: Build) -> None:
         if item.name == "kubernetes":  # its own build script would set these
             for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
                 flags += f" -X {package}.gitVersion=v{version(item)}"
+        if item.name == "opentofu":  # the same
+            flags += f" -X {item.module}/version.dev=no"
         with patience(f"building {item.name} {version(item)}: {item.what}", item.usual):
             for program, package in item.packages.items():
                 run(
@@ -80,7 +84,7 @@ def build(item: Build) -> None:
 
 
 def _as_mirror(folder: Path, number: str) -> None:
-    """Lay the provider out as Terraform expects it of a filesystem mirror."""
+    """Lay the provider out as Terraform expects it of a filesystem mirror; lab/terraform.py adds OpenTofu's."""
     arch = subprocess.run(["go", "env", "GOARCH"], capture_output=True, text=True, check=True).stdout.strip()
     place = folder / "registry.terraform.io/bpg/proxmox" / number / f"linux_{arch}"
     place.mkdir(parents=True)

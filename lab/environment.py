@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from lab import FORGE_URL, INSTALLER_URL, PROXMOX_URL, VAULT_URL, builds, lab_dir, postgres, secret
+from lab import FORGE_URL, INSTALLER_URL, PROXMOX_URL, VAULT_URL, builds, lab_dir, postgres, secret, terraform
 
 # What of the environment is secret: on GitHub, secrets of the repository.
 SECRET_NAMES = ("PROXMOX_VE_API_TOKEN", "PG_CONN_STR", "VAULT_TOKEN", "SSH_PRIVATE_KEY", "GITHUB_TOKEN")
@@ -34,6 +34,7 @@ def environment() -> dict[str, str]:
         "GITHUB_TOKEN": secret("github_token"),
         "GITHUB_API_URL": FORGE_URL,
         "K3S_INSTALL_URL": INSTALLER_URL,
+        "TERRAFORM": terraform.program(),
         "TF_CLI_CONFIG_FILE": str(lab_dir() / "terraform.tfrc"),
         "CHECKPOINT_DISABLE": "1",
         # A socket's path takes 108 bytes, of which a checkout's own path may leave too few.

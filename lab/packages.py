@@ -23,8 +23,8 @@ PACKAGES = (
 
 
 TOOLS = {
-    "terraform": "https://developer.hashicorp.com/terraform/install",
     "git": "apt",
+    "make": "apt",
     "go": "https://go.dev/dl",
 }
 

@@ -4,7 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import builds, lab_dir, packages, template
+from lab import builds, lab_dir, packages, template, terraform
 
 
 def _made_dir(path: Path) -> Path:
@@ -12,18 +12,11 @@ def _made_dir(path: Path) -> Path:
     return path
 
 
-def terraform_config() -> None:
-    """LAB_DIR/terraform.tfrc: take providers only from the mirror, and do not check for new versions."""
-    mirror = builds.entry("provider")
-    (lab_dir() / "terraform.tfrc").write_text(
-        "disable_checkpoint = true\n"
-        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
-    )
-
-
 def links() -> None:
     """Programs by name in LAB_DIR/bin, which is first in the lab's PATH, and linters beside Python."""
     places = {"kubectl": builds.entry("kubernetes"), "actionlint": builds.entry("actionlint")}
+    if terraform.is_built():
+        places["tofu"] = builds.entry("opentofu")
     for program, folder in places.items():
         for place in (lab_dir() / "bin", Path(sys.executable).parent):
             if place != lab_dir() / "bin" and (program == "kubectl" or sys.prefix == sys.base_prefix):
@@ -43,7 +36,8 @@ def everything() -> None:
         system = aside.submit(template.prepare)
         packages.fetch_etcd()
         for item in builds.BUILDS:
-            builds.build(item)
+            if item.name != "opentofu" or terraform.is_built():
+                builds.build(item)
         system.result()
     links()
-    terraform_config()
+    terraform.configure()

@@ -69,9 +69,9 @@ def kubectl(context: str, *args: str, check: bool = True) -> str:
 
 def terraform_output(clone: Clone) -> dict:
     """Terraform's outputs, as a person reads them in proxmox/."""
-    folder = str(clone.path / "proxmox")
-    inside(["terraform", f"-chdir={folder}", "init", "-input=false", "-no-color"])
-    answer = json.loads(inside(["terraform", f"-chdir={folder}", "output", "-json"]))
+    command = [environment()["TERRAFORM"], f"-chdir={clone.path / 'proxmox'}"]
+    inside([*command, "init", "-input=false", "-no-color"])
+    answer = json.loads(inside([*command, "output", "-json"]))
     return {name: item["value"] for name, item in answer.items()}
 
 

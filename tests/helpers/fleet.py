@@ -95,8 +95,9 @@ class Fleet:
         return self.apply("--plan-only", *arguments)
 
     def terraform(self, *arguments: str) -> subprocess.CompletedProcess:
-        command = network.inside_argv(["terraform", f"-chdir={self.proxmox}", *arguments])
-        return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        env = environment()
+        command = network.inside_argv([env["TERRAFORM"], f"-chdir={self.proxmox}", *arguments])
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
 
 def one_machine(fleet: Fleet) -> Fleet:
