@@ -1,4 +1,4 @@
-"""`terraform init` by the real Terraform, with a provider that is nothing but a file in a mirror."""
+"""`init` by the real Terraform and the real OpenTofu, with a provider that is nothing but a file in a mirror."""
 
 import platform
 import shutil
@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleet.findings import Fault
-from fleet.terraform import plugins
-
-pytestmark = pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
+from fleet.terraform import plugins, program
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 CONFIGURATION = """terraform {
@@ -24,9 +22,12 @@ CONFIGURATION = """terraform {
 """
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
+@pytest.fixture(params=program.NAMES)
+def home(request, tmp_path, monkeypatch):
     """A user whose Terraform takes providers from an archive in a mirror, as it does from a registry."""
+    if not shutil.which(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    monkeypatch.setenv(program.VARIABLE, request.param)
     archive = (
         tmp_path / f"mirror/example.com/test/some/terraform-provider-some_1.0.0_linux_{ARCHITECTURE}.zip"
     )
@@ -51,8 +52,7 @@ def checkout(home: Path, name: str) -> Path:
 
 
 def installed(folder: Path) -> Path:
-    (place,) = (folder / ".terraform/providers/example.com/test/some/1.0.0").iterdir()
-    return place.resolve()
+    return (folder / f".terraform/providers/example.com/test/some/1.0.0/linux_{ARCHITECTURE}").resolve()
 
 
 def test_another_checkout_fetches_nothing(home):
@@ -71,7 +71,7 @@ def test_recorded_checksums_are_held_against_the_cache(home):
     (second / ".terraform.lock.hcl").write_text(lock)
     (installed(first) / "terraform-provider-some_v1.0.0").write_text("changed in the cache")
     next(home.glob("mirror/**/*.zip")).write_bytes(b"no archive")
-    with pytest.raises(Fault, match="terraform init failed"):
+    with pytest.raises(Fault, match=f"^{program.name()} init failed"):
         plugins.init(second)
 
 

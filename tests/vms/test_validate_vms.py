@@ -20,7 +20,7 @@ import validate_vms
 from fleet import names, paths
 from fleet.findings import Fault, Finding, cut, printable
 from fleet.rules import file as rules
-from fleet.terraform import tfvars
+from fleet.terraform import program, tfvars
 from fleet.vms import files as vms
 from fleet.vms.machine import machine
 from lab.proxmox import cloudinit
@@ -467,13 +467,15 @@ def test_what_is_accepted_cloud_init_reads_as_written(field, good, bad):
             assert value in (read["hostname"], read["user"], *read["ssh_authorized_keys"])
 
 
-@pytest.mark.skipif(not shutil.which("terraform"), reason="needs terraform")
-def test_terraform_reads_good_files_alike(tmp_path):
+@pytest.mark.parametrize("program", program.NAMES)
+def test_terraform_reads_good_files_alike(tmp_path, program):
     """Nothing else should read them, but if something does, it must read the same."""
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
     good = [path for path in FILES if path.name.startswith("good-")]
     calls = ", ".join(f"yamldecode(file({json.dumps(str(path))}))" for path in good)
     done = subprocess.run(
-        ["terraform", "console"],
+        [program, "console"],
         input=f"jsonencode([{calls}])\n",
         cwd=tmp_path,
         capture_output=True,
