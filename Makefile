@@ -47,7 +47,7 @@ lint: setup ## every linter, with no exceptions
 	ruff check .
 	ruff format --check .
 	shellcheck $$(git ls-files '*.sh' .ci/run)
-	terraform fmt -check -recursive proxmox
+	$${TERRAFORM:-$$(command -v terraform || command -v tofu)} fmt -check -recursive proxmox
 	actionlint
 	zizmor --quiet --offline .github
 	ansible-lint --offline proxmox/playbooks

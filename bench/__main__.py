@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from bench import ROOT, validate
-from lab import builds
+from lab import builds, terraform
 
 GROUPS = ("validate", "inventory", "kubeconfig", "tags", "chain")
 HEAD = ("this project / beside it", "size", "seconds", "beside it", "ratio", "goal", "growth")
@@ -32,7 +32,7 @@ def versions() -> str:
         [str(beside / "ansible"), "--version"],
         [str(builds.entry("kubernetes") / "kubectl"), "version", "--client"],
         ["git", "--version"],
-        ["terraform", "--version"],
+        [terraform.program(), "--version"],
     ]
     told = [subprocess.run(command, capture_output=True, text=True).stdout for command in commands]
     names = {"python -m check_jsonschema, version": "check-jsonschema", "Client Version:": "kubectl"}

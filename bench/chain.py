@@ -31,7 +31,7 @@ FOLDER, MANY = ROOT / ".lab-bench", 20
 PYTHON, TOOLS, REST = "their Python", "git and ansible-inventory, called by them", "the runner"
 TERRAFORM, ANSIBLE, BOOT, RELEASE = "Terraform", "Ansible", "the machine's boot", "waiting for the release"
 PARTS = {
-    TERRAFORM: r"(^|/)terraform(-provider-\S*)? ",
+    TERRAFORM: r"(^|/)(terraform(-provider-\S*)?|tofu) ",
     PYTHON: r"scripts/update_kubeconfig\.py ",  # called by Ansible, but no work of Ansible's
     ANSIBLE: r"/ansible-playbook ",
     BOOT: r"^(ssh|ssh-keyscan) ",
