@@ -8,7 +8,7 @@ import pytest
 import requests
 from proxmoxer import ProxmoxAPI
 
-from lab import ROOT, daemons, lab_dir, network, secret, setup
+from lab import ROOT, builds, daemons, lab_dir, network, secret, setup, terraform
 from lab.clone import Clone
 from lab.proxmox import faults
 from tests.helpers.proxmox import BASE, made
@@ -98,3 +98,19 @@ def proxmox(tmp_path_factory):
         daemons.up(("postgres", "proxmox"))
         yield
         daemons.down()
+
+
+@pytest.fixture
+def opentofu():
+    """The path of the lab's own OpenTofu."""
+    builds.build(next(build for build in builds.BUILDS if build.name == "opentofu"))
+    return str(builds.entry("opentofu") / "tofu")
+
+
+@pytest.fixture(params=["installed", "opentofu"])
+def either(request, monkeypatch):
+    """Terraform as it is installed here, then OpenTofu."""
+    if request.param == "opentofu":
+        if terraform.is_built():
+            pytest.skip("neither is installed, so that OpenTofu does the work of all tests")
+        monkeypatch.setenv("TERRAFORM", request.getfixturevalue("opentofu"))

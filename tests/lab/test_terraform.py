@@ -34,7 +34,7 @@ def fleet(proxmox, tmp_path):
     clean()
 
 
-def test_a_machine_is_made_and_a_second_plan_is_empty(proxmox, tmp_path):
+def test_a_machine_is_made_and_a_second_plan_is_empty(proxmox, either, tmp_path):
     fleet = Fleet(tmp_path / "fleet", backend="pg")
     fleet.write(
         "k8s-all", 20, sockets=2, cpu_type="x86-64-v2-AES", tags="Web;db", description="A\nB",
@@ -298,6 +298,28 @@ def test_a_stranger_of_the_same_name_is_left_alone_or_taken_over(fleet):
     assert "taken over: k8s-dev" in output
     assert config(105)["description"] == "proxmox-gitops: k8s-dev"
     assert "No changes." in fleet.plan()[1]
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
+def test_terraform_and_opentofu_take_turns(proxmox, opentofu, tmp_path, monkeypatch):
+    """Each reads the other's state, in the same checkout and in another one."""
+    fleet = Fleet(tmp_path / "fleet", backend="pg")
+    for turn, program in enumerate(["terraform", opentofu, "terraform"]):
+        monkeypatch.setenv("TERRAFORM", program)
+        fleet.write("k8s-dev", 20, description=f"turn {turn}")
+        fleet.commit()
+        status, output = fleet.apply()
+        assert (status, vmids()) == (0, [500]), output
+        assert config(500)["description"].startswith(f"turn {turn}\n")
+    monkeypatch.setenv("TERRAFORM", opentofu)
+    shutil.rmtree(fleet.proxmox / ".terraform")
+    status, output = fleet.plan()
+    assert (status, "No changes." in output) == (0, True), output
+    fleet.remove("k8s-dev")
+    shutil.copy(ROOT / "proxmox/vms/k8s-home.yaml", fleet.proxmox / "vms")
+    fleet.commit()
+    status, output = fleet.apply("--approve-destroy", "k8s-dev")
+    assert (status, vmids()) == (0, []), output
 
 
 def test_plain_terraform_says_make_tfvars(fleet):

@@ -100,7 +100,7 @@ def test_a_failed_start_is_finished_and_does_not_hold_the_others_up(fleet):
     complete(fleet)
 
 
-def test_what_failed_at_a_lock_is_applied_once_more_one_at_a_time(fleet):
+def test_what_failed_at_a_lock_is_applied_once_more_one_at_a_time(fleet, either):
     """A new machine whose clone timed out, and a change that met a lock of the storage."""
     fleet.write("k8s-dev", 20)
     fleet.commit()
@@ -154,7 +154,7 @@ def test_a_full_storage_is_told_and_made_good(fleet):
     complete(fleet)
 
 
-def test_interrupted_by_the_runner(fleet):
+def test_interrupted_by_the_runner(fleet, either):
     """SIGTERM is waited for: the state knows what was made."""
     fleet.write("k8s-dev", 20)
     fleet.commit()

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from fleet.files import read_text, write_atomic
 from fleet.terraform import command, program
 
 OWN = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
@@ -17,9 +18,19 @@ OWN = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
 
 def init(directory: Path) -> None:
     """Run `terraform init`, quietly unless it fails. Raises Fault, also for a program that cannot do the work."""
-    program.check()
+    product = program.check()
+    mark = directory / ".terraform" / "program"
+    last = read_text(mark)
+    options = []
+    if last and last != product:
+        # Terraform rejects OpenTofu's record of the backend. Only now: a backend that somebody changed is noticed
+        # otherwise.
+        options = ["-reconfigure"]
+        write_atomic(mark, "neither")  # until this has ended
     with _cached(directory) as settings:
-        command.checked(directory, "init", capture=True, settings=settings)
+        command.checked(directory, "init", *options, capture=True, settings=settings)
+    if mark.parent.is_dir():  # TF_DATA_DIR may name another
+        write_atomic(mark, product)
 
 
 @contextlib.contextmanager
