@@ -341,7 +341,7 @@ def test_a_file_that_is_not_valid_stops_the_run_before_terraform(fleet):
     assert client.failed(runs)
     log = "\n".join(client.log(run["id"]) for run in runs)
     assert f"::error file={name},line={line}" in log
-    assert "terraform plan" not in log
+    assert not re.search(r"(terraform|tofu) plan", log)
     proof.served(fleet.push("fix(proxmox): not needed", {name: None}))
 
 
