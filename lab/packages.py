@@ -15,6 +15,7 @@ PACKAGES = (
     ("systemd-container", "systemd-nspawn", "runs the machines"),
     ("mmdebstrap", "mmdebstrap", "makes the machines' root file system"),
     ("iproute2", "ip", "the lab's network"),
+    ("dnsmasq-base", "dnsmasq", "the lab's DHCP server"),
     ("openssh-client", "ssh-keyscan", "host keys, Ansible"),
     ("e2fsprogs", "mkfs.ext4", "the machines' disks"),
     ("shellcheck", "shellcheck", "make lint"),

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lab import GATEWAY, LabError, builds, network, packages, postgres, vault
+from lab import BRIDGE, GATEWAY, LabError, builds, dhcp, network, packages, postgres, vault
 
 
 def _nothing() -> None:
@@ -52,6 +52,7 @@ DAEMONS = (
     Daemon(
         "vault", "127.0.0.1:8200", vault.argv, vault.ready, prepare=vault.prepare, provision=vault.provision
     ),
+    Daemon(dhcp.NAME, f"{BRIDGE}:67", dhcp.argv, dhcp.ready, prepare=dhcp.prepare),
     Daemon("proxmox", f"{GATEWAY}:8006", _python("lab.proxmox"), _listens(GATEWAY, 8006)),
     Daemon("k3s", f"{GATEWAY}:8080", _installer, _listens(GATEWAY, 8080)),
     Daemon(

@@ -12,6 +12,7 @@ below /api2/json, without query) or in "TASK type:id" of a worker, for example "
     {"match": "TASK qmstart:", "error": "start failed: QEMU exited with code 1"}
     {"full": "local-lvm"}                                   nothing can be allocated on the storage
     {"no_boot": 500}                                        the machine starts and never answers
+    {"agent_silent": 500}                                   it boots, but its guest agent does not answer
 
 From Python: `with faults.injected({...}, {...}): …`, which needs LAB_DIR in the environment.
 """
@@ -36,6 +37,10 @@ def storage_full(storage: str) -> bool:
 
 def never_boots(vmid: int) -> bool:
     return any(fault.get("no_boot") == vmid for fault in current())
+
+
+def agent_silent(vmid: int) -> bool:
+    return any(fault.get("agent_silent") == vmid for fault in current())
 
 
 def take(subject: str) -> dict | None:
