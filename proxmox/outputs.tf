@@ -1,5 +1,5 @@
 output "vm_ips" {
-  description = "IPv4 address of each machine, without its prefix."
+  description = "IPv4 address of each machine, without its prefix; null where only its guest agent knows it."
   value       = { for name, vm in module.vm.machines : name => vm.address }
 }
 

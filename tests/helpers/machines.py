@@ -10,7 +10,7 @@ from fleet.vms.machine import Machine, machine
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f fleet"
 
 
-def text(name: str, address: str = "192.168.1.20", **fields) -> str:
+def text(name: str, address: str = "192.168.1.20", /, **fields) -> str:
     """A VM file; `fields` come on top of those that a file must have, None takes one out."""
     values = {
         "name": name,

@@ -127,6 +127,9 @@ def test_the_last_text_before_a_removal_counts(repository):
         # The address of a machine that is still there.
         (lambda vms: ((vms / "a.yaml").unlink(), (vms / "c.yaml").write_text(text("c"))), {"a": 500},
          "192.168.1.20 is still used by a"),
+        (lambda vms: ((vms / "a.yaml").unlink(), (vms / "c.yaml").write_text(
+            text("c", ipconfig0="ip=dhcp", address="192.168.1.20"))), {"a": 500},
+         "c.yaml:9:1: address: 192.168.1.20 is still used by a"),
         (lambda vms: [path.unlink() for path in vms.iterdir()], {"a": 500}, "lost checkout"),
         (lambda vms: None, {"gone": 500}, "Terraform has gone, but its file is neither in vms/ nor in the history"),
         (lambda vms: (vms / "c.yaml").write_text("- a list\n"), {}, "c.yaml"),
@@ -292,6 +295,23 @@ def test_a_version_that_was_never_applied_takes_nothing_from_another_machine(rep
         ("scsi0", 4, None),
         ("scsi1", 3, "/srv"),
     ]
+
+
+def test_a_reserved_address_that_was_never_applied_is_not_kept(repository):
+    home, commit = repository
+    path = home / "vms" / "a.yaml"
+    path.write_text(text("a", ipconfig0="ip=dhcp", address="192.168.1.50"))
+    commit()
+    path.unlink()
+    commit()
+    as_applied = json.loads(state_of(a=500))
+    as_applied["resources"][0]["instances"][0]["attributes"] = json.loads(RECORDED) | {"vm_id": 500}
+    assert run(home, state_text=json.dumps(as_applied)) == 0
+    kept = written(home)["vms"]["a"]
+    assert (kept["ipconfig0"]["ip"], kept.get("address")) == ("192.168.1.20/24", None)
+    assert run(home, state_text=state_of(a=500)) == 0  # nothing recorded that says otherwise
+    kept = written(home)["vms"]["a"]
+    assert (kept["ipconfig0"]["ip"], kept["address"]) == ("dhcp", "192.168.1.50")
 
 
 def test_not_a_state(repository, capsys):

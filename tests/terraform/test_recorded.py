@@ -53,6 +53,15 @@ def test_what_a_file_may_say_besides():
     json.dumps(found)
 
 
+def test_a_machine_on_dhcp():
+    """Which address is reserved for it is its file's alone; it would not reach Proxmox."""
+    settings = copy.deepcopy(MACHINE["initialization"])
+    settings[0]["ip_config"] = [{"ipv4": [{"address": "dhcp", "gateway": ""}], "ipv6": []}]
+    found = tfvars.as_data(recorded.machine("k8s-dev", "x", resource(initialization=settings)))
+    assert found["ipconfig0"] == {"ip": "dhcp", "gw": None, "ip6": None, "gw6": None}
+    assert "address" not in found
+
+
 @pytest.mark.parametrize(
     "changed", [{"initialization": []}, {"cpu": None}, {"disk": []}, {"network_device": []}]
 )

@@ -46,6 +46,10 @@ from tests.helpers.machines import KEY, made, text
          {"ip": "10.0.0.2/8", "gw": None, "ip6": None, "gw6": None}),
         ({"ipconfig0": "ip=10.0.0.2/8,gw=10.0.0.1,ip6=fd00::2/64,gw6=fd00::1"}, "ipconfig0",
          {"ip": "10.0.0.2/8", "gw": "10.0.0.1", "ip6": "fd00::2/64", "gw6": "fd00::1"}),
+        ({"ipconfig0": "ip=dhcp"}, "ipconfig0", {"ip": "dhcp", "gw": None, "ip6": None, "gw6": None}),
+        ({"ipconfig0": "ip=dhcp,ip6=auto", "skip_ipv6": True}, "ipconfig0",
+         {"ip": "dhcp", "gw": None, "ip6": None, "gw6": None}),
+        ({"ipconfig0": "ip=dhcp", "address": "192.168.1.50"}, "address", "192.168.1.50"),
         ({"vm_state": "stopped"}, "vm_state", "stopped"),
         ({}, "vm_state", "running"),
         ({"agent": 0}, "agent", False),
@@ -148,6 +152,25 @@ def test_a_field_of_the_schema_reaches_terraform(field):
     assert re.search(used, module), f"{field} is not used in proxmox/modules/vm/main.tf"
     typed = (folder / "variables.tf").read_text()
     assert re.search(rf"[\s{{,]{name}\s+= ", typed), f"{field} has no type in proxmox/modules/vm/variables.tf"
+
+
+def test_a_file_without_a_reserved_address_gives_the_input_that_it_always_gave():
+    assert "address" not in tfvars.as_data(made("a")) | tfvars.as_data(made("b", ipconfig0="ip=dhcp"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "address"),
+    [
+        ({}, "192.168.1.20"),
+        ({"ipconfig0": "ip=dhcp"}, ""),
+        ({"ipconfig0": "ip=dhcp", "address": "192.168.1.50"}, "192.168.1.50"),
+        ({"ipconfig0": "ip=dhcp", "address": "192.168.1.50/24"}, ""),
+        ({"address": "192.168.1.50"}, "192.168.1.20"),  # which the rules refuse
+        ({"ipconfig0": ["ip=dhcp"], "address": 5}, ""),
+    ],
+)
+def test_the_address_of_an_unchecked_file(fields, address):
+    assert load_text("a.yaml", text("a", **fields))[0].address() == address
 
 
 def test_machine_and_schema_have_the_same_fields():

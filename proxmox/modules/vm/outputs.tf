@@ -14,11 +14,11 @@ locals {
 }
 
 output "machines" {
-  description = "Each machine: address, user, node, VMID, MAC address, cloud-init's instance, mount points by disk slot."
+  description = "Each machine: address (null: only the guest agent knows it), user, node, VMID, MAC address, cloud-init's instance, mount points by disk slot."
   # Of the input's machines only: a refresh may find others in the state, such as one that was never finished.
   value = {
     for name, vm in var.vms : name => {
-      address  = split("/", vm.ipconfig0.ip)[0]
+      address  = vm.ipconfig0.ip == "dhcp" ? vm.address : split("/", vm.ipconfig0.ip)[0]
       user     = vm.ciuser
       node     = proxmox_virtual_environment_vm.this[name].node_name
       vmid     = proxmox_virtual_environment_vm.this[name].vm_id

@@ -55,13 +55,17 @@ variable "vms" {
       link_down = optional(bool)
     })
 
-    # Addresses with prefix length, gateways without; ip6 also "dhcp" or "auto"; null where there is none.
+    # Addresses with prefix length, gateways without; ip also "dhcp", ip6 also "dhcp" or "auto"; null where there is
+    # none.
     ipconfig0 = object({
       ip  = string
       gw  = string
       ip6 = string
       gw6 = string
     })
+
+    # The address that the DHCP server reserves, where ipconfig0 says dhcp; null: only the guest agent knows it.
+    address = optional(string)
 
     nameserver   = list(string) # empty: the node's
     searchdomain = string       # null: the node's

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from fleet import names
 from fleet.findings import Finding
 from fleet.rules import subnets
-from fleet.rules.places import Only, asked_first, ipconfig, place
+from fleet.rules.places import Only, asked_first, interfaces, place
 from fleet.vms import addresses
 from fleet.vms.files import VM
 from fleet.vms.hardware import slots
@@ -52,8 +52,8 @@ def _names(vm: VM) -> Owned:
 
 
 def addresses_of(vm: VM) -> Owned:
-    for interface in ipconfig(vm).interfaces:
-        yield interface.ip, "ipconfig0"
+    for interface, field in interfaces(vm):
+        yield interface.ip, field
     for field in slots("ipconfig", vm.data):
         text = vm.data[field]
         for interface in addresses.parse(text)[0].interfaces if isinstance(text, str) else ():

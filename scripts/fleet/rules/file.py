@@ -66,6 +66,24 @@ def addresses_are_usable(vm: VM) -> Iterator[Finding]:
         yield vm.finding("skip_ipv6", message)
 
 
+def leased_address_can_be_known(vm: VM) -> Iterator[Finding]:
+    text, given = vm.data.get("ipconfig0"), vm.data.get("address")
+    config = addresses.parse(text)[0] if isinstance(text, str) else addresses.IPConfig()
+    if config.automatic4 and "address" not in vm.data and vm.data.get("agent") in (False, 0):
+        message = (
+            "with ip=dhcp in ipconfig0, the guest agent alone knows the machine's address; set agent: true, or give the"
+            " address that the DHCP server reserves, as address: 192.168.1.50"
+        )
+        yield vm.finding("agent", message)
+    if not isinstance(given, str):
+        return
+    if config.ip:
+        message = f"needs ip=dhcp in ipconfig0, which has ip={config.ip}; remove this line, or write ip=dhcp"
+        yield vm.finding("address", message)
+    if problem := addresses.reserved(given)[1]:
+        yield vm.finding("address", problem)
+
+
 def tags_are_once(vm: VM) -> Iterator[Finding]:
     seen: set[str] = set()
     for tag in values.words(vm.data.get("tags")):
@@ -104,6 +122,7 @@ RULES = (
     *naming.RULES,
     strings_are_plain,
     addresses_are_usable,
+    leased_address_can_be_known,
     tags_are_once,
     nameservers_are_addresses,
     keys_are_public,

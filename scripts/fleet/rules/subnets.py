@@ -3,7 +3,7 @@
 from collections.abc import Collection, Hashable, Iterable, Iterator
 
 from fleet.findings import Finding
-from fleet.rules.places import Only, asked_first, ipconfig, place
+from fleet.rules.places import Only, asked_first, interfaces, ipconfig, place
 from fleet.vms import addresses
 from fleet.vms.files import VM
 from fleet.vms.schema import part_of
@@ -34,14 +34,14 @@ def _gateways(vms: Iterable[VM], only: Only) -> Iterator[Finding]:
                 )
                 yield here.finding("ipconfig0", message, "warning")
     for vm in vms:
-        for interface in ipconfig(vm).interfaces:
+        for interface, field in interfaces(vm):
             user = routed.get((_link(vm), interface.ip))
             if user and user is not vm and (only is None or vm.path in only):
                 message = (
                     f"{interface.ip} is the gateway of {user.name} ({place(user, 'ipconfig0')}); unless this"
                     " machine is the router, it would cut off the others"
                 )
-                yield vm.finding("ipconfig0", message, "warning")
+                yield vm.finding(field, message, "warning")
 
 
 def _nested(vms: Iterable[VM], only: Only) -> Iterator[Finding]:

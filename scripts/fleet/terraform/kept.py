@@ -87,7 +87,10 @@ def _as_applied(one: Machine, resource: state.Resource, recorded_one: Machine | 
     one = one._replace(vmid=resource.vmid, disks=disks or one.disks)
     if recorded_one:
         network = one.network._replace(macaddr=recorded_one.network.macaddr)
-        one = one._replace(ipconfig0=recorded_one.ipconfig0, network=network)
+        config = recorded_one.ipconfig0
+        one = one._replace(
+            ipconfig0=config, address=one.address if config.automatic4 else None, network=network
+        )
     return one
 
 
@@ -107,15 +110,14 @@ def clashes(present: Mapping[str, Machine], kept: Mapping[str, Kept]) -> list[Fi
     for name, entry in kept.items():
         held = set(_addresses(entry.machine))
         for one in present.values():
-            for address in held.intersection(_addresses(one)):
+            for address in sorted(held.intersection(_addresses(one))):
                 message = (
                     f"{address} is still used by {name}: its file was removed, but no commit approves removing the"
                     f" machine; commit with [destroy {name}], or choose another address"
                 )
-                findings.append(one.finding("ipconfig0", message))
+                findings.append(one.finding("address" if address == one.address else "ipconfig0", message))
     return findings
 
 
 def _addresses(one: Machine) -> list[str]:
-    fixed = [str(interface.ip) for interface in one.ipconfig0.interfaces]
-    return [*fixed, *filter(None, [one.network.macaddr])]
+    return [*one.addresses, *filter(None, [one.network.macaddr])]

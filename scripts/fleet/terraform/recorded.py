@@ -25,7 +25,7 @@ def _machine(name: str, path: str, resource: Resource, has: Mapping[str, Any]) -
     cloud_init, card, cpu = has["initialization"][0], has["network_device"][0], has["cpu"][0]
     config, user = addresses.parse(ipconfig(cloud_init["ip_config"][0]))[0], cloud_init["user_account"][0]
     dns = (cloud_init.get("dns") or [{}])[0]
-    if config.ip is None or not resource.disks:
+    if not (config.ip or config.automatic4) or not resource.disks:
         return None
     return Machine(
         path=path,
@@ -38,6 +38,7 @@ def _machine(name: str, path: str, resource: Resource, has: Mapping[str, Any]) -
         cpu_type=cpu["type"],
         memory=has["memory"][0]["dedicated"],
         ipconfig0=config,
+        address=None,  # a reserved one is the file's alone
         nameserver=tuple(dns.get("servers") or ()),
         searchdomain=dns.get("domain") or None,
         ciuser=user["username"],

@@ -25,20 +25,23 @@ def as_input(machines: Mapping[str, Machine], imports: Mapping[str, str], folder
 def as_data(machine: Machine) -> dict[str, Any]:
     """One machine as JSON data. Every field is there, so that Terraform needs no defaults of its own.
 
-    Only what `hardware` does not say is left out; what it takes away is null.
+    Left out are `address` and what `hardware` does not say; what it takes away is null.
     """
     fields = {
         field: _plain(value)
         for field, value in machine._asdict().items()
         if field not in ("path", "lines", "name", "hardware")  # the name is the key
     }
+    if machine.address is None:
+        del fields["address"]
     more = {field: _said(value) for field, value in machine.hardware._asdict().items() if _is_said(value)}
     return fields | ({"hardware": more} if more else {})
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, IPConfig):
-        parts = {"ip": value.ip, "gw": value.gw, "ip6": value.ip6 or value.automatic6, "gw6": value.gw6}
+        parts = {"ip": value.ip or value.automatic4, "gw": value.gw}
+        parts |= {"ip6": value.ip6 or value.automatic6, "gw6": value.gw6}
         return {key: part and str(part) for key, part in parts.items()}
     if isinstance(value, Disk | Network):  # of the options with a default only those that are said
         named = {field for field in value._fields if field not in value._field_defaults} | {"mount"}

@@ -1,4 +1,7 @@
-"""The addresses of `ipconfig0`: what they mean, and what is wrong with them."""
+"""The addresses of `ipconfig0` and `address`: what they mean, and what is wrong with them.
+
+More than 150 lines because each wrong address is told with the way out.
+"""
 
 import functools
 import ipaddress
@@ -10,12 +13,14 @@ from fleet.vms.gateways import Address, Interface, gateway, leading_zeros
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PARTS = ("ip", "gw", "ip6", "gw6")
+_FORMS = {4: "a.b.c.d/n", 6: "2001:db8::20/64"}
 
 
 class IPConfig(NamedTuple):
     """What could be understood of one ipconfig0; None for what is absent or wrong.
 
-    `automatic6` is `dhcp` or `auto` where the machine finds its IPv6 address itself.
+    `automatic4` is `dhcp` where a DHCP server gives the machine its IPv4 address, `automatic6` is `dhcp` or `auto`
+    where the machine finds its IPv6 address itself.
     """
 
     ip: ipaddress.IPv4Interface | None = None
@@ -23,6 +28,7 @@ class IPConfig(NamedTuple):
     ip6: ipaddress.IPv6Interface | None = None
     gw6: ipaddress.IPv6Address | None = None
     automatic6: str | None = None
+    automatic4: str | None = None
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -55,12 +61,30 @@ def parse(text: str) -> tuple[IPConfig, list[str]]:
             problems.append(f"{key} is set twice; keep one of them")
         else:
             parts[key] = value
-    ip = _static(parts, "ip", ipaddress.IPv4Interface, problems)
+    automatic4 = "dhcp" if parts.get("ip") == "dhcp" else None
     automatic6 = parts["ip6"] if parts.get("ip6") in ("dhcp", "auto") else None
+    ip = None if automatic4 else _static(parts, "ip", ipaddress.IPv4Interface, problems)
     ip6 = None if automatic6 else _static(parts, "ip6", ipaddress.IPv6Interface, problems)
     gw = gateway(parts, "gw", ip, problems)
     gw6 = gateway(parts, "gw6", ip6, problems)
-    return IPConfig(ip, gw, ip6, gw6, automatic6), problems
+    return IPConfig(ip, gw, ip6, gw6, automatic6, automatic4), problems
+
+
+def reserved(text: str) -> tuple[ipaddress.IPv4Address | None, str]:
+    """Read `address`, an IPv4 address without prefix length: (address, what is wrong with it)."""
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        bare = text.partition("/")[0]
+        try:
+            version = ipaddress.ip_address(bare).version
+        except ValueError:
+            return None, f"{cut(text) or '(empty)'} is not an IPv4 address{leading_zeros(bare)}"
+        if version == 6:
+            return None, f"{cut(text)} is an IPv6 address; give the IPv4 address that is reserved"
+        return None, f"{cut(text)} has a prefix length, which the DHCP server gives; write {bare}"
+    problem = unusable(ipaddress.IPv4Interface(address))
+    return (None, f"{address} {problem}") if problem else (address, "")
 
 
 def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str]) -> Interface | None:
@@ -69,12 +93,14 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
     if text is None:
         if key == "ip" and not problems:
             problems.append(
-                "ip is missing; the inventory and host keys need a known address (ip=192.168.1.20/24)"
+                "ip is missing; give the machine's address (ip=192.168.1.20/24), or write ip=dhcp"
             )
         return None
-    if text in ("dhcp", "auto", "manual"):
+    if text in ("auto", "manual"):
+        reason = "IPv4 has no such setting" if text == "auto" else "nothing would give the machine an address"
+        ways = f"{key}=dhcp" if version == 4 else "ip6=dhcp, ip6=auto"
         problems.append(
-            f"{key}={text} is not supported: the inventory and host keys need a known address; write it as a.b.c.d/n"
+            f"{key}={text} is not supported: {reason}; write {ways}, or the address as {_FORMS[version]}"
         )
         return None
     address, slash, prefix = text.partition("/")
@@ -102,14 +128,14 @@ def _static(parts: Mapping[str, str], key: str, kind: type, problems: list[str])
         problems.append(f"{key}={cut(text)} {wrong}; for example {address}/{'24' if version == 4 else '64'}")
         return None
     interface = kind(text)
-    problem = _unusable(interface)
+    problem = unusable(interface)
     if problem:
         problems.append(f"{key}={text} {problem}")
         return None
     return interface
 
 
-def _unusable(interface: Interface) -> str:
+def unusable(interface: Interface) -> str:
     """Why a machine cannot have this address; empty when it can."""
     address, network = interface.ip, interface.network
     kinds = ("is_unspecified", "is_loopback", "is_multicast", "is_link_local", "is_reserved")

@@ -30,10 +30,15 @@ class VM(NamedTuple):
     lines: strict_yaml.Lines  # "disks.scsi0.size" -> (line, column) of the field, from 1
 
     def address(self) -> str:
-        """The machine's IPv4 address; "" where an unchecked file has none that can be used."""
-        config = self.data.get("ipconfig0")
-        interface = addresses.parse(config)[0].ip if isinstance(config, str) else None
-        return str(interface.ip) if interface else ""
+        """The machine's IPv4 address; "" where an unchecked file has none that can be used.
+
+        With ip=dhcp it is the reserved one; without one, the guest agent alone knows the address.
+        """
+        text, given = self.data.get("ipconfig0"), self.data.get("address")
+        config = addresses.parse(text)[0] if isinstance(text, str) else addresses.IPConfig()
+        if config.automatic4 and isinstance(given, str):
+            return str(addresses.reserved(given)[0] or "")
+        return str(config.ip.ip) if config.ip else ""
 
     def finding(self, field: str, message: str, level: str = "error") -> Finding:
         """A finding at a field."""

@@ -19,8 +19,9 @@ def gateway(
     if parts.get(own) is None:
         problems.append(f"{key} is set without {own}; add {own}, or remove {key}")
         return None
-    if key == "gw6" and parts[own] in ("dhcp", "auto"):
-        problems.append(f"gw6 is set with ip6={parts[own]}, where the router announces itself; remove gw6")
+    if parts[own] in ("dhcp", "auto"):
+        source = "the router announces itself" if key == "gw6" else "the DHCP server names the gateway"
+        problems.append(f"{key} is set with {own}={parts[own]}, where {source}; remove {key}")
         return None
     try:
         if "%" in text:

@@ -55,6 +55,7 @@ class Machine(NamedTuple):
     cpu_type: str
     memory: int
     ipconfig0: addresses.IPConfig
+    address: str | None
     nameserver: tuple[str, ...]
     searchdomain: str | None
     ciuser: str
@@ -74,6 +75,12 @@ class Machine(NamedTuple):
     description: str
     hardware: Hardware = Hardware()
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that the file says: those of ipconfig0, and the reserved one."""
+        fixed = (str(interface.ip) for interface in self.ipconfig0.interfaces)
+        return (*fixed, self.address) if self.address else tuple(fixed)
+
     def finding(self, field: str, message: str, level: str = "error") -> Finding:
         """A finding at a field of the file."""
         return files.finding(self.path, self.lines, field, message, level)
@@ -89,7 +96,7 @@ def machine(vm: files.VM) -> Machine:
     data = with_defaults(vm.data, schema())
     config = addresses.parse(data["ipconfig0"])[0]
     if data["skip_ipv6"]:
-        config = addresses.IPConfig(config.ip, config.gw)
+        config = config._replace(ip6=None, gw6=None, automatic6=None)
     disks = (
         Disk(slot, **disk | {"size": values.gib(disk["size"]), "discard": values.discards(disk["discard"])})
         for slot, disk in sorted(data["disks"].items(), key=lambda item: values.slot_order(item[0]))
