@@ -17,6 +17,8 @@ from tests.helpers.https_server import certificate, serving
         ((500, "boom", {"message": "can't lock file - got timeout\n"}), "with 500: can't lock"),
         ((400, "Parameter", {"errors": {"vmid": "invalid format"}}), "vmid: invalid format"),
         ((200, "OK", "<html>a router</html>"), "is not Proxmox VE's API: check PROXMOX_VE_ENDPOINT"),
+        ((200, "OK", '{"data": ' + "[" * 100_000), "is not Proxmox VE's API: check PROXMOX_VE_ENDPOINT"),
+        ((500, "boom", "[" * 100_000), "with 500: boom"),
         ((200, "OK", "slow"), "is slow: no answer to GET nodes within 1 s"),
     ],
 )  # fmt: skip
@@ -24,6 +26,15 @@ def test_bad_answers(tmp_path, use, problem, answer, words):
     pem = certificate(tmp_path)
     with serving(pem, {"nodes": answer}) as endpoint:
         assert words in problem(use(endpoint, pem))
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_without_end_is_not_read(tmp_path, use, status):
+    pem = certificate(tmp_path)
+    with serving(pem, {"nodes": (status, "OK", {"data": "x" * 500_000})}) as endpoint:
+        client = use(endpoint, pem)
+        with pytest.raises(Fault, match="answered GET nodes with more than 1000 bytes"):
+            client.get("nodes", most=1000)
 
 
 METHODS = ["get", "post", "put", "delete"]

@@ -1,5 +1,6 @@
 """What Proxmox's answers, and missing answers, mean: each with the way out."""
 
+import json
 import re
 
 from fleet.findings import Fault, printable
@@ -22,9 +23,9 @@ class Unanswered(Fault):
         self.broken = broken
 
 
-def refused(url: str, question: str, answer) -> Refused:
+def refused(url: str, question: str, status: int, reason: str, content: bytes) -> Refused:
     """The fault for an answer with an error status. `question` is method and path."""
-    status, message = answer.status_code, _message(answer)
+    message = _message(reason, content)
     if status == 401:
         text = f"Proxmox at {url} does not know the token (401 {message}): renew PROXMOX_VE_API_TOKEN"
     elif status == 403:
@@ -61,17 +62,17 @@ def no_answer(url: str, question: str, seconds: float, error: OSError) -> Fault:
     return Fault(f"SSL_CERT_FILE cannot be used: {error}", code=2)  # requests, when there is no such file
 
 
-def _message(answer) -> str:
+def _message(reason: str, content: bytes) -> str:
     """Proxmox words its errors in the status line, or per parameter in `errors`."""
     try:
-        body = answer.json()
-    except ValueError:
+        body = json.loads(content)
+    except (ValueError, RecursionError):
         body = {}
     body = body if isinstance(body, dict) else {}
     errors = body.get("errors") or {}
     if isinstance(errors, dict) and errors:
         return "; ".join(f"{name}: {text}".strip() for name, text in errors.items())
-    return str(body.get("message") or answer.reason or "no reason given").strip()
+    return str(body.get("message") or reason or "no reason given").strip()
 
 
 def _reason(error: Exception) -> str:
