@@ -140,6 +140,13 @@ MOVED[0]["datastore_id"] = "local"
     [
         ({"memory": block("memory", dedicated=9000)}, ["memory"], False),
         ({"cpu": block("cpu", cores=9)}, ["cpu"], False),
+        ({"cpu": block("cpu", flags=["+aes"])}, ["cpu"], False),
+        ({"cpu": block("cpu", limit=2, units=200)}, [], False),
+        ({"memory": block("memory", floating=256)}, ["memory"], False),
+        ({"bios": "ovmf", "machine": "q35"}, ["bios", "machine"], False),
+        ({"usb": [{"host": "", "mapping": "key", "usb3": False}], "tablet_device": False}, [], False),
+        ({"hostpci": [{"device": "hostpci0", "mapping": "gpu"}]}, ["hostpci"], False),
+        ({"hotplug": "0", "startup": [{"order": 3, "up_delay": -1, "down_delay": -1}]}, [], False),
         ({"agent": block("agent", enabled=False)}, ["agent"], False),
         ({"agent": block("agent", timeout="1m", wait_for_ip=[])}, [], False),
         ({"initialization": KEYS}, ["initialization"], True),
@@ -157,6 +164,45 @@ def test_what_waits_for_a_restart(values, restart, host_keys):
     assert (list(found.restart), found.renews_host_keys) == (restart, host_keys)
     (found,) = changes.read(plan(entry(changed(started=False), changed(**values))))
     assert found.restart == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "blocks"),
+    [
+        ({"cpu": block("cpu", limit=2)}, True),
+        ({"memory": block("memory", dedicated=9000)}, True),
+        ({"tablet_device": False}, True),
+        ({"disk": [TWO[0] | {"ssd": False}, TWO[1]]}, True),
+        ({"disk": [TWO[0], disk("scsi1", 3, "ceph")]}, True),
+        ({"description": "x", "network_device": block("network_device", vlan_id=4)}, False),
+    ],
+)
+def test_what_the_provider_grows_no_disk_beside(values, blocks):
+    (found,) = changes.read(plan(entry(MACHINE, changed(**values))))
+    assert found.blocks_growth is blocks
+
+
+USB = [{"host": "", "mapping": "key", "usb3": False}]
+DRIVE = {"enabled": False, "file_id": "local:iso/a.iso", "interface": "ide3"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "restart"),
+    [
+        ({"hotplug": "disk"}, {"usb": USB, "tablet_device": False}, ["tablet_device", "usb"]),
+        ({"hotplug": "0"}, {"network_device": block("network_device", vlan_id=4)}, ["network_device"]),
+        ({"hotplug": "network"}, {"network_device": block("network_device", vlan_id=4)}, []),
+        ({"hotplug": "1"}, {"usb": USB}, []),
+        ({"memory": block("memory", floating=256)}, {"memory": block("memory", floating=512)}, []),
+        ({"memory": block("memory", floating=256)}, {"memory": block("memory", floating=0)}, ["memory"]),
+        ({"cdrom": [DRIVE]}, {"cdrom": [DRIVE | {"file_id": "none"}]}, []),
+        ({"cdrom": [DRIVE]}, {"cdrom": [DRIVE | {"interface": "sata5"}]}, ["cdrom"]),
+        ({"cdrom": []}, {"cdrom": [DRIVE]}, ["cdrom"]),
+    ],
+)
+def test_what_waits_depends_on_what_the_machine_has(before, after, restart):
+    (found,) = changes.read(plan(entry(changed(**before), changed(**before | after))))
+    assert list(found.restart) == restart
 
 
 @pytest.fixture

@@ -3,21 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from fleet.plans import restarts
 from fleet.terraform.state import TYPE
 
-# The provider writes these to Proxmox at once; they take effect at the machine's next start.
-RESTARTS = (
-    "acpi", "agent", "amd_sev", "audio_device", "bios", "boot_order", "cdrom", "cpu", "hostpci",
-    "initialization", "keyboard_layout", "kvm_arguments", "machine", "memory", "numa", "operating_system",
-    "rng", "scsi_hardware", "serial_device", "tablet_device", "usb", "vga", "virtiofs", "watchdog",
-)  # fmt: skip
 # Attributes that only the provider keeps, so they differ after an import.
 OURS = (
     "delete_unreferenced_disks_on_destroy", "migrate", "purge_on_destroy", "reboot", "reboot_after_update",
     "stop_on_destroy",
 )  # fmt: skip
-# Options of a disk that take effect at the next start.
-DISK_RESTARTS = ("aio", "cache", "discard", "iothread", "queues", "ssd")
 
 
 class Change(NamedTuple):
@@ -50,18 +43,21 @@ class Change(NamedTuple):
     @property
     def restart(self) -> tuple[str, ...]:
         """What takes effect at the next start only; empty where the machine does not run."""
-        if self.kind != "update" and not self.imported:
+        if not self._stays_running:
             return ()
-        if not self.running or not self.after.get("started"):
-            return ()
-        changed = set(self.changed)
-        found = [
-            key for key in RESTARTS if key in changed and _differs(key, self.before[key], self.after[key])
-        ]
-        for slot, old, new in self.disks():
-            if old and new and any(old.get(option) != new.get(option) for option in DISK_RESTARTS):
-                found.append(slot)
-        return tuple(found)
+        slots = [slot for slot, old, new in self.disks() if old and new and restarts.of_disk(old, new)]
+        return (*restarts.of_attributes(self.before, self.after, self.changed), *slots)
+
+    @property
+    def blocks_growth(self) -> bool:
+        """Whether the provider refuses to grow a disk beside this: what it takes for a restart is more than is."""
+        of_provider = self._stays_running and restarts.of_provider(self.changed)
+        return bool(self.restart) or of_provider or self.moves_disk
+
+    @property
+    def _stays_running(self) -> bool:
+        changes = self.kind == "update" or self.imported
+        return changes and self.running and bool(self.after.get("started"))
 
     @property
     def renews_host_keys(self) -> bool:
@@ -130,20 +126,9 @@ def _kind(actions: list[str], imported: bool) -> str:
     return "update" if "update" in actions else "none"
 
 
-def _differs(key: str, old: Any, new: Any) -> bool:
-    """A block's options that Terraform alone knows are no change of the machine."""
-    if key == "agent":
-        return _without(old, "wait_for_ip", "timeout") != _without(new, "wait_for_ip", "timeout")
-    return old != new
-
-
 def _cloud_init_input(values: Mapping[str, Any]) -> Any:
     """What goes into cloud-init's user-data and network-config."""
     network = [device.get("mac_address") for device in values.get("network_device") or []]
     first = (values.get("initialization") or [{}])[0] or {}
     given = {key: first.get(key) for key in ("ip_config", "user_account", "dns")}
     return given, network, values.get("name")
-
-
-def _without(blocks: Any, *keys: str) -> list[dict[str, Any]]:
-    return [{key: value for key, value in (block or {}).items() if key not in keys} for block in blocks or []]

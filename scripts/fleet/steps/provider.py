@@ -53,7 +53,7 @@ def held_back(values: dict[str, Any], found: list[Change]) -> dict[str, Any] | N
 
     It refuses it beside what waits for a restart, and after a move to another storage looks at the old one.
     """
-    crowded = [change for change in found if change.restart or change.moves_disk]
+    crowded = [change for change in found if change.blocks_growth]
     sizes = {change.name: change.growth() for change in crowded if change.growth()}
     if not sizes:
         return None
