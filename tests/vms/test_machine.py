@@ -119,7 +119,11 @@ BASE = {
     "hostpci0": {"mapping": "a1"}, "usb0": {"mapping": "a1"}, "virtiofs0": {"mapping": "a1", "expose_xattr": True},
 }  # fmt: skip
 # What a field needs beside it.
-BESIDE: dict = {"ipconfig1": {"net1": {"bridge": "vmbr1"}}, "hostpci0": {"machine": "q35"}}
+BESIDE: dict = {
+    "address": {"ipconfig0": "ip=dhcp"},
+    "ipconfig1": {"net1": {"bridge": "vmbr1"}},
+    "hostpci0": {"machine": "q35"},
+}
 
 
 @pytest.mark.parametrize("field", FIELDS)
