@@ -16,7 +16,8 @@ locals {
 module "vm" {
   source = "./modules/vm"
 
-  vms = local.vms
+  vms       = local.vms
+  passwords = var.passwords
 }
 
 import {

@@ -16,6 +16,13 @@ variable "imports" {
   default     = {}
 }
 
+variable "passwords" {
+  description = "Passwords of the machines that are made, by name; apply_terraform.py reads them from Vault."
+  type        = map(string)
+  default     = {}
+  sensitive   = true
+}
+
 variable "source_hash" {
   description = "Hash of the VM files from which vms was made, so that a stale input is noticed."
   type        = string

@@ -3,12 +3,14 @@
 
 Reads the VM files, the open requests and the inventory; writes Terraform's state and the file of --outputs,
 which is there after the run only when later steps should go on (exit codes 0 and 3). Secrets come by
-environment: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR.
+environment: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR, and for machines with a `cipassword`
+VAULT_ADDR, VAULT_TOKEN.
 Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
 3 done but for a part that needs a person: a machine that could not be made or changed, or a file that was
 removed without approval since the requests' `since`.
 """
 
+import json
 from pathlib import Path
 
 from fleet import cli, paths
@@ -20,9 +22,10 @@ from fleet.forge import step
 from fleet.git import deleted
 from fleet.plans.guard import MAX_CHANGES
 from fleet.proxmox import client as proxmox
+from fleet.secrets import passwords
 from fleet.settings import number
 from fleet.steps import unfinished
-from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint, without_failed
+from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
@@ -45,6 +48,8 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         findings.append(kept.unapproved(entry, "error" if fresh and values else "warning"))
     if report(findings) and not values:
         return 1
+    if not plan_only:
+        job = job._replace(secrets=passwords_of_new(values, have))
     note(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
     with temporary("proxmox-gitops-") as folder:
         plan = folder / "plan"
@@ -54,12 +59,21 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
         if not done:
             partly = True
             report(unfinished.tell(job, values, plan))
-            without_failed(job, values)
+            unfinished.without_failed(job, values)
     if outputs:
         write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
         step.output("applied", "true")
     note("done, except for the findings above" if partly else "done")
     return 3 if partly else 0
+
+
+def passwords_of_new(values: dict, have: dict) -> dict[str, str]:
+    """What Terraform must know when it makes a machine, and no file may have."""
+    new = {name: vm.get("hardware", {}) for name, vm in values["vms"].items() if name not in have}
+    places = {name: more["cipassword"] for name, more in new.items() if "cipassword" in more}
+    made = places.keys() - values["imports"].keys()
+    found = passwords.read({name: places[name] for name in sorted(made)})
+    return {"TF_VAR_passwords": json.dumps(found)} if found else {}
 
 
 @guarded

@@ -218,6 +218,7 @@ resource "proxmox_virtual_environment_vm" "this" {
       user_account {
         username = each.value.ciuser
         keys     = each.value.sshkeys
+        password = lookup(var.passwords, each.key, null)
       }
     }
   }

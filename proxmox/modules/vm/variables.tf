@@ -128,3 +128,10 @@ variable "vms" {
     }), {})
   }))
 }
+
+variable "passwords" {
+  description = "Passwords of the machines that are made, by name; an existing machine keeps its own."
+  type        = map(string)
+  default     = {}
+  sensitive   = true
+}

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ class Job(NamedTuple):
     max_changes: int
     client: Client
     parallelism: int = PARALLELISM  # machines at once
+    secrets: Mapping[str, str] = {}  # variables of Terraform's environment
 
     @property
     def tfvars(self) -> Path:
@@ -65,7 +66,7 @@ def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -
     plan.unlink(missing_ok=True)
     note(f"{program.name()} plan")
     arguments = [terraform.LOCK, f"-parallelism={job.parallelism}", f"-out={plan}"]
-    terraform.checked(job.directory, "plan", *arguments, capture=quiet)
+    terraform.checked(job.directory, "plan", *arguments, capture=quiet, settings=job.secrets)
     shown = terraform.checked(job.directory, "show", "-json", str(plan), capture=True)
     return changes.read(json.loads(shown))
 
@@ -108,7 +109,10 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         if not apply(job, held, plan):
             return False
         must_pass(job, planned(job, values, plan))
-    return apply(job, values, plan)
+    done = apply(job, values, plan)
+    if done:
+        provider.set_rng(job.client, values)
+    return done
 
 
 def apply(job: Job, values: dict[str, Any], plan: Path) -> bool:
@@ -126,25 +130,4 @@ def apply(job: Job, values: dict[str, Any], plan: Path) -> bool:
 
 def _applied(job: Job, plan: Path, parallelism: int) -> subprocess.CompletedProcess[str]:
     arguments = [terraform.LOCK, f"-parallelism={parallelism}", str(plan)]
-    return terraform.run(job.directory, "apply", *arguments, keep_errors=True)
-
-
-def without_failed(job: Job, values: dict[str, Any]) -> None:
-    """After a failed apply, have Terraform's outputs tell of all but the unfinished machines."""
-    have = current(job)
-    left = sorted(set(have) - set(values["vms"]))
-    if left:
-        raise Fault(
-            f"could not destroy {', '.join(left)}; the reason is above, the next run tries again", code=2
-        )
-    failed = [name for name in values["vms"] if name not in have or have[name].tainted]
-    rest = {name: vm for name, vm in values["vms"].items() if name not in failed}
-    if not rest:
-        raise Fault("no machine could be made; the reason is above, the next run tries again", code=2)
-    job.write(values | {"vms": rest, "imports": {}})
-    try:
-        terraform.checked(
-            job.directory, "apply", "-refresh-only", "-auto-approve", terraform.LOCK, capture=True
-        )
-    finally:
-        job.write(values)
+    return terraform.run(job.directory, "apply", *arguments, keep_errors=True, settings=job.secrets)

@@ -7,6 +7,7 @@ from typing import Any
 from fleet.console import note
 from fleet.plans.differences import differences
 from fleet.plans.plan import Change
+from fleet.proxmox import properties
 from fleet.proxmox.client import Client
 from fleet.terraform import command as terraform
 from fleet.terraform import unsaid
@@ -46,6 +47,22 @@ def forget_dns(client: Client, found: list[Change]) -> None:
             note(f"{change.name}: removing {' and '.join(gone)}")
             place = f"nodes/{change.before['node_name']}/qemu/{change.before['vm_id']}/config"
             client.put(place, delete=",".join(gone))
+
+
+def set_rng(client: Client, values: dict[str, Any]) -> None:
+    """Give each machine the rng0 that its file says, or take it away; the provider does neither to a clone."""
+    for name, vm in values["vms"].items():
+        if "rng0" not in vm.get("hardware", {}):
+            continue
+        wanted = {key: str(value) for key, value in (vm["hardware"]["rng0"] or {}).items()}
+        place = f"nodes/{vm['target_node']}/qemu/{vm['vmid']}/config"
+        has = properties.parse(str(client.get(place).get("rng0", "")), "source")
+        if has != wanted:
+            note(
+                f"{name}: {'setting' if wanted else 'removing'} rng0, which takes effect at its next restart"
+            )
+            text = properties.render(wanted, "source")
+            client.put(place, **({"rng0": text} if wanted else {"delete": "rng0"}))
 
 
 def held_back(values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from fleet.findings import Finding
+from fleet.findings import Fault, Finding
 from fleet.forge import step
 from fleet.plans import text as plan_text
 from fleet.plans.plan import Change
-from fleet.steps.apply import Job, planned
+from fleet.steps.apply import Job, current, planned
+from fleet.terraform import command as terraform
 
 
 def tell(job: Job, values: dict[str, Any], plan: Path) -> list[Finding]:
@@ -26,3 +27,24 @@ def _what(change: Change) -> str:
     if change.kind in ("create", "replace"):
         return "it was not finished"
     return f"not applied: {plan_text.lines([change])[0].partition(': ')[2]}"
+
+
+def without_failed(job: Job, values: dict[str, Any]) -> None:
+    """After a failed apply, have Terraform's outputs tell of all but the unfinished machines."""
+    have = current(job)
+    left = sorted(set(have) - set(values["vms"]))
+    if left:
+        raise Fault(
+            f"could not destroy {', '.join(left)}; the reason is above, the next run tries again", code=2
+        )
+    failed = [name for name in values["vms"] if name not in have or have[name].tainted]
+    rest = {name: vm for name, vm in values["vms"].items() if name not in failed}
+    if not rest:
+        raise Fault("no machine could be made; the reason is above, the next run tries again", code=2)
+    job.write(values | {"vms": rest, "imports": {}})
+    try:
+        terraform.checked(
+            job.directory, "apply", "-refresh-only", "-auto-approve", terraform.LOCK, capture=True
+        )
+    finally:
+        job.write(values)
