@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
-from lab.proxmox import faults, state
+from lab.proxmox import faults, state, volumes
 from lab.proxmox.errors import ApiError
-from lab.proxmox.volumes import check_storage, exists, full_name, path, split, storage_of
+from lab.proxmox.volumes import FORMATS, check_storage, exists, full_name, of_storage, path, split, storage_of
 
 
 def _check_space(storage: str, name: str) -> None:
@@ -18,19 +18,26 @@ def _check_space(storage: str, name: str) -> None:
         raise ApiError(f"unable to create image '{name}': No space left on device")
 
 
-def _free_name(node: str, storage: str, vmid: int) -> str:
+def _free_name(node: str, storage: str, vmid: int, kind: str = "raw") -> str:
+    taken = {Path(split(volid)[1]).stem for volid in of_storage(node, storage)}  # whatever their formats
     for number in range(1000):
-        volid = f"{storage}:" + full_name(storage, vmid, f"vm-{vmid}-disk-{number}")
-        if not exists(node, volid):
-            return volid
+        name = f"vm-{vmid}-disk-{number}"
+        if not {name, name.replace("vm-", "base-")} & taken:
+            return f"{storage}:" + full_name(storage, vmid, name, kind)
     raise ApiError(f"unable to allocate an image name for VM {vmid} in storage '{storage}'")
 
 
-def allocate(node: str, storage: str, vmid: int, length: int) -> str:
-    """A new empty volume of `length` bytes; its identifier."""
-    check_storage(storage)
+def allocate(node: str, storage: str, vmid: int, length: int, kind: str | None = None) -> str:
+    """A new empty volume of `length` bytes; its identifier. Whatever its format is called, the file is raw."""
+    kind, thin = kind or "raw", check_storage(storage)["type"] == "lvmthin"
+    if thin and kind != "raw":
+        raise ApiError(
+            f"unsupported format '{kind}' at /usr/share/perl5/PVE/Storage/LvmThinPlugin.pm line 102."
+        )
+    if kind not in FORMATS:
+        raise ApiError(f"unsupported format '{kind}'")
     with state.locked(f"pve-storage-{node}-{storage}"):
-        volid = _free_name(node, storage, vmid)
+        volid = _free_name(node, storage, vmid, kind)
         _check_space(storage, f"vm-{vmid}-disk-0")
         file = path(node, volid)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,15 +58,18 @@ def allocate_cloudinit(node: str, storage: str, vmid: int) -> str:
     return volid
 
 
-def copy(node: str, source: str, target_node: str, storage: str, vmid: int, linked: bool = False) -> str:
+def copy(
+    node: str, source: str, target_node: str, storage: str, vmid: int, linked: bool = False, kind: str = ""
+) -> str:
     """Copy a volume into a new one of `vmid`; its identifier. Only what is allocated is copied."""
-    check_storage(storage)
+    thin = check_storage(storage)["type"] == "lvmthin"
+    kind = "raw" if thin else kind or volumes.kind(source)
     if linked and ("base-" not in source or state.STORAGES[storage]["type"] != "lvmthin"):
         raise ApiError("Linked clone feature is not supported for this drive")
     with state.locked(f"pve-storage-{target_node}-{storage}"):
         _check_space(storage, f"vm-{vmid}-disk-0")
         # On LVM thin a linked clone has a name like any other; here it is a sparse copy as well.
-        volid = _free_name(target_node, storage, vmid)
+        volid = _free_name(target_node, storage, vmid, kind)
         file = path(target_node, volid)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()

@@ -7,6 +7,10 @@ from lab import lab_dir, template
 from lab.proxmox import allocation, config, guests, machines, properties, state, tasks, volumes
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+FILES = {
+    "local:iso/tools.iso": bytes(374 << 10),
+    "local:snippets/vendor.yaml": b"#cloud-config\nwrite_files:\n- {path: /etc/vendor, content: here}\n",
+}
 CLUSTER_NODE = state.NODES[0]
 
 
@@ -14,6 +18,7 @@ def register_template() -> None:
     """Make the template from the built root file system unless it exists; its volume is a hard link."""
     if guests.find(state.TEMPLATE_ID) or (state.root() / "registered").exists():
         return  # a template that a person destroyed is not made again
+    _put_files()
     volid = f"local-lvm:base-{state.TEMPLATE_ID}-disk-0"
     file = volumes.path(CLUSTER_NODE, volid)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +57,15 @@ def register_template() -> None:
     config.identity(options)
     guests.Guest(state.TEMPLATE_ID, CLUSTER_NODE, options).save()
     state.write_json(state.root() / "registered", state.TEMPLATE_ID)
+
+
+def _put_files() -> None:
+    """An ISO image and a snippet on each node, as a person uploads them."""
+    for node in state.NODES:
+        for volid, content in FILES.items():
+            file = volumes.path(node, volid)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
 
 
 def start_machines() -> None:

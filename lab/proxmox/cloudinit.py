@@ -9,7 +9,8 @@ import ipaddress
 import re
 from urllib.parse import unquote
 
-from lab.proxmox import properties
+from lab.proxmox import properties, volumes
+from lab.proxmox.errors import ApiError
 
 OPTIONS = re.compile(
     r"ipconfig\d+|cicustom|cipassword|citype|ciuser|ciupgrade|nameserver|searchdomain|sshkeys|name"
@@ -89,26 +90,24 @@ def _ipv6(address: dict) -> list[str]:
     return lines + ([f"        gateway: '{address['gw6']}'"] if "gw6" in address else [])
 
 
-def seed(config: dict, vmid: int) -> dict[str, str]:
-    """The three files of the drive by name."""
-    user, network = user_data(config, vmid), network_config(config)
+def seed(config: dict, vmid: int, node: str) -> dict[str, str]:
+    """The files of the drive by name. ApiError when a file of cicustom cannot be read, as at each start."""
+    own = {
+        kind: _snippet(node, volid)
+        for kind, volid in properties.parse(config.get("cicustom", ""), "").items()
+    }
+    user, network = own.get("user") or user_data(config, vmid), own.get("network") or network_config(config)
     instance = hashlib.sha1((user + network).encode()).hexdigest()
-    return {"user-data": user, "network-config": network, "meta-data": f"instance-id: {instance}\n"}
+    meta = own.get("meta") or f"instance-id: {instance}\n"
+    files = {"user-data": user, "network-config": network, "meta-data": meta}
+    return files | ({"vendor-data": own["vendor"]} if "vendor" in own else {})
 
 
-def check_ipconfig(key: str, text: str) -> str | None:
-    """What is wrong with an ipconfigN, in the words of the schema; None if nothing is."""
-    fields = properties.parse(text, "ip")
-    for name, value in fields.items():
-        if name not in ("ip", "gw", "ip6", "gw6"):
-            return f"invalid format - format error\n{name}: {properties.UNKNOWN}"
-        allowed = {"ip": ("dhcp",), "ip6": ("dhcp", "auto")}.get(name, ())
-        kind = ipaddress.IPv6Interface if name.endswith("6") else ipaddress.IPv4Interface
-        try:
-            if value not in allowed and (kind(value) and name.startswith("ip") and "/" not in value):
-                raise ValueError
-        except ValueError:
-            return f"invalid format - format error\n{name}: value does not look like a valid ip address"
-    if ("gw" in fields and "ip" not in fields) or ("gw6" in fields and "ip6" not in fields):
-        return "invalid format - format error\ngateway specified without specifying an IP address"
-    return None
+def _snippet(node: str, volid: str) -> str:
+    if volumes.content(volid) != "snippets":
+        raise ApiError(f"{volid} is not in the snippets directory")
+    try:
+        return volumes.path(node, volid).read_text()
+    except FileNotFoundError:
+        shown = f"/var/lib/vz/{volumes.split(volid)[1]}"
+        raise ApiError(f"can't open '{shown}' - No such file or directory") from None

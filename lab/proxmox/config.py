@@ -5,17 +5,9 @@ import time
 import uuid
 from urllib.parse import unquote
 
-from lab.proxmox import cloudinit, properties
+from lab.proxmox import properties
 from lab.proxmox.errors import invalid_keys
 
-GUARD = {  # the privilege that an option needs on /vms/ID; VM.Config.Options for the rest
-    "VM.Config.CPU": re.compile(r"cores|sockets|cpu|cpulimit|cpuunits|vcpus|numa\d*|affinity"),
-    "VM.Config.Memory": re.compile(r"memory|balloon|shares|hugepages|keephugepages"),
-    "VM.Config.Network": re.compile(r"net\d+"),
-    "VM.Config.Cloudinit": re.compile(r"ci\w+|ipconfig\d+|nameserver|searchdomain|sshkeys"),
-    "VM.Config.HWType": re.compile(r"serial\d|usb\d+|hostpci\d+|parallel\d|vga|scsihw|machine|bios|rng0|"
-                                   r"audio0|tablet|keyboard|watchdog|arch"),
-}  # fmt: skip
 KEY_LINE = re.compile(r"(?:\S.* )?(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/=]+(?: .*)?")
 
 
@@ -44,19 +36,15 @@ def disks(config: dict) -> dict[str, dict]:
     return {k: d for k, d in drives(config).items() if not is_cdrom(d) and not is_cloudinit(d["file"])}
 
 
-def privilege(option: str, text: str) -> str:
-    if properties.DRIVE.fullmatch(option) or properties.UNUSED.fullmatch(option):
-        cdrom = is_cloudinit(text.partition(",")[0].removeprefix("file=")) or "media=cdrom" in text
-        return "VM.Config.CDROM" if cdrom else "VM.Config.Disk"
-    return next((p for p, pattern in GUARD.items() if pattern.fullmatch(option)), "VM.Config.Options")
+def hard_disks(config: dict) -> dict[str, dict]:
+    """Of these, those that the machine sees as disks: neither UEFI variables nor a TPM's state."""
+    return {k: d for k, d in disks(config).items() if k not in ("efidisk0", "tpmstate0")}
 
 
 def check_values(options: dict) -> None:
     errors = {}
     for key, value in options.items():
-        if key.startswith("ipconfig") and (error := cloudinit.check_ipconfig(key, value)):
-            errors[key] = error
-        elif key == "sshkeys":
+        if key == "sshkeys":
             if not re.fullmatch(r"[-%a-zA-Z0-9_.!~*'()]*", value):
                 errors[key] = "invalid format - invalid urlencoded string"
             elif not all(KEY_LINE.fullmatch(line) for line in unquote(value).split("\n") if line.strip()):

@@ -52,7 +52,7 @@ class Disks:
 
     def sync(self, guest: guests.Guest, leader: int | None) -> None:
         """Attach, detach and grow until all is as configured; in a running machine (`leader`) as well."""
-        wanted = {slot: drive["file"] for slot, drive in config.disks(guest.config).items()}
+        wanted = {slot: drive["file"] for slot, drive in config.hard_disks(guest.config).items()}
         for slot in [s for s, (volid, *_) in self.attached.items() if wanted.get(s) != volid]:
             _, device, handle = self.attached.pop(slot)
             if leader:
@@ -99,7 +99,7 @@ class Disks:
 
 def boot_slot(options: dict) -> str:
     order = options.get("boot", "").removeprefix("order=").split(";")
-    disks = config.disks(options)
+    disks = config.hard_disks(options)
     return next((slot for slot in order if slot in disks), min(disks, default=""))
 
 

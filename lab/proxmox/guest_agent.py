@@ -17,6 +17,7 @@ from lab.proxmox import faults, properties
 from lab.proxmox.errors import ApiError
 from lab.proxmox.guests import Guest
 from lab.proxmox.machines import running
+from lab.proxmox.schema import boolean
 
 
 def _leader(guest: Guest) -> int | None:
@@ -27,7 +28,7 @@ def _leader(guest: Guest) -> int | None:
     if not status:
         raise ApiError(f"VM {guest.vmid} is not running")
     agent = properties.parse(guest.config["agent"], "enabled")
-    if not properties.boolean(agent.get("enabled", "0")) or faults.agent_silent(guest.vmid):
+    if not boolean(agent.get("enabled", "0")) or faults.agent_silent(guest.vmid):
         raise ApiError("QEMU guest agent is not running")
     if os.environ.get("LAB_PROXMOX_HOLLOW"):
         return None

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,10 +57,11 @@ class Machine:
         nspawn.limit_memory(guest)
         self.disks.sync(guest, None)
         root = self.disks.mount_root(guest)
+        seed = root / "var/lib/cloud/seed/nocloud"
+        shutil.rmtree(seed, ignore_errors=True)  # of a drive that is no longer there
         if any(config.is_cloudinit(d["file"]) for d in config.drives(guest.config).values()):
-            seed = root / "var/lib/cloud/seed/nocloud"
             seed.mkdir(parents=True, exist_ok=True)
-            for name, text in cloudinit.seed(guest.config, self.vmid).items():
+            for name, text in cloudinit.seed(guest.config, self.vmid, guest.node).items():
                 (seed / name).write_text(text)
                 (seed / name).chmod(0o600)
 

@@ -1,84 +1,143 @@
-"""Options of a machine's configuration: which there are, and which values they take."""
+"""Options of a machine's configuration: which there are, and which values they take (qemu-server 9.2)."""
 
 import re
 
+from lab.proxmox import formats
 from lab.proxmox.errors import invalid, invalid_keys
-from lab.proxmox.properties import DRIVE, NET, UNKNOWN, UNUSED, boolean
+from lab.proxmox.schema import UNKNOWN, Format, Prop, Unfit, boolean, parse, problem
 
-INTEGERS = {  # minimum, maximum
-    "cores": (1, 1024), "sockets": (1, 1024), "vcpus": (1, 4096), "cpuunits": (1, 262144),
-    "balloon": (0, None),     "shares": (0, 50000), "migrate_speed": (0, None),
-}  # fmt: skip
-BOOLEANS = {
-    "onboot", "numa", "protection", "template", "tablet", "acpi", "kvm", "freeze", "localtime", "autostart",
-    "ciupgrade", "tdf", "reboot", "keephugepages", "allow-ksm",
-}  # fmt: skip
-STRINGS = {
-    "name", "description", "tags", "agent", "boot", "bootdisk", "ostype", "scsihw", "vga", "cpu",
-    "cpulimit", "bios", "machine", "keyboard", "hotplug", "startup", "args", "hookscript", "smbios1",
-    "vmgenid", "meta", "rng0", "audio0", "watchdog", "lock", "ciuser", "cipassword", "cicustom", "citype",
-    "sshkeys", "nameserver", "searchdomain", "affinity", "arch", "hugepages", "migrate_downtime",
-    "startdate", "vmstatestorage", "spice_enhancements", "ivshmem", "amd-sev", "memory",
-}  # fmt: skip
-NUMBERED = re.compile(
-    r"(?:serial[0-3]|parallel[0-2]|usb1?\d|hostpci1?\d|numa[0-7]|ipconfig\d{1,2}|virtiofs\d)"
-)
+FLAG = formats.FLAG
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-PATTERNS = {
-    "name": rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*",
-    "tags": r"([A-Za-z0-9_][A-Za-z0-9_\-+.]*[;, ]*)*",
-    "memory": r"(current=)?\d+",
-    "serial": r"socket|/dev/.+",
-    "ostype": r"other|wxp|w2k|w2k3|w2k8|wvista|win7|win8|win10|win11|l24|l26|solaris",
-    "scsihw": r"lsi|lsi53c810|virtio-scsi-pci|virtio-scsi-single|megasas|pvscsi",
-    "bios": r"seabios|ovmf",
-    "citype": r"configdrive2|nocloud|opennebula",
-    "lock": r"backup|clone|create|migrate|rollback|snapshot|snapshot-delete|suspending|suspended",
-}
+KEYBOARDS = (
+    "de", "de-ch", "da", "en-gb", "en-us", "es", "fi", "fr", "fr-be", "fr-ca", "fr-ch", "hu", "is", "it", "ja",
+    "lt", "mk", "nl", "no", "pl", "pt", "pt-br", "sv", "sl", "tr",
+)  # fmt: skip
+OS_TYPES = (
+    "other", "wxp", "w2k", "w2k3", "w2k8", "wvista", "win7", "win8", "win10", "win11", "l24", "l26", "solaris",
+)  # fmt: skip
+CPU_FLAGS = (
+    "nested-virt", "md-clear", "pcid", "spec-ctrl", "ssbd", "ibpb", "virt-ssbd", "amd-ssbd", "amd-no-ssb",
+    "pdpe1gb", "hv-tlbflush", "hv-evmcs", "aes",
+)  # fmt: skip
+
+
+def _startup(value: str) -> None:
+    parts = [part for part in value.split(",") if part.strip()]
+    if not parts or not all(re.fullmatch(r"(order=)?\d+|up=\d+|down=\d+", part) for part in parts):
+        raise ValueError("unable to parse startup options")
+
+
+def _hotplug(value: str) -> None:
+    for feature in re.split(r"[,; ]+", value) if value not in ("0", "1") else ():
+        if feature not in ("network", "disk", "cpu", "memory", "usb", "cloudinit"):
+            raise ValueError(f"invalid hotplug feature '{feature}'")
+
+
+def _cpu_set(value: str) -> None:
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value):
+        raise ValueError(f"unable to parse cpuset '{value}'")
+
+
+def _name(value: str) -> None:
+    if not re.fullmatch(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*", value):
+        raise ValueError("value does not look like a valid DNS name")
+
+
+PLAIN: Format = {
+    **dict.fromkeys(
+        ("onboot", "numa", "protection", "template", "tablet", "acpi", "kvm", "freeze", "localtime",
+         "autostart", "ciupgrade", "tdf", "reboot", "keephugepages", "allow-ksm"), FLAG,
+    ),
+    **dict.fromkeys(("cores", "sockets", "vcpus"), Prop("integer", minimum=1)),
+    **dict.fromkeys(("balloon", "migrate_speed"), Prop("integer", minimum=0)),
+    **dict.fromkeys(
+        ("description", "bootdisk", "args", "smbios1", "meta", "ciuser", "cipassword", "sshkeys", "nameserver",
+         "searchdomain", "arch", "startdate", "vmstatestorage", "spice_enhancements", "ivshmem", "amd-sev",
+         "intel-tdx"), Prop(),
+    ),
+    "name": Prop(check=_name),
+    "tags": Prop(pattern=r"([A-Za-z0-9_][A-Za-z0-9_\-+.]*[;, ]*)*"),
+    "ostype": Prop(enum=OS_TYPES),
+    "scsihw": Prop(enum=("lsi", "lsi53c810", "virtio-scsi-pci", "virtio-scsi-single", "megasas", "pvscsi")),
+    "bios": Prop(enum=("seabios", "ovmf")),
+    "citype": Prop(enum=("configdrive2", "nocloud", "opennebula")),
+    "lock": Prop(enum=("backup", "clone", "create", "migrate", "rollback", "snapshot", "snapshot-delete",
+                       "suspending", "suspended")),
+    "cpuunits": Prop("integer", minimum=1, maximum=262144),
+    "cpulimit": Prop("number", minimum=0, maximum=128),
+    "migrate_downtime": Prop("number", minimum=0),
+    "shares": Prop("integer", minimum=0, maximum=50000),
+    "hugepages": Prop(enum=("any", "2", "1024")),
+    "affinity": Prop(check=_cpu_set),
+    "keyboard": Prop(enum=KEYBOARDS),
+    "hotplug": Prop(check=_hotplug),
+    "startup": Prop(check=_startup),
+    "hookscript": Prop(check=formats.volume_id),
+    "vmgenid": Prop(pattern=r"[a-fA-F0-9]{8}(?:-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}|[01]"),
+}  # fmt: skip
+WHOLE = {"agent", "boot", "cicustom", "cpu", "machine", "memory", "vga", "watchdog"}
+COUNTS = {
+    "net": 32, "ipconfig": 32, "hostpci": 16, "usb": 14, "serial": 4, "parallel": 3, "numa": 8, "virtiofs": 10,
+    "unused": 256, "ide": 4, "sata": 6, "scsi": 31, "virtio": 16, "efidisk": 1, "tpmstate": 1, "audio": 1,
+    "rng": 1,
+}  # fmt: skip
+
+
+def kind(key: str) -> str | None:
+    """An option's name without its number: `net` of net31. None where there is no such option."""
+    if key in PLAIN or key in WHOLE:
+        return key
+    found = re.fullmatch(r"([a-z]+)(0|[1-9]\d*)", key)
+    return found[1] if found and int(found[2]) < COUNTS.get(found[1], 0) else None
+
+
+def wrong(key: str, value) -> str | None:
+    """What is wrong with an option's value; None if nothing is."""
+    name = kind(key)
+    if name is None:
+        return UNKNOWN
+    if key in PLAIN:
+        prop = PLAIN[key]
+        lenient = boolean(value) if prop.kind == "boolean" else None
+        return problem(prop, str(value if lenient is None else lenient))
+    if name in ("serial", "parallel"):
+        pattern = r"/dev/.+|socket" if name == "serial" else r"/dev/parport\d+|/dev/usb/lp\d+"
+        return problem(Prop(pattern=pattern), str(value))
+    form = formats.DRIVES.get(name) or formats.FORMATS.get(name) or formats.DRIVES["scsi"]  # unusedN
+    try:
+        values = parse(form, str(value), key)
+        if name == "cpu":
+            _check_cpu(values)
+    except Unfit as error:
+        return f"invalid format - {error}\n"
+    return None
+
+
+def _check_cpu(cpu: dict[str, str]) -> None:
+    if not cpu.get("cputype"):
+        raise Unfit("CPU is missing cputype")
+    flags = [flag[1:] for flag in cpu.get("flags", "").split(";") if flag]
+    if set(flags) - set(CPU_FLAGS):
+        raise Unfit(f"VM-specific CPU flags must be a subset of: {', '.join(CPU_FLAGS)}")
+    if "reported-model" in cpu:
+        raise Unfit("Property 'reported-model' not allowed in VM-specific CPU config.")
 
 
 def checked(options: dict) -> dict:
     """Options with the types that Proxmox stores; ApiError 400 that names every bad one."""
-    result, errors = {}, {}
-    for key, value in options.items():
-        kind = re.sub(r"\d+$", "", key)
-        if key in INTEGERS:
-            low, high = INTEGERS[key]
-            if not re.fullmatch(r"-?\d+", str(value)):
-                errors[key] = f"type check ('integer') failed - got '{value}'"
-            elif int(value) < low:
-                errors[key] = f"value must have a minimum value of {low}"
-            elif high is not None and int(value) > high:
-                errors[key] = f"value must have a maximum value of {high}"
-            else:
-                result[key] = int(value)
-        elif key in BOOLEANS:
-            result[key] = boolean(value)
-            if result[key] is None:
-                errors[key] = f"type check ('boolean') failed - got '{value}'"
-        elif key in STRINGS or any(p.fullmatch(key) for p in (NUMBERED, DRIVE, NET, UNUSED)):
-            pattern = PATTERNS.get(key) or PATTERNS.get(kind)
-            if pattern and not re.fullmatch(pattern, str(value)):
-                errors[key] = (
-                    "invalid format - value does not look like a valid DNS name"
-                    if key == "name"
-                    else f"value '{value}' does not match the regex pattern"
-                )
-            elif key == "memory" and int(str(value).removeprefix("current=")) < 16:
-                errors[key] = "memory.current: value must have a minimum value of 16"
-            else:
-                result[key] = str(value)
-        else:
-            errors[key] = UNKNOWN
-    if errors:
+    if errors := {key: error for key, value in options.items() if (error := wrong(key, value))}:
         raise invalid_keys(errors)
+    result = {}
+    for key, value in options.items():
+        stored = PLAIN.get(key, Prop()).kind
+        result[key] = {"boolean": boolean, "integer": int}.get(stored, str)(value)
     if "tags" in result:
         result["tags"] = ";".join(sorted(set(re.split(r"[;, ]+", result["tags"].lower())) - {""}))
+    if "cpuunits" in result:
+        result["cpuunits"] = min(result["cpuunits"], 10000)  # control groups version 2 know no more
     return result
 
 
 def check_known(key: str) -> None:
-    known = key in STRINGS or key in INTEGERS or key in BOOLEANS
-    patterns = (NUMBERED, DRIVE, NET, UNUSED)
-    if not known and not any(pattern.fullmatch(key) for pattern in patterns):
+    if kind(key) is None:
         raise invalid(delete=f"unknown option '{key}'")

@@ -9,6 +9,7 @@ from pathlib import Path
 from lab.proxmox import faults, state
 from lab.proxmox.errors import ApiError
 
+FORMATS = ("raw", "qcow2", "vmdk")
 OWNER = re.compile(r"(?:^|/)(?:vm|base)-(\d+)-")
 
 
@@ -43,6 +44,27 @@ def path(node: str, volid: str) -> Path:
     return state.root() / "volumes" / node / storage / name
 
 
+def content(volid: str) -> str:
+    """What a volume is by its name: images, iso, snippets, import, vztmpl, backup."""
+    storage, name = split(volid)
+    if check_storage(storage)["type"] == "lvmthin":
+        if not re.fullmatch(r"(vm|base)-\d+-\S+", name):
+            raise ApiError(f"unable to parse lvm volume name '{name}'")
+        return "images"
+    kinds = {
+        r"\d+/\S+": "images",
+        r"iso/[^/]+\.(?i:iso|img)": "iso",
+        r"snippets/[^/]+": "snippets",
+        r"import/[^/]+\.(?:ova|ovf|qcow2|raw|vmdk)": "import",
+        r"vztmpl/[^/]+\.tar\.(?:gz|xz|zst|bz2)": "vztmpl",
+        r"backup/[^/]+": "backup",
+    }
+    for pattern, kind in kinds.items():
+        if re.fullmatch(pattern, name):
+            return kind
+    raise ApiError(f"unable to parse directory volume name '{name}'")
+
+
 def exists(node: str, volid: str) -> bool:
     return path(node, volid).is_file()
 
@@ -51,6 +73,8 @@ def size(node: str, volid: str) -> int:
     file = path(node, volid)
     if not file.is_file():
         storage, name = split(volid)
+        if content(volid) != "images":
+            raise ApiError(f"volume '{volid}' does not exist")
         shown = f"/dev/pve/{name}" if state.STORAGES[storage]["type"] == "lvmthin" else name
         raise ApiError(f"volume '{volid}' does not exist (no such file or device '{shown}')")
     return file.stat().st_size
@@ -72,7 +96,7 @@ def of_guest(node: str, vmid: int) -> list[str]:
 
 def kind(volid: str) -> str:
     suffix = Path(split(volid)[1]).suffix
-    return suffix[1:] if suffix in (".raw", ".qcow2") else "raw"
+    return suffix[1:] if suffix[1:] in FORMATS else "raw"
 
 
 def usage(node: str, storage: str) -> tuple[int, int]:

@@ -52,13 +52,13 @@ def test_cloudinit_drive():
         "net0": "virtio=BC:24:11:2E:01:AA,bridge=vmbr0",
         "ipconfig0": "ip=192.168.1.20/24,gw=192.168.1.1,ip6=fd00::20/64",
     }  # fmt: skip
-    seed = cloudinit.seed(config, 500)
+    seed = cloudinit.seed(config, 500, "node01")
     assert seed["user-data"] == USER_DATA
     assert seed["network-config"] == NETWORK
     assert re.fullmatch(r"instance-id: [0-9a-f]{40}\n", seed["meta-data"])
-    same = cloudinit.seed(config | {"memory": "1", "tags": "x"}, 500)
+    same = cloudinit.seed(config | {"memory": "1", "tags": "x"}, 500, "node01")
     assert same == seed
-    assert cloudinit.seed(config | {"ciuser": "root"}, 500)["meta-data"] != seed["meta-data"]
+    assert cloudinit.seed(config | {"ciuser": "root"}, 500, "node01")["meta-data"] != seed["meta-data"]
 
 
 @pytest.mark.parametrize(

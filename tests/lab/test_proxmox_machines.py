@@ -108,6 +108,21 @@ def test_a_package_is_installed_without_a_mirror(api, vm):
     assert out.startswith("active\nHAProxy version 2.6")
 
 
+def test_a_cloud_init_drive_elsewhere_with_a_snippet_and_a_second_card(api, vm):
+    vm.config.put(
+        ciuser="suporte", sshkeys=keys(), ipconfig0="ip=192.168.1.25/24", ipconfig1="ip=10.0.0.5/24",
+        net1="virtio,bridge=vmbr0", cicustom="vendor=local:snippets/vendor.yaml", delete="ide2",
+    )  # fmt: skip
+    vm.config.put(scsi5="local:cloudinit", ide3="local:iso/tools.iso,media=cdrom")
+    assert vm.config.get()["scsi5"] == "local:500/vm-500-cloudinit.qcow2,media=cdrom"
+    assert finished(api, vm.status.start.post()) == "OK"
+    assert ssh("192.168.1.25", "cloud-init status --wait >&2; cat /etc/vendor; ip -br -4 address").startswith(
+        "here"
+    )
+    assert "10.0.0.5/24" in ssh("192.168.1.25", "ip -br -4 address show eth1")
+    assert ssh("192.168.1.25", "ls /dev/disk/by-id").split() == ["scsi-0QEMU_QEMU_HARDDISK_drive-scsi0"]
+
+
 def test_a_machine_that_never_answers(api, vm):
     with faults.injected({"no_boot": 500}):
         assert finished(api, vm.status.start.post()) == "OK"

@@ -63,7 +63,7 @@ GUESTS = {
     "devices": ({"startup": "order=3", "vga": "qxl", "serial1": "socket", "ostype": "win11", "tablet": "0",
                  "hostpci0": "mapping=gpu", "usb0": "mapping=key", "rng0": "source=/dev/urandom", "machine": "q35",
                  "watchdog": "model=i6300esb", "hotplug": "disk,network", "ide3": "none,media=cdrom"},
-                {}, []),
+                {}, ["boot: scsi0 ide3 → scsi0"]),
     "queues of the card": ({"net0": "virtio={mac},bridge=vmbr0,queues=4,link_down=1"}, {}, []),
     "notes": ({"description": "Ask Ana\nbefore a restart"}, {},
               ["description: Ask Ana\\nbefore a restart → proxmox-gitops: {name}"]),
@@ -95,10 +95,10 @@ GUESTS = {
         [],
     ),
     "options that the provider drops": (
-        {"scsi0": "local-lvm:vm-{id}-disk-0,backup=0,detect_zeroes=0,discard=on,iothread=1,ssd=1,wwn=0x50000000000001",
-         "cpu": "host,hidden=1"}, {},
+        {"scsi0": "local-lvm:vm-{id}-disk-0,backup=0,detect_zeroes=0,discard=on,iothread=1,ssd=1,"
+                  "wwn=0x5000000000000001", "cpu": "host,hidden=1"}, {},
         ["cpu_type: host → x86-64-v2-AES", "disks.scsi0.backup: false → true", "cpu.hidden: 1 → none",
-         "scsi0.detect_zeroes: 0 → none", "scsi0.wwn: 0x50000000000001 → none"]),
+         "scsi0.detect_zeroes: 0 → none", "scsi0.wwn: 0x5000000000000001 → none"]),
     "a smaller disk": ({}, {"disks": {"scsi0": {"size": "9G"}}}, ["disks.scsi0.size: 3 → 9"]),
     "memory": ({"memory": "2048"}, {}, ["memory: 2048 → 1024"]),
 }  # fmt: skip

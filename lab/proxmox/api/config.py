@@ -44,7 +44,7 @@ def _update(request: Request) -> None:
     with guests.lock(request.vmid):
         guest = guests.load(request.node, request.vmid)
         if digest and digest != guest.digest():
-            raise ApiError("detected modified configuration - file changed by other user? Try again.")
+            raise ApiError("checksum mismatch (file change by other user?)")
         if not skiplock:
             guest.check_lock()
         for key in revert:
@@ -75,13 +75,15 @@ def cloudinit_pending(request: Request):
 
 @route("PUT", f"{VM}/cloudinit")
 def cloudinit_regenerate(request: Request):
-    """Nothing to do: each start writes the drive again."""
+    """Nothing to write, since each start makes the drive again; but what it is made from must be there."""
     request.check(f"/vms/{request.vmid}", "VM.Config.Cloudinit")
-    guests.load(request.node, request.vmid).check_lock()
+    guest = guests.load(request.node, request.vmid)
+    guest.check_lock()
+    cloudinit.seed(guest.config, guest.vmid, guest.node)
 
 
 @route("GET", f"{VM}/cloudinit/dump")
 def cloudinit_dump(request: Request):
     guest = request.audited()
     kind = {"user": "user-data", "network": "network-config", "meta": "meta-data"}[request.required("type")]
-    return cloudinit.seed(guest.config, guest.vmid)[kind]
+    return cloudinit.seed(guest.config, guest.vmid, guest.node)[kind]

@@ -1,8 +1,9 @@
 """The services of the HA manager: which machines it looks after."""
 
-from lab.proxmox import ha, properties
+from lab.proxmox import ha
 from lab.proxmox.errors import ApiError, invalid_keys
 from lab.proxmox.routes import Request, route
+from lab.proxmox.schema import UNKNOWN
 
 
 def _shown(sid: str, service: dict) -> dict:
@@ -21,7 +22,7 @@ def add(request: Request):
     sid = request.required("sid")
     options = {key: value for key, value in request.params.items() if key != "sid"}
     if unknown := options.keys() - ha.OPTIONS:
-        raise invalid_keys(dict.fromkeys(unknown, properties.UNKNOWN))
+        raise invalid_keys(dict.fromkeys(unknown, UNKNOWN))
     ha.add(sid, options)
 
 

@@ -3,6 +3,7 @@
 from lab.proxmox import guests, ha, machines, properties, tasks
 from lab.proxmox.errors import ApiError
 from lab.proxmox.routes import VM, Request, route
+from lab.proxmox.schema import boolean
 from lab.proxmox.summary import summary
 
 
@@ -18,7 +19,7 @@ def status_current(request: Request):
     result["qmpstatus"] = result["status"]
     result["ha"] = {"managed": int(bool(ha.manages(guest.vmid)))}
     agent = properties.parse(guest.config.get("agent", "0"), "enabled")
-    if properties.boolean(agent.get("enabled", "0")):
+    if boolean(agent.get("enabled", "0")):
         result["agent"] = 1
     return result
 

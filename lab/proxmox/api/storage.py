@@ -46,13 +46,13 @@ def storage_content(request: Request):
     volumes.check_storage(storage)
     _may_use(request, storage)
     wanted, result = request.number("vmid"), []
-    if request.params.get("content", "images") != "images":
-        return []
+    kind = request.params.get("content")
     for volid in volumes.of_storage(request.node, storage):
-        owner = volumes.owner(volid)
-        if wanted is None or owner == wanted:
-            size = volumes.size(request.node, volid)
-            item = {"volid": volid, "content": "images", "format": volumes.kind(volid), "size": size}
+        owner, content = volumes.owner(volid), volumes.content(volid)
+        if (wanted is None or owner == wanted) and kind in (None, content):
+            size, shown = volumes.size(request.node, volid), volumes.kind(volid)
+            shown = content if content in ("iso", "snippets") else shown
+            item = {"volid": volid, "content": content, "format": shown, "size": size}
             result.append(item | ({"vmid": owner} if owner else {}))
     return result
 

@@ -2,11 +2,11 @@
 
 import re
 
-from lab.proxmox import allocation, config, guests, pools, properties, volumes
+from lab.proxmox import allocation, attach, config, guests, pools, properties, volumes
 from lab.proxmox.errors import ApiError
 
 
-def clone(node: str, vmid: int, newid: int, full: bool, storage: str | None) -> None:
+def clone(node: str, vmid: int, newid: int, full: bool, storage: str | None, kind: str = "") -> None:
     """Fill the locked configuration of `newid` from `vmid`: new volumes and MAC addresses, no template."""
     source, made = guests.load(node, vmid), guests.load(node, newid)
     result = {}
@@ -19,7 +19,7 @@ def clone(node: str, vmid: int, newid: int, full: bool, storage: str | None) -> 
                 net["macaddr"] = properties.new_mac()
                 value = properties.show_net(net)
             elif properties.DRIVE.fullmatch(key):
-                value = _clone_drive(source, key, value, newid, full, storage)
+                value = _clone_drive(source, key, value, newid, full, storage, kind)
             result[key] = value
         config.identity(result)
         result |= {k: v for k, v in made.config.items() if k != "lock"}
@@ -31,7 +31,7 @@ def clone(node: str, vmid: int, newid: int, full: bool, storage: str | None) -> 
 
 
 def _clone_drive(
-    source: guests.Guest, key: str, text: str, newid: int, full: bool, storage: str | None
+    source: guests.Guest, key: str, text: str, newid: int, full: bool, storage: str | None, kind: str
 ) -> str:
     drive = properties.parse_drive(key, text)
     file = drive["file"]
@@ -42,8 +42,11 @@ def _clone_drive(
         )
     if config.is_cdrom(drive):
         return text
+    full = full or key == "tpmstate0"
     print(f"create {'full' if full else 'linked'} clone of drive {key} ({file})", flush=True)
-    drive["file"] = allocation.copy(source.node, file, source.node, target, newid, linked=not full)
+    drive["file"] = allocation.copy(source.node, file, source.node, target, newid, not full, kind)
+    if key == "efidisk0":  # made anew with the size that its storage gives to it
+        allocation.resize(source.node, drive["file"], attach.efi_size(target, drive.get("efitype", "2m")))
     drive["size"] = properties.show_size(volumes.size(source.node, drive["file"]))
     print(f"transferred {drive['size']} of {drive['size']} (100.00%)", flush=True)
     return properties.show(drive, "file")

@@ -1,6 +1,6 @@
 """Start, stop and restart."""
 
-from lab.proxmox import config, guests, machines, volumes
+from lab.proxmox import cloudinit, config, guests, machines, mappings, volumes
 from lab.proxmox.errors import ApiError
 
 
@@ -10,11 +10,18 @@ def start(node: str, vmid: int, timeout: int | None = None) -> int:
         guest.check_lock()
         if machines.running(vmid):
             raise ApiError(f"VM {vmid} already running")
-        for drive in config.disks(guest.effective()).values():
-            volumes.size(node, drive["file"])  # its error names the missing volume
+        for drive in config.drives(guest.effective()).values():
+            if ":" in drive["file"] and not config.is_cloudinit(drive["file"]):
+                volumes.size(node, drive["file"])  # its error names the missing volume
         guest.apply_pending()
         guest.save()
-    return machines.start(vmid, timeout or 30)
+        if any(config.is_cloudinit(drive["file"]) for drive in config.drives(guest.config).values()):
+            cloudinit.seed(guest.config, vmid, node)
+        mappings.check_start(guest)
+    warnings = int(guest.config.get("bios") == "ovmf" and "efidisk0" not in guest.config)
+    if warnings:
+        print("WARN: no efidisk configured! Using temporary efivars disk.", flush=True)
+    return machines.start(vmid, timeout or 30) + warnings
 
 
 def stop(vmid: int) -> None:
