@@ -18,7 +18,7 @@ GITOPS = (
     "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt", "Datastore.AllocateSpace", "Datastore.Audit",
     "Pool.Allocate", "Pool.Audit", "SDN.Use", "Sys.Audit",
 )  # fmt: skip
-PRIVILEGES = (*GITOPS, "VM.Backup", "VM.Console", "VM.Snapshot", "VM.Snapshot.Rollback",
+PRIVILEGES = (*GITOPS, "VM.Backup", "VM.Console", "VM.Monitor", "VM.Snapshot", "VM.Snapshot.Rollback",
               "Datastore.Allocate", "Datastore.AllocateTemplate", "Mapping.Audit",
               "Mapping.Modify", "Mapping.Use", "Permissions.Modify", "Realm.AllocateUser",
               "SDN.Allocate", "SDN.Audit", "Sys.Console", "Sys.Modify", "Sys.PowerMgmt", "Sys.Syslog",

@@ -12,6 +12,8 @@ below /api2/json, without query) or in "TASK type:id" of a worker, for example "
     {"match": "TASK qmstart:", "error": "start failed: QEMU exited with code 1"}
     {"full": "local-lvm"}                                   nothing can be allocated on the storage
     {"no_boot": 500}                                        the machine starts and never answers
+    {"offline": "node02"}                                   a node that does not answer: 595
+    {"release": 8}                                          Proxmox VE 8.4 instead of 9: HA groups, VM.Monitor
     {"agent_silent": 500}                                   it boots, but its guest agent does not answer
 
 From Python: `with faults.injected({...}, {...}): …`, which needs LAB_DIR in the environment.
@@ -37,6 +39,15 @@ def storage_full(storage: str) -> bool:
 
 def never_boots(vmid: int) -> bool:
     return any(fault.get("no_boot") == vmid for fault in current())
+
+
+def offline(node: str) -> bool:
+    return any(fault.get("offline") == node for fault in current())
+
+
+def release() -> int:
+    """The major version of Proxmox VE."""
+    return next((fault["release"] for fault in current() if "release" in fault), 9)
 
 
 def agent_silent(vmid: int) -> bool:

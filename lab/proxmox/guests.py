@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.proxmox import state
+from lab.proxmox import containers, state
 from lab.proxmox.errors import ApiError
 
 
@@ -92,10 +92,12 @@ def lock(vmid: int, timeout: float = 10):
 def check_unused(vmid: int) -> None:
     if guest := find(vmid):
         raise ApiError(f"VM {vmid} already exists on node '{guest.node}'")
+    if container := containers.read().get(vmid):
+        raise ApiError(f"CT {vmid} already exists on node '{container['node']}'")
 
 
 def next_free() -> int:
-    taken = {guest.vmid for guest in all_guests()}
+    taken = {guest.vmid for guest in all_guests()} | containers.read().keys()
     return next(number for number in range(100, 1_000_000_000) if number not in taken)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from lab.proxmox import access, guests, state
+from lab.proxmox import access, faults, guests, state
 from lab.proxmox.errors import ApiError
 
 
@@ -94,5 +94,7 @@ def dispatch(method: str, path: str, params: dict, caller: access.Caller):
                     f"hostname lookup '{node}' failed - failed to get address info for: {node}: "
                     "Name or service not known"
                 )
+            if node is not None and faults.offline(node):
+                raise ApiError("No route to host", 595)
             return known.function(Request(caller, names, params))
     raise ApiError(f"Method '{method} {path}' not implemented", 501)

@@ -18,6 +18,7 @@ def nothing() -> None:
 JOBS = {
     "clone": copies.clone,
     "destroy": disks.destroy,
+    "ha_request": power.ha_request,
     "migrate": disks.migrate,
     "move_disk": disks.move_disk,
     "nothing": nothing,

@@ -1,11 +1,14 @@
 """What the QEMU guest agent answers."""
 
-from lab.proxmox import guest_agent, guests
+from lab.proxmox import faults, guest_agent, guests
 from lab.proxmox.routes import VM, Request, route
 
 
 def _guest(request: Request) -> guests.Guest:
-    request.check(f"/vms/{request.vmid}", "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted")
+    wanted = (
+        ("VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted") if faults.release() >= 9 else ("VM.Monitor",)
+    )
+    request.check(f"/vms/{request.vmid}", *wanted)
     return guests.load(request.node, request.vmid)
 
 

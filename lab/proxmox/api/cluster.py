@@ -1,6 +1,6 @@
 """The cluster as a whole: its status, all that is in it, the next free VMID."""
 
-from lab.proxmox import guests, ha, pools, state, tasks, volumes
+from lab.proxmox import containers, faults, guests, ha, pools, state, tasks, volumes
 from lab.proxmox.api.nodes import node_item
 from lab.proxmox.errors import invalid
 from lab.proxmox.routes import Request, route
@@ -15,8 +15,9 @@ def cluster_index(_request: Request):
 @route("GET", "/cluster/status")
 def cluster_status(request: Request):
     request.check("/", "Sys.Audit")
-    nodes_ = [{"id": f"node/{name}", "name": name, "type": "node", "online": 1, "nodeid": number,
-               "ip": f"192.168.1.{number}", "local": int(number == 1), "level": ""}
+    nodes_ = [{"id": f"node/{name}", "name": name, "type": "node", "nodeid": number,
+               "online": int(not faults.offline(name)), "ip": f"192.168.1.{number}",
+               "local": int(number == 1), "level": ""}
               for number, name in enumerate(state.NODES, 1)]  # fmt: skip
     return [
         {"id": "cluster", "name": "lab", "type": "cluster", "nodes": len(nodes_), "quorate": 1, "version": 2},
@@ -43,7 +44,14 @@ def resources(request: Request):
                 if guest.vmid in of_pool:
                     item["pool"] = of_pool[guest.vmid]
                 item.pop("pid", None)
+                if faults.offline(guest.node):  # what was last heard of it
+                    item = {k: v for k, v in item.items() if k not in ("cpu", "mem", "uptime")} | {
+                        "status": "unknown"
+                    }
                 result.append(item)
+        for item in containers.summaries():
+            if request.may(f"/vms/{item['vmid']}", "VM.Audit"):
+                result.append(item | {"id": f"lxc/{item['vmid']}", "template": 0, "maxcpu": 1})
     if kind in (None, "node"):
         result += [node_item(name) for name in state.NODES]
     if kind in (None, "storage"):
@@ -53,7 +61,7 @@ def resources(request: Request):
                     used, total = volumes.usage(name, storage)
                     result.append({
                         "id": f"storage/{name}/{storage}", "type": "storage", "node": name,
-                        "storage": storage, "status": "available",
+                        "storage": storage, "status": "unknown" if faults.offline(name) else "available",
                         "shared": 0, "disk": used, "maxdisk": total,
                         "plugintype": about["type"], "content": about["content"],
                     })  # fmt: skip
@@ -65,7 +73,7 @@ def nextid(request: Request):
     wanted = request.number("vmid")
     if wanted is None:
         return str(guests.next_free())
-    if guests.find(wanted):
+    if guests.find(wanted) or wanted in containers.read():
         raise invalid(vmid=f"VM {wanted} already exists")
     return str(wanted)
 

@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 
-from lab.proxmox import state
+from lab.proxmox import containers, faults, state
 from lab.proxmox.routes import Request, route
 
-VERSION = {"version": "9.0.10", "release": "9.0", "repoid": "deb1ca707ec72a89"}
+VERSIONS = {
+    8: {"version": "8.4.14", "release": "8.4", "repoid": "b502d23c55afcba1"},
+    9: {"version": "9.0.10", "release": "9.0", "repoid": "deb1ca707ec72a89"},
+}
 
 
 @route("GET", "/")
@@ -16,7 +19,7 @@ def index(_request: Request):
 
 @route("GET", "/version")
 def version(_request: Request):
-    return VERSION
+    return VERSIONS[faults.release()]
 
 
 def _memory() -> tuple[int, int]:
@@ -26,6 +29,14 @@ def _memory() -> tuple[int, int]:
 
 
 def node_item(name: str) -> dict:
+    if faults.offline(name):
+        return {
+            "id": f"node/{name}",
+            "node": name,
+            "type": "node",
+            "status": "offline",
+            "ssl_fingerprint": "",
+        }
     total, used = _memory()
     return {
         "id": f"node/{name}", "node": name, "type": "node", "status": "online", "level": "",
@@ -42,7 +53,13 @@ def nodes(_request: Request):
 
 @route("GET", "/nodes/{node}")
 def node_index(_request: Request):
-    return [{"name": name} for name in ("qemu", "storage", "tasks", "version", "status", "network")]
+    return [{"name": name} for name in ("qemu", "lxc", "storage", "tasks", "version", "status", "network")]
+
+
+@route("GET", "/nodes/{node}/lxc")
+def node_containers(request: Request):
+    found = containers.summaries(request.node)
+    return [item for item in found if request.may(f"/vms/{item['vmid']}", "VM.Audit")]
 
 
 @route("GET", "/nodes/{node}/status")
@@ -53,13 +70,13 @@ def node_status(request: Request):
         "uptime": node["uptime"], "cpu": node["cpu"], "loadavg": [f"{v:.2f}" for v in os.getloadavg()],
         "cpuinfo": {"cpus": os.cpu_count(), "cores": os.cpu_count(), "sockets": 1, "model": "stand-in"},
         "memory": {"total": total, "used": used, "free": total - used},
-        "pveversion": f"pve-manager/{VERSION['version']}/{VERSION['repoid']}",
+        "pveversion": "pve-manager/{version}/{repoid}".format(**VERSIONS[faults.release()]),
     }  # fmt: skip
 
 
 @route("GET", "/nodes/{node}/version")
 def node_version(_request: Request):
-    return VERSION
+    return VERSIONS[faults.release()]
 
 
 @route("GET", "/nodes/{node}/network")

@@ -39,18 +39,35 @@ def _power(request: Request, kind: str, job: str, **arguments) -> str:
     )
 
 
+def _by_ha(request: Request, kind: str, state: str) -> str | None:
+    """The task that only tells HA the wanted state; None where HA does not look after the machine."""
+    request.check(f"/vms/{request.vmid}", "VM.PowerMgmt")
+    guests.load(request.node, request.vmid)
+    if not ha.active(request.vmid):
+        return None
+    return tasks.start(
+        request.node, kind, request.vmid, request.caller.name, "ha_request", vmid=request.vmid, state=state
+    )
+
+
 @route("POST", f"{VM}/status/start")
 def start(request: Request):
+    if task := _by_ha(request, "hastart", "started"):
+        return task
     return _power(request, "qmstart", "start", node=request.node, timeout=request.number("timeout"))
 
 
 @route("POST", f"{VM}/status/stop")
 def stop(request: Request):
+    if task := _by_ha(request, "hastop", "stopped"):
+        return task
     return _power(request, "qmstop", "stop")
 
 
 @route("POST", f"{VM}/status/shutdown")
 def shutdown(request: Request):
+    if task := _by_ha(request, "hastop", "stopped"):
+        return task
     timeout = request.number("timeout", 180)
     return _power(request, "qmshutdown", "shutdown", timeout=timeout, force=request.flag("forceStop"))
 

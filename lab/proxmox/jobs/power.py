@@ -1,6 +1,6 @@
 """Start, stop and restart."""
 
-from lab.proxmox import cloudinit, config, guests, machines, mappings, volumes
+from lab.proxmox import cloudinit, config, guests, ha, machines, mappings, volumes
 from lab.proxmox.errors import ApiError
 
 
@@ -22,6 +22,11 @@ def start(node: str, vmid: int, timeout: int | None = None) -> int:
     if warnings:
         print("WARN: no efidisk configured! Using temporary efivars disk.", flush=True)
     return machines.start(vmid, timeout or 30) + warnings
+
+
+def ha_request(vmid: int, state: str) -> None:
+    print(f"Requesting HA {'start' if state == 'started' else 'stop'} for VM {vmid}", flush=True)
+    ha.request(vmid, state)
 
 
 def stop(vmid: int) -> None:
