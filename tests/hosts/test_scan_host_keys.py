@@ -247,6 +247,20 @@ NEW = "10.0.0.1 ssh-ed25519 AAAAnew k8s-a instance=i2\n"
         ("10.0.0.1 ssh-ed25519 AAAAnew k8s-a instance=i1\n", "i2", None),
         # The machine's earlier address.
         ("10.0.0.7 ssh-ed25519 AAAAold k8s-a instance=i1\n", "i2", NEW),
+        # A DHCP server gave the same instance another address: it must show the keys that it had.
+        ("10.0.0.7 ssh-ed25519 AAAAnew k8s-a instance=i2\n", "i2", NEW),
+        ("10.0.0.7 ssh-ed25519 AAAAold k8s-a instance=i2\n", "i2", known_hosts.Changed),
+        ("10.0.0.7 ssh-rsa AAAAold k8s-a instance=i2\n", "i2", known_hosts.Changed),
+        (
+            "10.0.0.7 ssh-ed25519 AAAAold k8s-b instance=i2\n",
+            "i2",
+            "10.0.0.7 ssh-ed25519 AAAAold k8s-b instance=i2\n" + NEW,
+        ),
+        (
+            "10.0.0.7 ssh-ed25519 AAAAold k8s-a instance=i2\n10.0.0.1 ssh-ed25519 AAAAnew k8s-b instance=i9\n",
+            "i2",
+            known_hosts.Changed,  # those of the machine whose address it claims
+        ),
         (f"{H} ssh-ed25519 AAAAnew\n", "", None),
         (f"{H} ssh-ed25519 AAAAold\n", "", known_hosts.Changed),
         (f"{H} ssh-ed25519 AAAAold\n{hashed('b')} ssh-rsa A\n", "i2", f"{hashed('b')} ssh-rsa A\n{NEW}"),

@@ -33,20 +33,20 @@ def renewed(text: str, name: str, place: str, keys: Keys, instance: str = "") ->
 
     Stored keys of the same instance, or of a machine without one, must match. Those of another instance are
     replaced: a changed address, user or key makes cloud-init generate host keys anew at the next boot. Until
-    that boot the machine shows its old keys; they stay as they are, so that the new ones are accepted then.
+    that boot the machine shows its old keys; they stay as they are, so that the new ones are accepted then. At an
+    address that a DHCP server gave it later, the same instance must show the keys that it had before.
     """
     lines = text.splitlines(keepends=True)
     mine = [line for line in lines if (fields := _fields(line)) and _matches(fields[0], place)]
     stored = keys_of("".join(mine), place)
-    common = stored.keys() & keys.keys()
-    if common and all(stored[kind] == keys[kind] for kind in common):
+    same = [line for line in lines if instance and _instance(line) == instance]
+    own = [fields for line in same if (fields := _fields(line)) and _machine(fields) == name]
+    if own and not _agree(known := {fields[1]: fields[2] for fields in own}, keys):
+        raise Changed(_changed(name, place, known, keys, own[0][0]))
+    if _agree(stored, keys):
         return text
     if stored and (not instance or any(_instance(line) == instance for line in mine)):
-        was, now = (", ".join(map(fingerprint, known.values())) for known in (stored, keys))
-        raise Changed(
-            f"host keys of {name} at {place} changed though the machine did not: known {was}, shown {now};"
-            f" if you know why, take the lines of {place} out of known_hosts and commit that"
-        )
+        raise Changed(_changed(name, place, stored, keys, place))
     kept = [left for line in lines if (left := _without(line, name, place, instance))]
     if kept and not kept[-1].endswith("\n"):
         kept[-1] += "\n"
@@ -54,12 +54,26 @@ def renewed(text: str, name: str, place: str, keys: Keys, instance: str = "") ->
     return "".join([*kept, *(f"{place} {kind} {key} {comment}\n" for kind, key in sorted(keys.items()))])
 
 
+def _agree(stored: Keys, shown: Keys) -> bool:
+    """Whether keys can be compared, and all that can are equal."""
+    common = stored.keys() & shown.keys()
+    return bool(common) and all(stored[kind] == shown[kind] for kind in common)
+
+
+def _changed(name: str, place: str, stored: Keys, shown: Keys, before: str) -> str:
+    was, now = (", ".join(map(fingerprint, known.values())) for known in (stored, shown))
+    at = "" if before == place else f" at {before}"
+    return (
+        f"host keys of {name} at {place} changed though the machine did not: known {was}{at}, shown {now};"
+        f" if you know why, take the lines of {before} out of known_hosts and commit that"
+    )
+
+
 def without(text: str, names: Collection[str]) -> str:
     """known_hosts without the keys of these machines."""
 
     def is_gone(line: str) -> bool:
-        fields = _fields(line) or []
-        return len(fields) > 3 and fields[3].split()[0] in names
+        return _machine(_fields(line) or []) in names
 
     return "".join(line for line in text.splitlines(keepends=True) if not is_gone(line))
 
@@ -77,6 +91,11 @@ def _fields(line: str) -> list[str] | None:
     """hosts, type, key and comment; None for a remark, a marked line (@revoked, …) or one that is none."""
     fields = line.split(None, 3)
     return fields if len(fields) >= 3 and line.lstrip()[0] not in "#@" else None
+
+
+def _machine(fields: list[str]) -> str | None:
+    """The machine that a line of ours is for, or the first word of another's comment."""
+    return fields[3].split()[0] if len(fields) > 3 else None
 
 
 def _matches(hosts: str, place: str) -> bool:
@@ -104,5 +123,5 @@ def _without(line: str, name: str, place: str, instance: str) -> str:
         others = [] if hashed else [host for host in fields[0].split(",") if host != place]
         return line.replace(fields[0], ",".join(others), 1) if others else ""
     # The machine's keys at an address that it had before.
-    moved = instance and _instance(line) not in ("", instance) and fields[3].split()[0] == name
+    moved = instance and _instance(line) and _machine(fields) == name
     return "" if moved else line
