@@ -260,7 +260,7 @@ def test_no_machine_at_all_needs_an_approval_for_each(approved, code, tmp_path, 
     [
         {"address": "10.0.0.1 # x"},
         {"address": "dhcp"},
-        {"address": None},
+        {"address": ""},
         {"user": "ops ansible_connection=local"},
         {"user": "{{ lookup('pipe', 'id') }}"},
         {"user": None},

@@ -157,6 +157,32 @@ def test_a_request_for_a_machine_that_could_not_be_made_is_not_lost(fleet, capsy
     assert set(fleet.queue()) == wanted
 
 
+def test_a_request_for_a_machine_whose_address_is_not_known_yet_is_not_lost(fleet, capsys, monkeypatch):
+    for name in ("k8s-dev", "haproxy-dev", "k8s-other"):
+        fleet.write(
+            f"proxmox/vms/{name}.yaml",
+            VM.format(name=name, address="x").replace("ip=x/24,gw=192.168.1.1", "ip=dhcp"),
+        )
+    fleet.vm("web-dev")
+    head = fleet.commit(SUBJECT)
+    monkeypatch.setitem(ADDRESSES, "k8s-dev", None)
+    monkeypatch.setitem(ADDRESSES, "haproxy-dev", None)
+    assert fleet.publish(capsys, *ADDRESSES) == 0  # k8s-other was not even made
+    assert set(fleet.queue()) == {
+        "192.168.1.40,web-dev",
+        "k8s-dev,k8s-dev,k8s",
+        "haproxy-dev,haproxy-dev,haproxy",
+    }
+    assert fleet.git("merge-base", head, fleet.served()) == head
+    inventory = fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+    assert "web-dev ansible_host" in inventory and "k8s-dev" not in inventory
+    monkeypatch.setitem(ADDRESSES, "k8s-dev", "192.168.1.60")
+    assert fleet.publish(capsys, *ADDRESSES) == 0
+    wanted = {"192.168.1.40,web-dev", "192.168.1.60,k8s-dev,k8s", "haproxy-dev,haproxy-dev,haproxy"}
+    assert set(fleet.queue()) == wanted
+    assert "k8s-dev ansible_host=192.168.1.60" in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
+
+
 def test_a_request_that_another_run_has_served_is_not_served_again(fleet, capsys):
     fleet.vm("k8s-dev")
     fleet.commit("feat: add [ansible k8s-dev]")

@@ -65,6 +65,13 @@ def shared(machines: Mapping[str, Machine], before: Inventory, path: str) -> lis
     return found
 
 
+def without_address(names: Iterable[str]) -> list[Finding]:
+    message = (
+        "has no inventory line yet, because its guest agent has not told its address; the next run asks again"
+    )
+    return [Finding(f"{name} {message}", level="notice") for name in sorted(names)]
+
+
 def differences(before: Inventory, machines: Mapping[str, Machine]) -> dict[str, str]:
     """The managed machines whose lines say something else than Terraform, and what."""
     members, changed = before.members(), {}

@@ -29,10 +29,14 @@ def playable(
         if entry.playbook is None:
             continue
         if entry.host not in known:
-            problem = (
-                f"{entry.host} waits for {entry.playbook}.yml but is not in the inventory, so nothing was run; its line"
-                " is kept: see why Terraform did not create it, or remove the line"
+            why, way_out = (
+                "is not in the inventory",
+                "see why Terraform did not create it, or remove the line",
             )
+            if entry.address == entry.host:
+                why, way_out = "has no known address yet", "the next apply asks its guest agent again"
+            problem = f"{entry.host} waits for {entry.playbook}.yml but {why}, so nothing was run; its line is kept:"
+            problem += f" {way_out}"
         elif not (problem := refused(entry.host, entry.playbook)):
             good.append(entry)
             address = used(known[entry.host]).get("ansible_host", entry.host)

@@ -49,16 +49,18 @@ def update(
     ("all": every one); `expected`: those that have a VM file, and leave only when that was approved. Errors are in
     `findings`, the texts are old then; raises Fault for outputs that are none.
     """
-    machines = outputs.machines(terraform)
+    there = outputs.machines(terraform)
+    # What has no address yet is neither new nor changed nor gone: its line and its place in the queue stay.
+    machines = {name: one for name, one in there.items() if one.address}
     before = parse(inventory_text, inventory_path)
     entries, broken = queue.parse(queue_text, queue_path)
     managed = before.managed()
-    gone = compare.leaving(managed, machines)
+    gone = compare.leaving(managed, there)
     lines, patterns = by_hand.lines_of(before, machines)
     adopted, differing = by_hand.adoptable(before, lines, machines, adopt, inventory_path)
     found = [
         *before.findings,
-        *compare.lost_state(gone, managed, machines, approved, inventory_path),
+        *compare.lost_state(gone, managed, there, approved, inventory_path),
         *compare.shared(machines, before, inventory_path),
         *differing,
     ]
@@ -68,6 +70,9 @@ def update(
     gone = [name for name in gone if name not in missing]
     kept = dict.fromkeys(missing, "missing in Terraform's outputs")
     kept |= {name: "asked to keep" for name in gone if name in keep}
+    kept |= {
+        name: "its address is not known now" for name in managed if name in there.keys() - machines.keys()
+    }
     taken = {host.pattern for host in adopted.values()}
     kept |= {pattern: "written by hand" for pattern in patterns if pattern not in taken}
     added = sorted(machines.keys() - managed.keys() - adopted.keys())
@@ -87,6 +92,7 @@ def update(
     found = [finding._replace(level="warning") for finding in broken]  # such a line stays as it is
     found += compare.left_behind(text, removed, inventory_path)
     found += _unknown(entries, addresses, queue_path)
+    found += compare.without_address(there.keys() - machines.keys() - before.variables().keys())
     changed = compare.differences(before, machines)
     without = compare.missing(missing, managed, inventory_path)
     return Result(text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found, without)

@@ -84,10 +84,13 @@ class InventoryCommit:
             write_text(self.queue, text)
 
     def _addresses(self) -> dict[str, str]:
-        """The machines of the VM files with their addresses; a broken file is the next run's to refuse."""
+        """The machines of the VM files with their addresses; a broken file is the next run's to refuse.
+
+        One whose address only its guest agent knows waits under its name, which becomes the address that is told.
+        """
         found = {}
         for vm in vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values():
-            if vm.managed and (address := vm.address()):
+            if vm.managed and (address := vm.name if vm.is_leased else vm.address()):
                 found[vm.name] = address
         return found
 

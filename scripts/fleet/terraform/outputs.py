@@ -1,5 +1,6 @@
 """Terraform's outputs, and the machines in them."""
 
+import copy
 import ipaddress
 import json
 import re
@@ -20,13 +21,18 @@ _MOUNT = re.compile(r"/[A-Za-z0-9._/-]*")
 
 
 class Machine(NamedTuple):
-    """What Terraform knows of a machine. `mounts`: disk slot to mount point; `instance`: cloud-init's."""
+    """What Terraform knows of a machine. `mounts`: disk slot to mount point; `instance`: cloud-init's.
+
+    `address` is "" where only the guest agent knows it.
+    """
 
     address: str
     user: str
     mac: str = ""
     instance: str = ""
     mounts: Mapping[str, str] = {}
+    node: str = ""
+    vmid: int = 0
 
     def variables(self) -> dict[str, str]:
         variables = {"ansible_host": self.address, "ansible_user": self.user}
@@ -73,9 +79,11 @@ def machines(outputs: dict) -> dict[str, Machine]:
     for name, value in values.items():
         try:
             mounts = {slot: mount for slot, mount in (value.get("mounts") or {}).items() if mount}
-            address = str(ipaddress.ip_address(value["address"]))
+            given = value["address"]
+            address = "" if given is None else str(ipaddress.ip_address(given))
             marks = [value.get(key) or "" for key in ("mac", "instance")]
-            found[name] = Machine(address, value["user"], *marks, mounts)
+            place = str(value.get("node") or ""), int(value.get("vmid") or 0)
+            found[name] = Machine(address, value["user"], *marks, mounts, *place)
             checks = [(name, _NAME), (value["user"], _USER)]
             checks += [(text, _PLAIN) for text in (*marks, *mounts)]
             checks += [(mount, _MOUNT) for mount in mounts.values()]
@@ -88,3 +96,14 @@ def machines(outputs: dict) -> dict[str, Machine]:
         if bad:
             raise Fault(f"output ansible_inventory: {name}: {bad[0]!r} cannot stand in an inventory")
     return found
+
+
+def with_addresses(outputs: dict, addresses: Mapping[str, str]) -> dict:
+    """The outputs with the addresses that guest agents told, by machine, wherever an output has its address."""
+    filled = copy.deepcopy(outputs)
+    for name, address in addresses.items():
+        filled["ansible_inventory"]["value"][name]["address"] = address
+        filled["vm_ips"]["value"][name] = address
+        if name in filled["k8s_nodes"]["value"]:
+            filled["k8s_nodes"]["value"][name]["address"] = address
+    return filled

@@ -40,6 +40,13 @@ class VM(NamedTuple):
             return str(addresses.reserved(given)[0] or "")
         return str(config.ip.ip) if config.ip else ""
 
+    @property
+    def is_leased(self) -> bool:
+        """Whether the guest agent alone knows the machine's IPv4 address."""
+        text = self.data.get("ipconfig0")
+        dhcp = isinstance(text, str) and addresses.parse(text)[0].automatic4
+        return bool(dhcp) and "address" not in self.data
+
     def finding(self, field: str, message: str, level: str = "error") -> Finding:
         """A finding at a field."""
         return finding(self.path, self.lines, field, message, level)
