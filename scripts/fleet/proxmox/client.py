@@ -10,28 +10,16 @@ import json
 import re
 import time
 from os import environ
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleet.findings import Fault
 from fleet.proxmox import errors, tls
 from fleet.proxmox.errors import Refused, Unanswered
+from fleet.proxmox.guest import Guest, guest
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 MOST_BYTES = 64 << 20  # of an answer; that of 10,000 guests is about 5 MB
 TOKEN = re.compile(r"[^@!=\s]+@[^@!=\s]+![^@!=\s]+=[A-Za-z0-9-]+")
-
-
-class Guest(NamedTuple):
-    """One guest of the cluster, as far as the token may see it."""
-
-    vmid: int
-    name: str
-    node: str
-    template: bool
-    status: str
-    lock: str  # "clone" while it is being made, empty when nothing holds it
-    container: bool = False
-    ha: bool = False  # the HA manager chooses its node
 
 
 class Client:
@@ -103,20 +91,7 @@ class Client:
 
     def guests(self) -> list[Guest]:
         """All guests of the cluster, containers too (they share the VMIDs), by VMID."""
-        found = [
-            Guest(
-                vmid=int(entry["vmid"]),
-                name=entry.get("name") or "",
-                node=entry["node"],
-                template=bool(int(entry.get("template") or 0)),
-                status=entry.get("status") or "unknown",
-                lock=entry.get("lock") or "",
-                container=entry.get("type") == "lxc",
-                ha=bool(entry.get("hastate")),
-            )
-            for entry in self.get("cluster/resources", type="vm")
-        ]
-        return sorted(found)
+        return sorted(map(guest, self.get("cluster/resources", type="vm")))
 
     def nodes(self) -> dict[str, bool]:
         """The cluster's nodes: name to whether it is online."""
