@@ -106,9 +106,13 @@ def mounts_are_possible(vm: VM) -> Iterator[Finding]:
 
 def boot_devices_exist(vm: VM) -> Iterator[Finding]:
     disks, devices = vm.data.get("disks"), values.boot_devices(vm.data.get("boot"))
-    there = ["net0", *slots("net", vm.data), *(disks if isinstance(disks, dict) else values.SYSTEM_DISKS)]
+    there = {"net0", *vm.data, *(disks if isinstance(disks, dict) else values.SYSTEM_DISKS)}
+    for field in ("cdrom", "cloudinit"):
+        drive = vm.data.get(field)
+        there |= {str(drive.get("slot"))} if isinstance(drive, dict) else set()
     for device in devices:
-        if re.fullmatch(r"(scsi|virtio|sata)[0-9]{1,2}", device) and device not in there:
+        # Each machine may have a CD drive at an IDE slot that no file says.
+        if re.fullmatch(r"(scsi|virtio|sata|net|hostpci|usb)[0-9]{1,2}", device) and device not in there:
             yield vm.finding("boot", f"names {device}, which the machine does not have")
     if len(set(devices)) < len(devices):
         yield vm.finding("boot", "names a device twice; keep one of them")
