@@ -14,9 +14,9 @@ from fleet.findings import Fault, report
 from fleet.forge import step
 from fleet.plans import plan as changes
 from fleet.plans import text as plan_text
-from fleet.plans.fields import Difference
 from fleet.plans.guard import Allowed, judge
 from fleet.plans.unseen import unseen
+from fleet.plans.unset import completed
 from fleet.proxmox.client import Client
 from fleet.steps import provider
 from fleet.tags.requests_file import Approvals
@@ -79,17 +79,18 @@ def must_pass(job: Job, found: list[changes.Change]) -> None:
 
 def passes(job: Job, found: list[changes.Change]) -> bool:
     """Say what a plan does, and whether the guard lets it pass."""
+    configs = {
+        one.name: job.client.config(one.before["node_name"], one.before["vm_id"])
+        for one in found
+        if one.kind in ("update", "import")
+    }
+    found = [completed(one, configs.get(one.name, {})) for one in found]
     text = "\n".join(plan_text.lines(found))
     print(text, flush=True)
     step.note(f"Terraform's plan:\n\n```\n{text}\n```")
     allowed = Allowed(job.known, job.approved.destroy, job.approved.adopt, job.max_changes)
-    return not report(judge(found, allowed, {change.name: _unseen(job, change) for change in found}))
-
-
-def _unseen(job: Job, change: changes.Change) -> list[Difference]:
-    if change.kind not in ("update", "import"):
-        return []
-    return unseen(change, job.client.config(change.before["node_name"], change.before["vm_id"]))
+    lost = {one.name: unseen(one, configs[one.name]) for one in found if one.name in configs}
+    return not report(judge(found, allowed, lost))
 
 
 def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> bool:
