@@ -7,7 +7,7 @@ from fleet.plans.differences import differences
 from fleet.plans.fields import Difference
 from fleet.plans.plan import Change
 from fleet.plans.values import shown
-from fleet.vms.machine import TAG, mark
+from fleet.vms.machine import TAG, is_marked
 
 
 def is_foreign(change: Change, known: Collection[str]) -> bool:
@@ -21,7 +21,7 @@ def is_unfinished(change: Change, known: Collection[str]) -> bool:
 
 
 def has_mark(change: Change) -> bool:
-    return mark(change.name) in str(change.before.get("description") or "").splitlines()
+    return is_marked(change.before.get("description"), change.name)
 
 
 def refusals(

@@ -8,7 +8,7 @@ from fleet.console import note
 from fleet.findings import Fault, Finding
 from fleet.proxmox.client import Client, Guest
 from fleet.vms import addresses
-from fleet.vms.machine import Machine, mark
+from fleet.vms.machine import Machine, is_marked
 
 _BUSY = ("clone", "create", "migrate", "disk")
 
@@ -35,7 +35,7 @@ def orphans(
             if guest.template or guest.container or guest.name not in (name, "", f"VM {guest.vmid}"):
                 continue
             config = client.config(guest.node, guest.vmid)
-            marked = mark(name) in str(config.get("description", "")).splitlines()
+            marked = is_marked(config.get("description"), name)
             named = machine.vmid == guest.vmid and config.get("name") == name
             if named or (marked and _same_address(config, machine)):
                 ours.append(guest)

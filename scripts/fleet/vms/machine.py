@@ -91,6 +91,11 @@ def mark(name: str) -> str:
     return f"{TAG}: {name}"
 
 
+def is_marked(description: object, name: str) -> bool:
+    """Whether a guest's notes say that it is this project's machine, made by it or taken over."""
+    return mark(name) in str(description or "").splitlines()
+
+
 def machine(vm: files.VM) -> Machine:
     """The machine that a VM file describes, if `rules.check` finds no error in the file."""
     data = with_defaults(vm.data, schema())
