@@ -38,7 +38,7 @@ def judge(
             message = f"[destroy {change.name}] has no effect: the file exists, and the machine need not be recreated"
             findings.append(Finding(f"{message}; to remove the machine, remove its file", level="notice"))
         findings += [Finding(f"refused: {text}") for text in refusals if text]
-    count = sum(change.kind != "none" for change in found)
+    count = sum(change.kind != "none" and not takeover.is_harmless(change) for change in found)
     if count > allowed.max_changes:
         findings.append(
             Finding(

@@ -24,6 +24,11 @@ def has_mark(change: Change) -> bool:
     return is_marked(change.before.get("description"), change.name)
 
 
+def is_harmless(change: Change) -> bool:
+    """Whether a takeover adds nothing to the guest but our mark and our tag."""
+    return change.kind == "import" and all(map(_is_only_ours, differences(change)))
+
+
 def refusals(
     change: Change, known: Collection[str], adopted: Collection[str], unseen: Collection[Difference] = ()
 ) -> list[str]:
