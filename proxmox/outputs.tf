@@ -24,6 +24,11 @@ output "ansible_inventory" {
   value       = module.vm.machines
 }
 
+output "adopted" {
+  description = "Machines that somebody else made and an apply took over; each run passes them on to the next."
+  value       = var.adopted
+}
+
 output "templates" {
   description = "The template that each machine was cloned from as \"node/vmid\", null for an imported one."
   value       = module.vm.templates

@@ -23,6 +23,12 @@ variable "passwords" {
   sensitive   = true
 }
 
+variable "adopted" {
+  description = "Machines that somebody else made and an apply took over, so that no play waits for them."
+  type        = list(string)
+  default     = []
+}
+
 variable "source_hash" {
   description = "Hash of the VM files from which vms was made, so that a stale input is noticed."
   type        = string

@@ -79,7 +79,9 @@ def update(
     removed = sorted(set(gone) - kept.keys())
     text = change(before, machines, removed, adopted)
 
-    queued = _queued(added + compare.remade(before, machines), entries)
+    # A machine that somebody else made is as that person wants it, until a tag asks for a play.
+    fresh = [name for name in added if name not in outputs.adopted(terraform)]
+    queued = _queued(fresh + compare.remade(before, machines), entries)
     addresses = {name: used(keys).get("ansible_host", name) for name, keys in before.variables().items()}
     addresses |= {name: machine.address for name, machine in machines.items()}
     leaving = set(gone)

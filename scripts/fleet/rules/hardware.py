@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from fleet.findings import Finding, cut
 from fleet.vms import values
 from fleet.vms.files import VM
-from fleet.vms.hardware import slots
 
 MAX_GIB = 128 * 1024
 MAX_CPUS = 2304  # cores of all sockets; the limit of the provider and of QEMU

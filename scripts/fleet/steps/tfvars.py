@@ -12,8 +12,8 @@ from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
 from fleet.terraform import kept, state, tfvars, unsaid
 from fleet.vms import public_keys
-from fleet.vms.machine import Disk, Machine, machine
-from fleet.vms.values import system_disk
+from fleet.vms.machine import Disk, Machine, is_marked, machine
+from fleet.vms.values import boot_devices, system_disk
 
 
 class Input(NamedTuple):
@@ -67,18 +67,20 @@ def build(
     findings += wrong
     if _errors(findings):
         return Input({}, without_file, findings)
+    configs = {name: client.config(guest.node, guest.vmid) for name, guest in imports.items()}
+    adopted = {name for name, config in configs.items() if not is_marked(config.get("description"), name)}
+    adopted |= {name for name in wanted if name in have and have[name].is_adopted(name)}
     machines = {}
     for name, one in wanted.items():
         disks = one.disks or _disks(one, have.get(name), imports.get(name), client, cluster)
-        slots = [disk.slot for disk in disks]
-        boot = one.boot or tuple(filter(None, [system_disk(slots) or next(iter(slots), None)]))
+        boot = one.boot or _boot(name in adopted, disks, have.get(name), configs.get(name, {}))
         sshkeys = one.sshkeys or tuple(keys)
         machines[name] = one._replace(vmid=numbers[name], disks=disks, boot=boot, sshkeys=sshkeys)
         findings += _incomplete(machines[name], offline=client is None)
     if _errors(findings):
         return Input({}, without_file, findings)
     places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
-    values = tfvars.as_input(machines, places, *sources)
+    values = tfvars.as_input(machines, places, *sources, adopted)
     filled = unsaid.filled(values, {name: resource.attributes for name, resource in have.items()})
     for name, fields in unsaid.added(values, filled).items():
         note(unsaid.text(name, fields))
@@ -93,6 +95,16 @@ def _compare(
     imports, findings = leftovers.orphans(client, cluster, new)
     missing = {name: one for name, one in new.items() if name not in imports}
     return imports, findings + preflight.needs(client, cluster, missing)
+
+
+def _boot(
+    adopted: bool, disks: Collection[Disk], has: state.Resource | None, config: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """The disk with the system; an adopted machine keeps its order, which is none if it starts as Proxmox chooses."""
+    if adopted:
+        return tuple(has.attributes.get("boot_order") or () if has else boot_devices(config.get("boot")))
+    slots = [disk.slot for disk in disks]
+    return tuple(filter(None, [system_disk(slots) or next(iter(slots), None)]))
 
 
 def _before(target: Path, wanted: Collection[str]) -> dict[str, int]:

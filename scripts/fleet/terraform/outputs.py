@@ -69,6 +69,12 @@ def _program() -> str:
         raise Fault(f"{fault}; or give a saved output with --outputs", code=2) from None
 
 
+def adopted(outputs: dict) -> set[str]:
+    """The machines that somebody else made and an apply took over; none in an older state's outputs."""
+    output = outputs.get("adopted") or {}
+    return {name for name in output.get("value") or () if isinstance(name, str)}
+
+
 def machines(outputs: dict) -> dict[str, Machine]:
     """The machines of the output `ansible_inventory`. Raises Fault for what must not reach an inventory."""
     output = outputs.get("ansible_inventory", {"value": {}}) if isinstance(outputs, dict) else None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fleet.findings import Fault
-from fleet.vms.machine import Disk
+from fleet.vms.machine import Disk, is_marked
 from fleet.vms.values import discards, disk_defaults
 
 TYPE = "proxmox_virtual_environment_vm"
@@ -20,6 +20,12 @@ class Resource(NamedTuple):
     address: str  # as terraform's commands take it
     disks: tuple[Disk, ...]
     attributes: Mapping[str, Any] = {}  # all that the provider keeps of it
+    adopted: bool = False  # somebody else made it, and an apply took it over
+
+    def is_adopted(self, name: str) -> bool:
+        """`adopted`, or left by a takeover that was cut off before it put our mark into the notes."""
+        told = self.attributes.get("description")
+        return self.adopted or (told is not None and not is_marked(told, name))
 
 
 def parse(text: str, label: str = "state") -> dict[str, Resource]:
@@ -37,6 +43,7 @@ def parse(text: str, label: str = "state") -> dict[str, Resource]:
 
 def machines(state: Mapping[str, Any]) -> dict[str, Resource]:
     found = {}
+    output = (state.get("outputs") or {}).get("adopted") or {}
     for resource in state.get("resources") or []:
         if resource.get("type") != TYPE or resource.get("mode") != "managed":
             continue
@@ -57,6 +64,7 @@ def machines(state: Mapping[str, Any]) -> dict[str, Resource]:
                     if disk["interface"]
                 ),
                 attributes=values,
+                adopted=name in (output.get("value") or ()),
             )
     return found
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from fleet.vms.machine import Disk, Machine
 
 
 def as_input(machines: Mapping[str, Machine], imports: Mapping[str, str], folder: Path, keys_file: Path,
-             target: Path) -> dict[str, Any]:  # fmt: skip
-    """The content of `target`. `imports`: name to "node/vmid"; `folder`: of the VM files."""
-    return {
+             target: Path, adopted: Collection[str] = ()) -> dict[str, Any]:  # fmt: skip
+    """The content of `target`. `imports`: name to "node/vmid"; `folder`: of the VM files; `adopted`: machines that
+    somebody else made, whether they are taken over now or were before.
+    """
+    more = {"adopted": sorted(adopted)} if adopted else {}
+    return more | {
         "vms": {name: as_data(machine) for name, machine in sorted(machines.items())},
         "imports": dict(imports),
         "source_hash": source_hash(folder, keys_file),
