@@ -19,6 +19,7 @@ ROOMS = {
     "tags": {"ground", "git"},
     "proxmox": {"ground", "vms"},
     "rules": {"ground", "vms"},
+    "adopt": {"ground", "vms", "proxmox", "rules"},
     "terraform": {"ground", "vms", "rules", "git"},
     "plans": {"ground", "vms", "terraform", "proxmox"},
     "ansible": {"ground", "vms", "terraform"},

@@ -35,13 +35,13 @@ def check_folder(
             findings += rules.check(vm, by_file.get(vm.path, ()))
     playbooks = names.playbook_names(playbooks_dir or vms_dir.parent / "playbooks")
     findings += between.check(found.values(), playbooks, reported)
-    findings += _taken_by_hand(found.values(), vms_dir.parent / INVENTORY.name, reported)
+    findings += taken_by_hand(found.values(), vms_dir.parent / INVENTORY.name, reported)
     if reported is not None:
         findings = [finding for finding in findings if finding.path in reported]
     return found, sorted(dict.fromkeys(findings), key=lambda found: (found.path, found.line, found.col))
 
 
-def _taken_by_hand(vms: Collection[VM], inventory: Path, only: Collection[str] | None) -> Iterator[Finding]:
+def taken_by_hand(vms: Collection[VM], inventory: Path, only: Collection[str] | None) -> Iterator[Finding]:
     """Addresses of machines that a host of the inventory has, other than one that is the machine itself."""
     names_of_vms = {vm.name for vm in vms}
     owners: dict[Hashable, Host] = {}

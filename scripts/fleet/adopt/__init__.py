@@ -1,0 +1,1 @@
+"""Guests that exist in Proxmox, as the VM files that say what they are."""
