@@ -13,7 +13,14 @@ from tests.helpers.machines import KEY, text
 
 
 def listed(vmid: int, name: str, **more) -> dict:
-    return {"vmid": vmid, "name": name, "node": "node01", "type": "qemu", "status": "running", "template": 0} | more
+    return {
+        "vmid": vmid,
+        "name": name,
+        "node": "node01",
+        "type": "qemu",
+        "status": "running",
+        "template": 0,
+    } | more
 
 
 def settings(vmid: int, **more) -> dict:
@@ -216,7 +223,10 @@ def test_a_part_is_left_to_proxmox_where_that_is_asked_for(site, capsys):
     site.add(106, "b", {"net0": "rtl8139=BC:24:11:00:00:06"})
     assert site.run("--all", "--partial") == 1
     err = capsys.readouterr().err
-    assert "notice: a (VMID 105 on node01): keeps in Proxmox what its file does not say: hostpci0 is a device" in err
+    assert (
+        "notice: a (VMID 105 on node01): keeps in Proxmox what its file does not say: hostpci0 is a device"
+        in err
+    )
     assert "notice: a (VMID 105 on node01): stays in Proxmox, where Terraform leaves it alone: args" in err
     assert "refused: b (VMID 106 on node01) net0 is connected to no bridge" in err
     assert site.files == {"a"}
@@ -230,7 +240,9 @@ def test_a_file_that_a_person_has_changed_stays(site, capsys):
     changed = file.read_text().replace("cores: 2", "cores: 4") + "onboot: true\n"
     file.write_text(changed)
     assert site.run("105") == 1
-    said = f"has a file that differs in cores, onboot ({file}:5:1), which is left as it is; delete it to have it"
+    said = (
+        f"has a file that differs in cores, onboot ({file}:5:1), which is left as it is; delete it to have it"
+    )
     assert said in capsys.readouterr().err
     assert file.read_text() == changed
 

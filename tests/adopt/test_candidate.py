@@ -172,7 +172,9 @@ def test_the_text_of_a_file():
         "scsi0": "local-lvm:vm-105-disk-0,discard=on,iothread=1,size=3584M,ssd=1", "tags": "db",
         "sshkeys": KEY.replace(" ", "%20"),
     })  # fmt: skip
-    assert found.text == f"""\
+    assert (
+        found.text
+        == f"""\
 # Written by scripts/adopt.py from VMID 105.
 # Proxmox keeps what no VM file says:
 # - args
@@ -197,6 +199,7 @@ sshkeys:
   - {KEY}
 ostype: l26
 """
+    )
 
 
 # What no file says: kept by Proxmox in any case, kept unless that part is changed, or in the way.

@@ -30,7 +30,11 @@ def with_block(block: str, **values) -> dict:
 
 def taken_over(name: str, **changed) -> dict:
     """A plan's entry that takes over a guest that is as its file says, but for our mark and `changed`."""
-    after = MACHINE | {"description": f"by hand\n\nproxmox-gitops: {name}", "tags": ["a", "proxmox-gitops"]} | changed
+    after = (
+        MACHINE
+        | {"description": f"by hand\n\nproxmox-gitops: {name}", "tags": ["a", "proxmox-gitops"]}
+        | changed
+    )
     return entry(MACHINE | {"description": "by hand", "tags": ["a"]}, after, name, **IMPORT)
 
 
@@ -40,7 +44,10 @@ def taken_over(name: str, **changed) -> dict:
         ([taken_over(f"a{n}") for n in range(30)], 0),
         ([taken_over(f"a{n}", tags=["a", "b", "proxmox-gitops"]) for n in range(30)], 30),
         ([entry(MACHINE, MACHINE | {"protection": True}, f"a{n}") for n in range(30)], 30),
-        ([*(taken_over(f"a{n}") for n in range(30)), *(entry(None, MACHINE, f"b{n}") for n in range(21))], 21),
+        (
+            [*(taken_over(f"a{n}") for n in range(30)), *(entry(None, MACHINE, f"b{n}") for n in range(21))],
+            21,
+        ),
     ],
 )
 def test_a_takeover_that_changes_nothing_is_not_among_the_changes_that_are_limited(entries, count):
