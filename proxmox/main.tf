@@ -21,6 +21,13 @@ module "vm" {
 }
 
 import {
+  for_each = var.services
+
+  to = module.vm.proxmox_haresource.this[each.key]
+  id = each.value
+}
+
+import {
   for_each = var.imports
 
   to = module.vm.proxmox_virtual_environment_vm.this[each.key]

@@ -16,6 +16,12 @@ variable "imports" {
   default     = {}
 }
 
+variable "services" {
+  description = "What the HA manager looks after already: machine to \"vm:ID\"."
+  type        = map(string)
+  default     = {}
+}
+
 variable "passwords" {
   description = "Passwords of the machines that are made, by name; apply_terraform.py reads them from Vault."
   type        = map(string)

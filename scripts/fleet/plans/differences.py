@@ -1,6 +1,6 @@
 """What a plan changes in a guest, value by value, under the names that a VM file has for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.plans import fields
@@ -34,7 +34,19 @@ def differences(change: Change) -> list[Difference]:
                 found += [fields.of_disk(slot, *one) for one in _compared(was, will, "")]
         elif key not in OURS:
             found += [fields.named(*one) for one in _compared(old, new, key)]
-    return found
+    return found + _of_service(*change.service)
+
+
+def _of_service(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """What changes of a machine's place in the HA manager."""
+    if not (old and new):
+        return [Difference("ha", True, old.get("state"), new.get("state"))] if old or new else []
+    names = ("state", "group", "max_restart", "max_relocate")
+    return [
+        Difference(f"ha.{key}", True, old.get(key), new.get(key))
+        for key in names
+        if old.get(key) != new.get(key)
+    ]
 
 
 def _compared(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fleet.plans import restarts
-from fleet.terraform.state import TYPE
+from fleet.terraform.state import HA, TYPE
 
 # Attributes that only the provider keeps, so they differ after an import.
 OURS = (
@@ -24,6 +24,7 @@ class Change(NamedTuple):
     tainted: bool
     imported: bool
     address: str = ""
+    service: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})  # before and after, of the HA manager
 
     @property
     def running(self) -> bool:
@@ -97,33 +98,40 @@ class Change(NamedTuple):
 def read(plan: Mapping[str, Any]) -> list[Change]:
     """The machines of a plan, by name; those that do not change too. Raises KeyError for another JSON."""
     found = []
+    services = {
+        str(resource.get("index")): (resource["change"]["before"] or {}, resource["change"]["after"] or {})
+        for resource in plan.get("resource_changes", [])
+        if resource["type"] == HA
+    }
     for resource in plan.get("resource_changes", []):
         if resource["type"] != TYPE or resource.get("mode", "managed") != "managed":
             continue
         change = resource["change"]
+        service = services.get(str(resource.get("index")), ({}, {}))
         found.append(
             Change(
                 name=str(resource.get("index", resource["address"])),
-                kind=_kind(change["actions"], "importing" in change),
+                kind=_kind(change["actions"], "importing" in change, service),
                 before=change["before"] or {},
                 after=change["after"] or {},
                 reasons=tuple(sorted({str(path[0]) for path in change.get("replace_paths") or []})),
                 tainted=resource.get("action_reason") == "replace_because_tainted",
                 imported="importing" in change,
                 address=resource["address"],
+                service=service,
             )
         )
     return sorted(found, key=lambda change: change.name)
 
 
-def _kind(actions: list[str], imported: bool) -> str:
+def _kind(actions: list[str], imported: bool, service: tuple[Any, Any]) -> str:
     if "delete" in actions:
         return "replace" if "create" in actions else "destroy"
     if "create" in actions:
         return "create"
     if imported:
         return "import"
-    return "update" if "update" in actions else "none"
+    return "update" if "update" in actions or service[0] != service[1] else "none"
 
 
 def _cloud_init_input(values: Mapping[str, Any]) -> Any:

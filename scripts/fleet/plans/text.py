@@ -57,6 +57,7 @@ def _detail(change: Change) -> str:
         return f" (VMID {change.after.get('vm_id')} on {change.after.get('node_name')})"
     if change.kind in ("update", "import"):
         changed = [key for key in change.changed if key not in OURS]
+        changed += ["ha"] if change.service[0] != change.service[1] else []
         return ": " + (
             ", ".join(f"{key} {short(change, key)}".strip() for key in changed) or "nothing in Proxmox"
         )

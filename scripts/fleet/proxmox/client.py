@@ -111,20 +111,21 @@ class Client:
 
     def storages(self, node: str) -> dict[str, dict[str, Any]] | None:
         """What can hold disks on a node, by name; None when the token may not see it."""
-        found = self._if_told(f"nodes/{node}/storage")
+        found = self.if_told(f"nodes/{node}/storage")
         return None if found is None else {entry["storage"]: entry for entry in found}
 
     def bridges(self, node: str) -> set[str] | None:
         """The node's bridges and virtual networks; None when the token may not see them."""
-        found = self._if_told(f"nodes/{node}/network", type="any_bridge")
+        found = self.if_told(f"nodes/{node}/network", type="any_bridge")
         return None if found is None else {entry["iface"] for entry in found}
 
     def is_working(self, node: str) -> bool:
         """Whether any task runs on the node; True when the token may not see that."""
-        found = self._if_told(f"nodes/{node}/tasks", source="active")
+        found = self.if_told(f"nodes/{node}/tasks", source="active")
         return found is None or any(not task.get("endtime") for task in found)
 
-    def _if_told(self, path: str, **params: Any) -> list[dict[str, Any]] | None:
+    def if_told(self, path: str, **params: Any) -> list[dict[str, Any]] | None:
+        """The entries at a path; None where the token may not see them, or the path is not there."""
         try:
             return self.get(path, **params)
         except Refused as error:

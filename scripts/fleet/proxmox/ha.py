@@ -1,9 +1,12 @@
 """Machines that Proxmox's HA manager places: the node where one runs is the manager's to choose."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fleet.console import note
-from fleet.proxmox.client import Guest
+from fleet.findings import Finding
+from fleet.proxmox.client import Client, Guest
+from fleet.proxmox.errors import Refused
+from fleet.vms.hardware import HA, NONE
 from fleet.vms.machine import Machine
 
 
@@ -23,3 +26,48 @@ def placed(
             note(f"{name}: stays on {guest.node}, where HA keeps it; its file says {one.target_node}")
             found[name] = one._replace(target_node=guest.node)
     return found
+
+
+def services(
+    client: Client, machines: Mapping[str, Machine], vmids: Mapping[str, int], recorded: Collection[str]
+) -> tuple[dict[str, str], list[Finding]]:
+    """What the HA manager has of the machines whose files say `ha`, and what is in the way.
+
+    `recorded`: the machines whose service Terraform's state has. Returns the services to take over, as "vm:500" by
+    machine. Asks nothing where no file says `ha`.
+    """
+    said = {name: one for name, one in machines.items() if one.hardware.ha is not None}
+    if not said:
+        return {}, []
+    there = {service["sid"] for service in client.get("cluster/ha/resources")}
+    imports, findings = {}, []
+    for name, one in said.items():
+        sid = f"vm:{vmids.get(name)}"
+        if sid in there and name not in recorded:
+            if one.hardware.ha == NONE:
+                message = f"is none, but somebody gave {name} ({sid}) to HA in Proxmox; take it out there"
+                findings.append(one.finding("ha", message))
+            else:
+                imports[name] = sid
+    groups = {
+        name: one for name, one in said.items() if isinstance(one.hardware.ha, HA) and one.hardware.ha.group
+    }
+    return imports, findings + (_groups(client, groups) if groups else [])
+
+
+def _groups(client: Client, machines: Mapping[str, Machine]) -> list[Finding]:
+    try:
+        names = {group["group"] for group in client.get("cluster/ha/groups")}
+        problem = f"is not an HA group of the cluster, which has {', '.join(sorted(names)) or 'none'}"
+    except Refused as error:
+        if "migrated to rules" not in str(error):
+            raise
+        names, problem = (
+            set(),
+            "cannot be used: this Proxmox has HA rules instead of groups; remove it, and add a rule",
+        )
+    return [
+        one.finding("ha.group", f"{one.hardware.ha.group} {problem}")
+        for one in machines.values()
+        if one.hardware.ha.group not in names
+    ]

@@ -2,13 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fleet.console import note
 from fleet.findings import Finding
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.properties import disk_mib
+from fleet.proxmox.template import conflicts
 from fleet.vms.machine import Disk, Machine
 from fleet.vms.values import slot_order
 
@@ -45,16 +46,27 @@ def needs(client: Client, cluster: list[Guest], machines: Mapping[str, Machine])
             continue
         findings += _template_fits(client, cluster, machine)
         storages = client.storages(node)
-        for disk in machine.disks:
-            if storages is not None and "images" not in _content(storages, disk.storage):
+        for field, storage in _storages(machine):
+            if storages is not None and "images" not in _content(storages, storage):
                 able = [name for name in storages if "images" in _content(storages, name)]
-                message = f"{disk.storage} cannot hold disks on {node}; {_list(able)} can"
-                findings.append(machine.finding(f"disks.{disk.slot}.storage", message))
+                message = f"{storage} cannot hold disks on {node}; {_list(able)} can"
+                findings.append(machine.finding(f"{field}.storage", message))
         bridges = client.bridges(node)
-        if bridges is not None and machine.network.bridge not in bridges:
-            message = f"{node} has no bridge {machine.network.bridge}; it has {_list(bridges)}"
-            findings.append(machine.finding("network.bridge", message))
+        for field, card in {"network": machine.network, **machine.hardware.net}.items():
+            if bridges is not None and card and card.bridge not in bridges:
+                message = f"{node} has no bridge {card.bridge}; it has {_list(bridges)}"
+                findings.append(machine.finding(f"{field}.bridge", message))
     return findings
+
+
+def _storages(machine: Machine) -> Iterator[tuple[str, str]]:
+    """(field, storage) of each volume that a machine gets."""
+    for disk in machine.disks:
+        yield f"disks.{disk.slot}", disk.storage
+    for field in ("efidisk", "tpmstate", "cloudinit"):
+        part = getattr(machine.hardware, field)
+        if part and part.storage:
+            yield field, part.storage
 
 
 def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> list[Finding]:
@@ -74,6 +86,7 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
             f" `qm set {template.vmid} --protection 0` on {template.node}"
         )
         findings.append(machine.finding("clone", message))
+    findings += conflicts(machine, template, config)
     listed = {disk.slot for disk in machine.disks}
     for disk in disks_of(config):
         if listed and disk.slot not in listed:

@@ -86,6 +86,13 @@ def drives_have_slots_of_their_own(vm: VM) -> Iterator[Finding]:
             taken[slot] = field
 
 
+def ha_agrees(vm: VM) -> Iterator[Finding]:
+    ha, state = vm.data.get("ha"), vm.data.get("vm_state", "running")
+    wanted = ha.get("state", "started") if isinstance(ha, dict) else None
+    if (wanted, state) in (("stopped", "running"), ("disabled", "running"), ("started", "stopped")):
+        yield vm.finding("ha.state", f"is {wanted}, but vm_state is {state}; the two would take turns")
+
+
 def cloud_init_is_there(vm: VM) -> Iterator[Finding]:
     if vm.data.get("cloudinit") != hardware.NONE:
         return
@@ -107,5 +114,6 @@ RULES: tuple[Callable[[VM], Iterator[Finding]], ...] = (
     firmware_fits,
     devices_fit,
     drives_have_slots_of_their_own,
+    ha_agrees,
     cloud_init_is_there,
 )

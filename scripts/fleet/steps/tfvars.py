@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from fleet.console import note
 from fleet.findings import Finding
-from fleet.proxmox import ha, ids, leftovers, preflight
+from fleet.proxmox import devices, ha, ids, leftovers, preflight
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
 from fleet.terraform import kept, state, tfvars, unsaid
@@ -52,15 +52,16 @@ def build(
     known = {name: resource.vmid for name, resource in have.items() if name in wanted}
     taken = {one.vmid: name for name, one in excluded.items() if one.vmid is not None}
     taken |= {resource.vmid: f"{name} (Terraform's state)" for name, resource in have.items()}
-    imports: dict[str, Guest] = {}
+    imports, services = {}, {}
     cluster = client.guests() if client else []
     if client:
         imports, wrong = _compare(
             client, cluster, {name: one for name, one in wanted.items() if name not in have}, taken
         )
-        findings += wrong
         known |= {name: guest.vmid for name, guest in imports.items()}
         wanted = ha.placed(wanted, known, cluster)
+        services, more = ha.services(client, wanted, known, [n for n in have if "ha" in have[n].attributes])
+        findings += wrong + more + devices.needs(client, list(present.values()), have)
     else:
         known = _before(sources.target, wanted) | known
     numbers, wrong = ids.choose(wanted, known, taken, client.is_free if client else lambda vmid: True)
@@ -80,7 +81,9 @@ def build(
     if _errors(findings):
         return Input({}, without_file, findings)
     places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
-    values = tfvars.as_input(machines, places, *sources, adopted)
+    values = tfvars.as_input(machines, places, *sources, adopted) | (
+        {"services": services} if services else {}
+    )
     filled = unsaid.filled(values, {name: resource.attributes for name, resource in have.items()})
     for name, fields in unsaid.added(values, filled).items():
         note(unsaid.text(name, fields))

@@ -9,6 +9,7 @@ from fleet.vms.machine import Disk, is_marked
 from fleet.vms.values import discards, disk_defaults
 
 TYPE = "proxmox_virtual_environment_vm"
+HA = "proxmox_haresource"
 
 
 class Resource(NamedTuple):
@@ -66,6 +67,13 @@ def machines(state: Mapping[str, Any]) -> dict[str, Resource]:
                 attributes=values,
                 adopted=name in (output.get("value") or ()),
             )
+    for resource in state.get("resources") or []:
+        if resource.get("type") == HA:
+            for instance in resource["instances"]:
+                name = instance.get("index_key")
+                if name in found:
+                    has = {**found[name].attributes, "ha": instance["attributes"]}
+                    found[name] = found[name]._replace(attributes=has)
     return found
 
 

@@ -108,6 +108,8 @@ def _hardware(has: Mapping[str, Any]) -> dict[str, Any]:
         "startup": _startup(_first(has, "startup")),
         "cdrom": _renamed(_first(has, "cdrom"), file="file_id", slot="interface"),
         "rng0": _renamed(_first(has, "rng"), source="source", max_bytes="max_bytes", period="period"),
+        "ha": _renamed(has.get("ha") or {}, state="state", group="group", max_restart="max_restart",
+                       max_relocate="max_relocate"),
         "watchdog": _watchdog(_first(has, "watchdog")),
     }  # fmt: skip
     found |= {key: value for key, value in blocks.items() if value}

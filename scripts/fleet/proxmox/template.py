@@ -1,0 +1,40 @@
+"""What a template has that its clones keep whatever their files say, or with which no token can make a clone."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fleet.findings import Finding
+from fleet.proxmox import properties
+from fleet.proxmox.client import Guest
+from fleet.vms.machine import Machine
+
+
+def conflicts(machine: Machine, template: Guest, config: Mapping[str, Any]) -> Iterator[Finding]:
+    """What stands between a file and the template that it names; `config`: the template's."""
+    name = template.name
+    mend = f"change the template (VMID {template.vmid} on {template.node})"
+    yield from _firmware(machine, name, config, mend)
+    for option in ("hookscript", *(slot for slot in config if slot.startswith(("hostpci", "usb")))):
+        device = properties.parse(str(config.get(option, "")), "host")
+        if option in config and (option == "hookscript" or device.get("host", "spice") != "spice"):
+            message = f"template {name} has {option}, which root alone may give to a machine; {mend}"
+            yield machine.finding("clone", message)
+
+
+def _firmware(machine: Machine, name: str, config: Mapping[str, Any], mend: str) -> Iterator[Finding]:
+    efi, tpm = machine.hardware.efidisk, machine.hardware.tpmstate
+    has = properties.parse(str(config.get("efidisk0", "")))
+    if efi and has:
+        other = {
+            "efitype": has.get("efitype", "2m"),
+            "pre_enrolled_keys": has.get("pre-enrolled-keys") == "1",
+        }
+        for key, value in other.items():
+            if getattr(efi, key) != value:
+                shown = str(value).lower() if isinstance(value, bool) else value
+                message = f"template {name} has {shown}, which its clones keep; write that, or {mend}"
+                yield machine.finding(f"efidisk.{key}", message)
+    version = properties.parse(str(config.get("tpmstate0", ""))).get("version", "v1.2")
+    if tpm and "tpmstate0" in config and tpm.version != version:
+        message = f"template {name} has {version}, which its clones keep; write that, or {mend}"
+        yield machine.finding("tpmstate.version", message)
