@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fleet import paths
 from fleet.console import note
 from fleet.files import write_atomic
-from fleet.findings import Fault, report
+from fleet.findings import Fault, Finding, report
 from fleet.forge import step
 from fleet.plans import plan as changes
 from fleet.plans import text as plan_text
@@ -71,13 +71,13 @@ def planned(job: Job, values: dict[str, Any], plan: Path, quiet: bool = False) -
     return changes.read(json.loads(shown))
 
 
-def must_pass(job: Job, found: list[changes.Change]) -> None:
+def must_pass(job: Job, found: list[changes.Change], more: Collection[Finding] = ()) -> None:
     """Say what a plan does, and raise Fault when the guard refuses it."""
-    if not passes(job, found):
+    if not passes(job, found, more):
         raise Fault("the plan guard refused the plan, which was not applied")
 
 
-def passes(job: Job, found: list[changes.Change]) -> bool:
+def passes(job: Job, found: list[changes.Change], more: Collection[Finding] = ()) -> bool:
     """Say what a plan does, and whether the guard lets it pass."""
     configs = {
         one.name: job.client.config(one.before["node_name"], one.before["vm_id"])
@@ -90,7 +90,7 @@ def passes(job: Job, found: list[changes.Change]) -> bool:
     step.note(f"Terraform's plan:\n\n```\n{text}\n```")
     allowed = Allowed(job.known, job.approved.destroy, job.approved.adopt, job.max_changes)
     lost = {one.name: unseen(one, configs[one.name]) for one in found if one.name in configs}
-    return not report(judge(found, allowed, lost))
+    return not report([*judge(found, allowed, lost), *more])
 
 
 def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> bool:
@@ -100,8 +100,9 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         values, found = anew, planned(job, anew, plan)
     if anew := provider.kept(values, found):
         values, found = anew, planned(job, anew, plan)
-    must_pass(job, found)
+    must_pass(job, found, provider.lacking(job.client, values, found))
     if plan_only:
+        provider.set_directly(job.client, values, found)
         return True
     provider.forget_dns(job.client, found)
     if held := provider.held_back(values, found):
@@ -112,7 +113,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         must_pass(job, planned(job, values, plan))
     done = apply(job, values, plan)
     if done:
-        provider.set_rng(job.client, values)
+        provider.set_directly(job.client, values)
     return done
 
 

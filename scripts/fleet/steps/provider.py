@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet.console import note
+from fleet.findings import Finding
 from fleet.plans.differences import differences
 from fleet.plans.plan import Change
-from fleet.proxmox import properties
+from fleet.proxmox import direct
 from fleet.proxmox.client import Client
 from fleet.terraform import command as terraform
 from fleet.terraform import unsaid
@@ -49,20 +50,37 @@ def forget_dns(client: Client, found: list[Change]) -> None:
             client.put(place, delete=",".join(gone))
 
 
-def set_rng(client: Client, values: dict[str, Any]) -> None:
-    """Give each machine the rng0 that its file says, or take it away; the provider does neither to a clone."""
-    for name, vm in values["vms"].items():
-        if "rng0" not in vm.get("hardware", {}):
+def lacking(client: Client, values: dict[str, Any], found: list[Change]) -> list[Finding]:
+    """What existing machines would need beside the plan, and only a new machine is given."""
+    findings = []
+    for change in found:
+        said = values["vms"].get(change.name, {}).get("hardware", {})
+        if change.before and {"efidisk", "tpmstate"} & said.keys():
+            config = client.config(change.before["node_name"], change.before["vm_id"])
+            findings += [
+                Finding(f"refused: {change.name}: {field}: {text}")
+                for field, text in direct.lacking(said, config)
+            ]
+    return findings
+
+
+def set_directly(client: Client, values: dict[str, Any], planned: list[Change] | None = None) -> None:
+    """Give the machines through the API what the provider does not give them; with a plan, say what that would be."""
+    only = planned and {change.name for change in planned if change.kind in ("none", "update")}
+    for name, vm in sorted(values["vms"].items()):
+        said = vm.get("hardware", {})
+        if not direct.SET & said.keys() or (planned is not None and name not in (only or ())):
             continue
-        wanted = {key: str(value) for key, value in (vm["hardware"]["rng0"] or {}).items()}
-        place = f"nodes/{vm['target_node']}/qemu/{vm['vmid']}/config"
-        has = properties.parse(str(client.get(place).get("rng0", "")), "source")
-        if has != wanted:
-            note(
-                f"{name}: {'setting' if wanted else 'removing'} rng0, which takes effect at its next restart"
-            )
-            text = properties.render(wanted, "source")
-            client.put(place, **({"rng0": text} if wanted else {"delete": "rng0"}))
+        options = direct.settings(said, client.config(vm["target_node"], vm["vmid"]))
+        if options:
+            waits = "; it takes effect at the next restart" if vm["vm_state"] == "running" else ""
+            verb = "setting" if planned is None else "would set"
+            note(f"{name}: {verb} {', '.join(sorted(options))} in Proxmox{waits}")
+        if options and planned is None:
+            place = f"nodes/{vm['target_node']}/qemu/{vm['vmid']}/config"
+            deleted = ",".join(sorted(option for option, text in options.items() if text is None))
+            changed = {option: text for option, text in options.items() if text is not None}
+            client.put(place, **changed, **({"delete": deleted} if deleted else {}))
 
 
 def held_back(values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:
