@@ -6,22 +6,25 @@ which is there after the run only when later steps should go on (exit codes 0 an
 environment: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR, and for machines with a `cipassword`
 VAULT_ADDR, VAULT_TOKEN.
 Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
-3 done but for a part that needs a person: a machine that could not be made or changed, or a file that was
-removed without approval since the requests' `since`.
+3 done but for a part that needs a person: a machine that could not be made or changed, a file that was
+removed without approval since the requests' `since`, or a machine on DHCP whose address is not known.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 from fleet import cli, paths
 from fleet.ansible import inventory
 from fleet.console import note
 from fleet.files import read_text, temporary, write_atomic
-from fleet.findings import guarded, report
+from fleet.findings import Finding, guarded, report
 from fleet.forge import step
 from fleet.git import deleted
+from fleet.hosts import leases
 from fleet.plans.guard import MAX_CHANGES
 from fleet.proxmox import client as proxmox
+from fleet.rules.taken import addresses as taken_addresses
 from fleet.secrets import passwords
 from fleet.settings import number
 from fleet.steps import unfinished
@@ -30,9 +33,29 @@ from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
 from fleet.terraform import kept, lock, plugins
+from fleet.terraform import outputs as terraform_outputs
+from fleet.vms import files as vms
 
 
-def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
+def told(job: Job, values: dict[str, Any], hosts: Path, wait: float) -> tuple[dict[str, Any], list[Finding]]:
+    """Terraform's outputs with the addresses that guest agents tell, and a finding for each that stays unknown.
+
+    `hosts`: the inventory. A machine that is known keeps its line, and so its last address, without an answer.
+    """
+    printed = json.loads(terraform.checked(job.directory, "output", "-json", capture=True))
+    machines, lines = terraform_outputs.machines(printed), inventory.parse(read_text(hosts))
+    ask = [name for name, one in machines.items() if not one.address]
+    started = [name for name in ask if values["vms"].get(name, {}).get("vm_state") != "stopped"]
+    if not ask:
+        return printed, []
+    files, _ = vms.load_dir(job.vms_dir)
+    taken = leases.Taken(taken_addresses(files.values()), lines, paths.shown(hosts), job.approved.adopt)
+    found = leases.find(job.client, machines, started, taken, wait)
+    findings = leases.findings(found, files, machines, lines)
+    return terraform_outputs.with_addresses(printed, found.addresses), findings
+
+
+def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: float = leases.WAIT) -> int:
     plugins.init(job.directory)
     have = current(job)
     if not plan_only:
@@ -61,7 +84,9 @@ def run(job: Job, plan_only: bool, outputs: Path | None) -> int:
             report(unfinished.tell(job, values, plan))
             unfinished.without_failed(job, values)
     if outputs:
-        write_atomic(outputs, terraform.checked(job.directory, "output", "-json", capture=True))
+        answer, findings = told(job, values, hosts, wait)
+        partly |= bool(report(findings))
+        write_atomic(outputs, json.dumps(answer, indent=2) + "\n")
         step.output("applied", "true")
     note("done, except for the findings above" if partly else "done")
     return 3 if partly else 0
@@ -91,6 +116,8 @@ def main(argv: list[str] | None = None) -> int:
     option(
         "--lock-timeout", type=float, metavar="S", default=1800, help="wait for another run (%(default)s s)"
     )
+    agents = "wait for a new machine's guest agent to tell its address (%(default)s s)"
+    option("--address-timeout", type=float, metavar="S", default=leases.WAIT, help=agents)
     args = parser.parse_args(argv)
     if args.outputs and not args.plan_only:
         args.outputs.unlink(missing_ok=True)
@@ -105,9 +132,9 @@ def main(argv: list[str] | None = None) -> int:
         parallelism=number("PARALLELISM", PARALLELISM),
     )
     if args.plan_only:
-        return run(job, True, None)
+        return run(job, True, None, hosts)
     with lock.held(args.dir, args.lock_timeout):
-        return run(job, False, args.outputs)
+        return run(job, False, args.outputs, hosts, args.address_timeout)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ ROOMS = {
     "terraform": {"ground", "vms", "rules", "git"},
     "plans": {"ground", "vms", "terraform", "proxmox"},
     "ansible": {"ground", "vms", "terraform"},
-    "hosts": {"ground", "ansible"},
+    "hosts": {"ground", "vms", "ansible", "terraform", "proxmox"},
     "clusters": {"ground", "terraform"},
     "secrets": {"ground", "ansible", "clusters", "proxmox"},
 }
