@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean
 PYTHON := .venv/bin/python
-FAST := $(addprefix tests/,ansible git ground proxmox steps tags terraform vms clusters/test_kubeconfig.py)
+FAST := $(addprefix tests/,adopt ansible git ground preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
 EXTRAS := terraform,ansible,release,dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

@@ -35,8 +35,9 @@ def made(name: str, **fields) -> Machine:
 class Cluster:
     """What a Client answers, from tables: machines, and configurations by VMID."""
 
-    def __init__(self, machines=(), configs=None, hidden=()):
+    def __init__(self, machines=(), configs=None, hidden=(), told=None):
         self.list, self.configs, self.hidden = list(machines), configs or {}, set(hidden)
+        self.told, self.asked = told or {}, []  # the entries by path, and the paths that were asked
         self.working = True
 
     def guests(self):
@@ -45,6 +46,17 @@ class Cluster:
     def config(self, node, vmid):
         found = self.configs.get(vmid, {})
         return found.pop(0) if isinstance(found, list) else found
+
+    def if_told(self, path, **params):
+        self.asked.append(path)
+        return self.told.get(path)
+
+    def get(self, path):
+        self.asked.append(path)
+        found = self.told[path]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def nodes(self):
         return {"node01": True, "node02": False}

@@ -18,6 +18,7 @@ ROOMS = {
     "forge": {"ground"},
     "tags": {"ground", "git"},
     "proxmox": {"ground", "vms"},
+    "preflight": {"ground", "vms", "proxmox"},
     "rules": {"ground", "vms"},
     "adopt": {"ground", "vms", "proxmox", "rules"},
     "terraform": {"ground", "vms", "rules", "git"},

@@ -86,8 +86,8 @@ OTHER = {
     "efidisk.pre_enrolled_keys": True, "tpmstate.version": "v1.2", "watchdog.model": "ib700", "usb0.usb3": True,
     "watchdog.action": "pause", "hostpci0.pcie": True, "hostpci0.rombar": False, "hostpci0.x_vga": True,
     "virtiofs0.cache": "never", "virtiofs0.direct_io": True, "virtiofs0.expose_acl": True,
-    "virtiofs0.expose_xattr": False, "net1.firewall": True, "net1.model": "e1000", "net1.bridge": "vmbr9",
-    "ha.state": "stopped", "cloudinit.slot": "sata5", "cloudinit": {"slot": "sata5"},
+    "virtiofs0.expose_xattr": True, "net1.firewall": True, "net1.model": "e1000", "net1.bridge": "vmbr9",
+    "ha.state": "started", "cloudinit.slot": "sata5", "cloudinit": {"slot": "sata5"},
 }  # fmt: skip
 
 
@@ -116,7 +116,7 @@ BASE = {
     "cdrom": {"file": "none"}, "vga": {"type": "std"}, "startup": {"order": 9}, "cloudinit": {"slot": "ide0"},
     "cicustom": {"user": "a1:snippets/a", "network": "a1:snippets/a", "meta": "a1:snippets/a"}, "watchdog": {},
     "rng0": {"source": "/dev/random"}, "ha": {"state": "ignored"}, "efidisk": {}, "tpmstate": {}, "net1": {"tag": 7},
-    "hostpci0": {"mapping": "a1"}, "usb0": {"mapping": "a1"}, "virtiofs0": {"mapping": "a1", "expose_xattr": True},
+    "hostpci0": {"mapping": "a1"}, "usb0": {"mapping": "a1"}, "virtiofs0": {"mapping": "a1"},
 }  # fmt: skip
 # What a field needs beside it.
 BESIDE: dict = {

@@ -51,8 +51,6 @@ def devices_fit(vm: VM) -> Iterator[Finding]:
                 continue
             if kind == "hostpci" and device.get("pcie") is True and "q35" not in machine:
                 yield vm.finding(f"{slot}.pcie", "needs `machine: q35`; add it, or remove pcie")
-            if device.get("expose_acl") is True and device.get("expose_xattr") is not True:
-                yield vm.finding(f"{slot}.expose_acl", "needs `expose_xattr: true` beside it; add it")
             mapping = device.get("mapping")
             if isinstance(mapping, str):
                 other = mappings.setdefault((kind, mapping), slot)

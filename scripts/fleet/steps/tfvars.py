@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from fleet.console import note
 from fleet.findings import Finding
-from fleet.proxmox import devices, ha, ids, leftovers, preflight
+from fleet.preflight import devices, needs
+from fleet.proxmox import ha, ids, leftovers
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
 from fleet.terraform import kept, state, tfvars, unsaid
@@ -49,7 +50,7 @@ def build(
     without_file, findings = kept.read_back(sources.vms_dir, gone)
     wanted = present | {name: entry.machine for name, entry in without_file.items()}
     findings += kept.clashes(present, without_file)
-    known = {name: resource.vmid for name, resource in have.items() if name in wanted}
+    known = {name: have[name].vmid for name in wanted if name in have}
     taken = {one.vmid: name for name, one in excluded.items() if one.vmid is not None}
     taken |= {resource.vmid: f"{name} (Terraform's state)" for name, resource in have.items()}
     imports, services = {}, {}
@@ -81,9 +82,7 @@ def build(
     if _errors(findings):
         return Input({}, without_file, findings)
     places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
-    values = tfvars.as_input(machines, places, *sources, adopted) | (
-        {"services": services} if services else {}
-    )
+    values = tfvars.as_input(machines, places, *sources, adopted, services)
     filled = unsaid.filled(values, {name: resource.attributes for name, resource in have.items()})
     for name, fields in unsaid.added(values, filled).items():
         note(unsaid.text(name, fields))
@@ -97,7 +96,7 @@ def _compare(
     taken |= {guest.vmid: f"{guest.name or 'a machine'} on {guest.node}" for guest in cluster}
     imports, findings = leftovers.orphans(client, cluster, new)
     missing = {name: one for name, one in new.items() if name not in imports}
-    return imports, findings + preflight.needs(client, cluster, missing)
+    return imports, findings + needs.needs(client, cluster, missing)
 
 
 def _boot(
@@ -129,8 +128,8 @@ def _disks(
     """The disks of a machine whose file lists none: its own, else its template's; () when offline."""
     if have:
         return have.disks
-    source = guest or preflight.template_of(one, cluster)[0]
-    return preflight.disks_of(client.config(source.node, source.vmid)) if client and source else ()
+    source = guest or needs.template_of(one, cluster)[0]
+    return needs.disks_of(client.config(source.node, source.vmid)) if client and source else ()
 
 
 def _incomplete(one: Machine, offline: bool) -> list[Finding]:

@@ -12,12 +12,12 @@ from fleet.vms.machine import Disk, Machine
 
 
 def as_input(machines: Mapping[str, Machine], imports: Mapping[str, str], folder: Path, keys_file: Path,
-             target: Path, adopted: Collection[str] = ()) -> dict[str, Any]:  # fmt: skip
+             target: Path, adopted: Collection[str] = (), services: Mapping[str, str] = {}) -> dict[str, Any]:  # fmt: skip
     """The content of `target`. `imports`: name to "node/vmid"; `folder`: of the VM files; `adopted`: machines that
-    somebody else made, whether they are taken over now or were before.
+    somebody else made, whether they are taken over now or were before; `services`: of the HA manager, to take over.
     """
-    more = {"adopted": sorted(adopted)} if adopted else {}
-    return more | {
+    more = {"adopted": sorted(adopted), "services": dict(services)}
+    return {key: value for key, value in more.items() if value} | {
         "vms": {name: as_data(machine) for name, machine in sorted(machines.items())},
         "imports": dict(imports),
         "source_hash": source_hash(folder, keys_file),

@@ -197,4 +197,6 @@ def _typed(name: str, value: Any) -> Any:
         return network(value)
     if name in _SHORT and isinstance(value, str):
         return _SHORT[name](value)
+    if name == "virtiofs":
+        value = value | {"expose_xattr": value["expose_xattr"] or value["expose_acl"]}  # as Proxmox has it
     return _GROUPS[name](**value) if name in _GROUPS else value

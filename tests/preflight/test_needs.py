@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.proxmox import preflight
+from fleet.preflight import needs as preflight
 from tests.helpers.machines import TEMPLATE, TEMPLATE_CONFIG, Cluster, made
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from fleet.console import note
 from fleet.findings import Finding
+from fleet.preflight.template import conflicts
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.properties import disk_mib
-from fleet.proxmox.template import conflicts
 from fleet.vms.machine import Disk, Machine
 from fleet.vms.values import slot_order
 
