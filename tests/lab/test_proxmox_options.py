@@ -162,18 +162,32 @@ def put(session, machine):
     yield change
     after = machine.config.get()
     if new := after.keys() - before.keys():
-        session.put(CONFIG, data={"delete": ",".join(new)})
+        assert session.put(CONFIG, data={"delete": ",".join(new)}).status_code == 200
     changed = {key: before[key] for key in before.keys() - {"digest"} if after.get(key) != before[key]}
     if changed:
         assert session.put(CONFIG, data=changed).status_code == 200
 
 
-def granted(root, *privileges: str) -> None:
-    """Give the lab's token these rights beside its own."""
-    role = "Extra" + "".join(name.replace(".", "") for name in privileges)
-    root.post(f"{BASE}/access/roles", data={"roleid": role, "privs": ",".join(privileges)})
-    acl = {"path": "/", "roles": role, "users": "terraform@pve"}
+@pytest.fixture
+def may_map(root):
+    """The lab's token may use every mapped device, beside its own rights."""
+    root.post(f"{BASE}/access/roles", data={"roleid": "Mapper", "privs": "Mapping.Use"})
+    acl = {"path": "/", "roles": "Mapper", "users": "terraform@pve"}
     assert root.put(f"{BASE}/access/acl", data=acl).status_code == 200
+    yield
+    assert root.put(f"{BASE}/access/acl", data=acl | {"delete": 1}).status_code == 200
+
+
+@pytest.fixture
+def mapped(hypervisor):
+    """What the devices' tests map: a card of this node and one of the other."""
+    mappings.write("pci", "gpu", ["node=node01,path=0000:01:00.0,id=10de:1eb8"])
+    mappings.write("pci", "far", ["node=node02,path=0000:01:00.0,id=10de:1eb8"])
+    mappings.write("dir", "share", ["node=node01,path=/srv"])
+    yield
+    for kind in mappings.KINDS:
+        for name in mappings.read(kind):
+            mappings.write(kind, name, None)
 
 
 @pytest.mark.parametrize(("key", "value", "text"), WRONG)
@@ -211,6 +225,13 @@ def test_what_is_taken_and_how_it_is_written(put, machine, fields, stored):
         assert put({"ide2": "local-lvm:cloudinit"})[0] == 200
 
 
+def test_a_password_is_told_by_no_request(session, put, machine):
+    assert put({"cipassword": "secret"})[0] == 200
+    for path in ("config", "pending", "cloudinit"):
+        answer = session.get(f"{BASE}/nodes/node01/qemu/500/{path}").text
+        assert ("secret" in answer, "**********" in answer) == (False, True)
+
+
 def test_root_may_what_a_token_may_not_and_then_no_token_takes_it_away(put, root, machine):
     assert put({"hostpci0": "0000:01:00.0", "affinity": "0-3", "usb1": "1-2.3"}, root)[0] == 200
     for key, text in (
@@ -224,27 +245,27 @@ def test_root_may_what_a_token_may_not_and_then_no_token_takes_it_away(put, root
     assert put({"delete": "hostpci0,affinity,usb1"}, root)[0] == 200
 
 
-def test_a_clone_asks_for_the_rights_of_its_devices_and_copies_the_rest(api, put, root, machine, hypervisor):
-    mappings.write("pci", "gpu", ["node=node01,path=0000:01:00.0,id=10de:1eb8"])
+def test_a_clone_asks_for_the_rights_of_its_devices_and_copies_the_rest(
+    api, session, put, root, machine, mapped
+):
+    assert session.get(f"{BASE}/cluster/mapping/pci").json()["data"] == [], "nothing to use, nothing to see"
     assert put({"hostpci0": "mapping=gpu", "args": "-no-reboot", "startup": "order=3"}, root)[0] == 200
-    with pytest.raises(ResourceException, match=r"Mapping\.Use"):
+    with pytest.raises(ResourceException, match=r"/mapping/pci/gpu, Mapping\.Use"):
         machine.clone.post(newid=520, full=1)
-    granted(root, "Mapping.Use")
+    assert put({"delete": "hostpci0"}, root)[0] == 200
     assert finished(api, machine.clone.post(newid=520, full=1)) == "OK"
     copied = api.nodes("node01").qemu(520).config.get()
-    assert {key: copied[key] for key in ("hostpci0", "args", "startup")} == {
-        "hostpci0": "mapping=gpu", "args": "-no-reboot", "startup": "order=3",
-    }  # fmt: skip
+    assert (copied["args"], copied["startup"]) == ("-no-reboot", "order=3")
     assert finished(api, api.nodes("node01").qemu(520).delete()) == "OK"
-    assert put({"delete": "hostpci0,args,startup"}, root)[0] == 200
+    assert put({"delete": "args,startup"}, root)[0] == 200
 
 
-def test_mapped_devices_are_found_out_at_the_start(api, session, put, root, machine, hypervisor):
-    granted(root, "Mapping.Use")
-    mappings.write("pci", "gpu", ["node=node01,path=0000:01:00.0,id=10de:1eb8"])
-    mappings.write("pci", "far", ["node=node02,path=0000:01:00.0,id=10de:1eb8"])
+def test_mapped_devices_are_found_out_at_the_start(api, session, put, machine, may_map, mapped):
     listed = session.get(f"{BASE}/cluster/mapping/pci").json()["data"]
-    assert {item["id"] for item in listed} == {"gpu", "far"}
+    assert {item["id"]: item["map"] for item in listed} == {
+        "gpu": ["node=node01,path=0000:01:00.0,id=10de:1eb8"],
+        "far": ["node=node02,path=0000:01:00.0,id=10de:1eb8"],
+    }
     assert session.get(f"{BASE}/cluster/mapping/pci/none").reason == "mapping 'none' not found"
     for value, text in (
         ({"hostpci0": "mapping=none"}, "PCI device mapping not found for 'none'"),
@@ -261,11 +282,13 @@ def test_mapped_devices_are_found_out_at_the_start(api, session, put, root, mach
         assert put(value)[0] == 200
         assert text in finished(api, machine.status.start.post())
         assert put({"delete": next(iter(value))})[0] == 200
+    assert put({"virtiofs0": "share,expose-acl=1"})[0] == 200
+    assert finished(api, machine.status.start.post()) == "OK"
+    assert finished(api, machine.status.stop.post()) == "OK"
+    assert put({"delete": "virtiofs0"})[0] == 200
 
 
-def test_two_machines_with_one_device(api, root, machine):
-    granted(root, "Mapping.Use")
-    mappings.write("pci", "gpu", ["node=node01,path=0000:01:00.0,id=10de:1eb8"])
+def test_two_machines_with_one_device(api, machine, may_map, mapped):
     machine.config.put(hostpci0="mapping=gpu")
     for other in made(api, 521):
         other.config.put(hostpci0="mapping=gpu")
@@ -292,7 +315,9 @@ def test_uefi_variables_and_a_tpm_are_volumes_of_their_own(api, machine):
     copied = api.nodes("node01").qemu(522)
     assert copied.config.get()["efidisk0"].startswith("local:522/vm-522-disk-")
     assert copied.config.get()["efidisk0"].endswith("size=528K")
+    assert len(api.nodes("node01").storage("local").content.get(vmid=522)) == 4
     assert finished(api, copied.delete()) == "OK"
+    assert api.nodes("node01").storage("local").content.get(vmid=522) == []
     machine.config.put(delete="efidisk0,tpmstate0")
     config = machine.config.get()
     assert {config["unused0"], config["unused1"]} == {
@@ -306,6 +331,19 @@ def test_uefi_variables_and_a_tpm_are_volumes_of_their_own(api, machine):
     machine.config.put(delete="scsi1")
     machine.config.put(delete="unused0,unused1,bios")
     assert not [key for key in machine.config.get() if properties.UNUSED.fullmatch(key)]
+
+
+def test_a_template_with_uefi_variables_and_a_tpm(api):
+    for vm in made(api, 523):
+        vm.config.put(efidisk0="local-lvm:1,efitype=4m", tpmstate0="local-lvm:1,version=v2.0")
+        assert finished(api, vm.template.post()) == "OK"
+        assert vm.config.get()["tpmstate0"] == "local-lvm:base-523-disk-2,size=4M,version=v2.0"
+        assert finished(api, vm.clone.post(newid=524, full=0)) == "OK"
+        linked = api.nodes("node01").qemu(524)
+        drives = {key: linked.config.get()[key] for key in ("efidisk0", "scsi0", "tpmstate0")}
+        names = {text.split(",")[0] for text in drives.values()}
+        assert names == {f"local-lvm:vm-524-disk-{n}" for n in range(3)}
+        assert finished(api, linked.delete()) == "OK"
 
 
 def test_uefi_without_its_disk_starts_with_a_warning(api, machine):

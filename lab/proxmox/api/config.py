@@ -11,19 +11,25 @@ from lab.proxmox.routes import VM, Request, route
 def get_config(request: Request):
     guest = request.audited()
     shown = guest.config if request.flag("current") else guest.effective()
-    return shown | {"digest": guest.digest()}
+    return _masked(shown) | {"digest": guest.digest()}
+
+
+def _masked(options: dict) -> dict:
+    """Options as the API shows them: a password is told by no request."""
+    return options | ({"cipassword": "**********"} if "cipassword" in options else {})
 
 
 @route("GET", f"{VM}/pending")
 def get_pending(request: Request):
     guest = request.audited()
     result = []
-    for key in sorted(guest.config.keys() | guest.pending.keys()):
+    now, then = _masked(guest.config), _masked(guest.pending)
+    for key in sorted(now.keys() | then.keys()):
         item = {"key": key}
-        if key in guest.config:
-            item["value"] = guest.config[key]
-        if key in guest.pending:
-            item["pending"] = guest.pending[key]
+        if key in now:
+            item["value"] = now[key]
+        if key in then:
+            item["pending"] = then[key]
         if key in guest.pending_delete:
             item["delete"] = 1
         result.append(item)
@@ -70,7 +76,7 @@ def post_config(request: Request):
 def cloudinit_pending(request: Request):
     guest = request.audited()
     keys = [k for k in guest.config if re.fullmatch(r"ci\w+|ipconfig\d+|nameserver|searchdomain|sshkeys", k)]
-    return [{"key": key, "value": guest.config[key]} for key in sorted(keys)]
+    return [{"key": key, "value": _masked(guest.config)[key]} for key in sorted(keys)]
 
 
 @route("PUT", f"{VM}/cloudinit")
