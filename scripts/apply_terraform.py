@@ -32,7 +32,7 @@ from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
-from fleet.terraform import kept, lock, plugins
+from fleet.terraform import kept, lock, plugins, state
 from fleet.terraform import outputs as terraform_outputs
 from fleet.vms import files as vms
 
@@ -60,6 +60,8 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
     have = current(job)
     if not plan_only:
         untaint(job, have)
+    # No inventory line tells of a machine that no play runs on, or whose address is not known yet.
+    job = job._replace(known={*job.known, *state.finished(have)})
     keys = job.directory / paths.AUTHORIZED_KEYS.name
     sources = Sources(job.vms_dir, keys, job.tfvars)
     values, without_file, findings = build(sources, have, job.approved.destroy, job.client)

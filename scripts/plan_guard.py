@@ -2,8 +2,9 @@
 """Refuse a Terraform plan that would lose data or service.
 
 Reads what `terraform show -json PLAN` prints (a file, or standard input), the inventory (machines that were
-there before) and the open requests; `[destroy NAME]` in a commit approves what else is refused. Prints what
-the plan does, which machines need a restart for it, and whose SSH host keys will be new.
+there before, beside those of the plan's own state) and the open requests; `[destroy NAME]` in a commit approves
+what else is refused. Prints what the plan does, which machines need a restart for it, and whose SSH host keys
+will be new.
 Exit codes: 0 the plan may be applied, 1 refused, 2 wrong usage.
 """
 
@@ -16,6 +17,7 @@ from fleet.ansible import inventory
 from fleet.files import read_text
 from fleet.findings import FORMATS, Fault, guarded, report
 from fleet.plans import plan as changes
+from fleet.plans import takeover
 from fleet.plans import text as plan_text
 from fleet.plans.guard import MAX_CHANGES, Allowed, judge
 from fleet.settings import number
@@ -47,7 +49,11 @@ def main(argv: list[str] | None = None) -> int:
         raise Fault(f"cannot be read: {error.strerror}", args.plan, code=2) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Fault("is not what `terraform show -json PLAN` prints", args.plan or "-", code=2) from error
-    known = inventory.parse(read_text(args.inventory)).managed()
+    # No inventory line tells of a machine that no play runs on, or whose address is not known yet.
+    known = {
+        *inventory.parse(read_text(args.inventory)).managed(),
+        *filter(None, map(takeover.finished, found)),
+    }
     approved = requests_file.approvals(args)
     findings = judge(found, Allowed(known, approved.destroy, approved.adopt, args.max_changes))
     if args.format == "json":

@@ -7,7 +7,7 @@ import pytest
 import update_inventory
 from lab import dhcp
 from lab.proxmox import faults
-from tests.helpers.fleet import Fleet, clean, config
+from tests.helpers.fleet import Fleet, clean, config, pve
 
 
 @pytest.fixture
@@ -97,6 +97,16 @@ def test_a_new_machine_that_tells_nothing_holds_nobody_up(fleet, capsys):
     )
     assert (address(fleet, "k8s-a"), address(fleet, "k8s-b")) == (None, "192.168.1.201")
     assert "k8s-a" not in (inventory := published(fleet, capsys)) and "k8s-b" in inventory
+
+    # Without a line it is known all the same: the plan guard makes no second one when it is out of sight.
+    pve("create", "/nodes/node01/qemu/500/status/stop")
+    pve("delete", "/nodes/node01/qemu/500?purge=1")
+    status, output = fleet.apply()
+    assert (status, fleet.outputs) == (1, None), output
+    assert "refused: would create k8s-a a second time: it was there before" in output
+    with faults.injected({"agent_silent": 500}):
+        status, output = fleet.apply("--address-timeout", "1", "--approve-destroy", "k8s-a")
+    assert status == 3, output
     status, output = fleet.apply()
     assert status == 0, output
     assert "k8s-a ansible_host=192.168.1.200 " in published(fleet, capsys)

@@ -237,6 +237,25 @@ def test_command_line(files, capsys, monkeypatch):
     assert data["refused"][0].startswith("refused: would destroy k8s-dev")
 
 
+MARKED = changed(description="proxmox-gitops: k8s-dev")
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "refused"),
+    [
+        (MARKED, {}, 1),
+        (changed(description="tests"), {}, 1),  # somebody else's
+        (MARKED, TAINTED, 0),  # its making failed half way
+    ],
+)
+def test_a_machine_of_the_state_without_an_inventory_line_is_known(files, before, more, refused, capsys):
+    """Such as one that no play runs on."""
+    (files / "k8s.ini").write_text("")
+    wanted = before | {"memory": [MACHINE["memory"][0] | {"floating": 256}], "acpi": False}
+    (files / "plan.json").write_text(json.dumps(plan(entry(before, wanted, **more))))
+    assert guard(files) == refused, capsys.readouterr().err
+
+
 def test_told_in_words(files, capsys):
     wanted = changed(
         memory=block("memory", dedicated=9000), disk=[disk("scsi0", 8), *TWO[1:]], initialization=KEYS

@@ -14,7 +14,9 @@ MAX_CHANGES = 20
 
 
 class Allowed(NamedTuple):
-    """What a plan may do: `known` are the managed machines of the inventory, the rest is what people approved."""
+    """What a plan may do: `known` are the managed machines of the inventory and those that the state has as finished,
+    the rest is what people approved.
+    """
 
     known: Collection[str] = ()
     destroy: Collection[str] = ()  # by [destroy NAME]
@@ -72,7 +74,7 @@ def _made_again(change: Change, known: Collection[str]) -> str | None:
     if change.kind != "create" or change.name not in known:
         return None
     return (
-        f"would create {change.name} a second time: it is in the inventory, but Proxmox does not list it. Check that"
+        f"would create {change.name} a second time: it was there before, but Proxmox does not list it. Check that"
         f" the API token still has VM.Audit and that the state is intact. If the machine is really gone, commit with"
         f" [destroy {change.name}] to recreate it"
     )

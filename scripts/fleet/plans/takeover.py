@@ -11,7 +11,7 @@ from fleet.vms.machine import TAG, is_marked
 
 
 def is_foreign(change: Change, known: Collection[str]) -> bool:
-    """Whether the guest lacks our mark, and the inventory (`known`) does not know it either."""
+    """Whether the guest lacks our mark, and is not known from before either."""
     return bool(change.before) and change.name not in known and not has_mark(change)
 
 
@@ -22,6 +22,11 @@ def is_unfinished(change: Change, known: Collection[str]) -> bool:
 
 def has_mark(change: Change) -> bool:
     return is_marked(change.before.get("description"), change.name)
+
+
+def finished(change: Change) -> str | None:
+    """The machine's name, if the state has it as one of ours that was made to the end."""
+    return change.name if has_mark(change) and not (change.imported or change.tainted) else None
 
 
 def is_harmless(change: Change) -> bool:

@@ -34,7 +34,7 @@ class Job(NamedTuple):
     directory: Path
     vms_dir: Path
     approved: Approvals
-    known: Collection[str]  # managed machines of the inventory
+    known: Collection[str]  # managed machines of the inventory, and those that the state has as finished
     max_changes: int
     client: Client
     parallelism: int = PARALLELISM  # machines at once

@@ -77,6 +77,15 @@ def machines(state: Mapping[str, Any]) -> dict[str, Resource]:
     return found
 
 
+def finished(have: Mapping[str, Resource]) -> set[str]:
+    """The machines that an earlier run made, or took over, to the end: those with our mark, and not tainted."""
+    return {
+        name
+        for name, resource in have.items()
+        if not resource.tainted and is_marked(resource.attributes.get("description"), name)
+    }
+
+
 def _disk(disk: Mapping[str, Any], scsihw: str) -> Disk:
     defaults = disk_defaults(disk["interface"], scsihw)
     has = {key: disk[key] for key in defaults if disk.get(key) is not None}
