@@ -16,6 +16,7 @@ def booting(tmp_path_factory):
         patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("lab")))
         setup.everything()
         daemons.up(("postgres", "dhcp", "proxmox"))
+        patch.setenv("ANSIBLE_PRIVATE_KEY_FILE", str(lab_dir() / "secrets/ssh_key"))
         with network.inside():
             yield
         daemons.down()
@@ -52,4 +53,5 @@ def scanned(fleet: Fleet) -> int:
     files = {name.replace(".", "_"): fleet.proxmox / name for name in ("k8s.ini", "known_hosts")}
     return scan_host_keys.main([
         "--hosts", "k8s-dhcp", "--inventory", str(files["k8s_ini"]), "--known-hosts", str(files["known_hosts"]),
+        "--timeout", "60",
     ])  # fmt: skip
