@@ -44,7 +44,7 @@ def told(job: Job, values: dict[str, Any], hosts: Path, wait: float) -> tuple[di
     """
     printed = json.loads(terraform.checked(job.directory, "output", "-json", capture=True))
     machines, lines = terraform_outputs.machines(printed), inventory.parse(read_text(hosts))
-    ask = [name for name, one in machines.items() if not one.address]
+    ask = [name for name, one in machines.items() if not one.address and one.plays]
     started = [name for name in ask if values["vms"].get(name, {}).get("vm_state") != "stopped"]
     if not ask:
         return printed, []

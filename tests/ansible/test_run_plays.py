@@ -223,9 +223,10 @@ def test_by_hand_leaves_the_queue_alone(fleet):
 def test_by_hand_a_group_stands_for_its_managed_machines(fleet, capfd):
     (fleet.folder / "vms").mkdir()
     (fleet.folder / "vms/k8s-off.yaml").write_text(text("k8s-off", vm_state="stopped"))
-    lines = [f"{name} {LOCAL}  # terraform" for name in ("k8s-a", "k8s-b", "k8s-off", "k8s-home")]
+    (fleet.folder / "vms/k8s-win.yaml").write_text(text("k8s-win", ostype="win11"))
+    lines = [f"{name} {LOCAL}  # terraform" for name in ("k8s-a", "k8s-b", "k8s-off", "k8s-win", "k8s-home")]
     lines.append(f"k8s-hand {LOCAL}")
-    fleet.write([*lines, "[k3s]", "k8s-[a:b]", "k8s-off", "k8s-home", "k8s-hand"], [])
+    fleet.write([*lines, "[k3s]", "k8s-[a:b]", "k8s-off", "k8s-win", "k8s-home", "k8s-hand"], [])
     assert fleet.run("--playbook", "k8s", "--hosts", "k3s,k8s-a") == 0
     assert fleet.played() == {"k8s-a.k8s", "k8s-b.k8s"}
     for group in (["[k3s]"], ["[k3s]", "k8s-hand"], []):
@@ -233,6 +234,25 @@ def test_by_hand_a_group_stands_for_its_managed_machines(fleet, capfd):
         fleet.write([*lines, *group], [])
         assert fleet.run("--playbook", "k8s", "--hosts", "k3s") == 0
         assert "k3s has no managed machine that is meant to run" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("mark", ["# terraform", ""])
+@pytest.mark.parametrize("options", [(), ("--playbook", "base", "--hosts", "k8s-win,k8s-bare,k8s-a")])
+def test_no_play_runs_on_another_system_or_without_cloud_init(fleet, capfd, monkeypatch, mark, options):
+    """Whoever wrote the line and the queue: the machine was not made for it."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    (fleet.folder / "vms").mkdir()
+    (fleet.folder / "vms/k8s-win.yaml").write_text(text("k8s-win", ostype="win11"))
+    (fleet.folder / "vms/k8s-bare.yaml").write_text(text("k8s-bare", cloudinit="none"))
+    lines = [f"{name} ansible_host=192.168.1.20 {LOCAL} {mark}" for name in ("k8s-win", "k8s-bare", "k8s-a")]
+    waiting = [f"192.168.1.20,{name},base" for name in ("k8s-win", "k8s-bare", "k8s-a")]
+    fleet.write(lines, waiting)
+    assert fleet.run(*options) == 1
+    assert fleet.played() == {"k8s-a.base"}
+    said = capfd.readouterr().err
+    assert "vms/k8s-win.yaml:9:1: ostype: k8s-win is made and kept, but no play runs on it" in said
+    assert "vms/k8s-bare.yaml:9:1: cloudinit: k8s-bare is made and kept, but no play runs on it" in said
+    assert fleet.queue.read_text().splitlines() == (waiting if options else waiting[:2])
 
 
 def test_a_machine_named_like_its_group_is_played_alone(fleet):

@@ -183,6 +183,15 @@ def test_a_request_for_a_machine_whose_address_is_not_known_yet_is_not_lost(flee
     assert "k8s-dev ansible_host=192.168.1.60" in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
 
 
+def test_a_machine_on_which_no_play_runs_is_not_queued(fleet, capsys):
+    text = VM.format(name="haproxy-win", address="192.168.1.90") + "ostype: win11\n"
+    fleet.write("proxmox/vms/haproxy-win.yaml", text)
+    fleet.vm("haproxy-dev")
+    fleet.commit(SUBJECT.replace("[ansible k8s-dev] ", ""))
+    assert fleet.publish(capsys, "haproxy-dev") == 0
+    assert fleet.queue() == ["192.168.1.30,haproxy-dev,haproxy"]
+
+
 def test_a_request_that_another_run_has_served_is_not_served_again(fleet, capsys):
     fleet.vm("k8s-dev")
     fleet.commit("feat: add [ansible k8s-dev]")

@@ -30,6 +30,22 @@ def test_resolution(repo, extract, tag, playbook, machine):
     assert (code, request["playbook"], request["machine"]) == (0, playbook, machine)
 
 
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [("ostype: win11", True), ("ostype: other", True), ("cloudinit: none", True), ("ostype: l24", False),
+     ("cloudinit: {slot: ide0}", False)],
+)  # fmt: skip
+def test_a_machine_on_which_no_play_runs(repo, extract, line, refused):
+    repo.vm("k8s-new", text=f"name: k8s-new\n{line}\n")
+    repo.commit("x [ansible k8s-new] [destroy k8s-new]")
+    code, answer, err = extract(repo.path)
+    assert code == int(refused)
+    assert [(one["action"], one["machine"]) for one in answer["requests"]] == [
+        *([] if refused else [("ansible", "k8s-new")]), ("destroy", "k8s-new")
+    ]  # fmt: skip
+    assert (f"/proxmox/vms/k8s-new.yaml says {line}; correct that" in err) is refused
+
+
 UNRESOLVED = [
     (
         "[ansible k8s-nope]",

@@ -177,6 +177,22 @@ def test_the_address_of_an_unchecked_file(fields, address):
     assert load_text("a.yaml", text("a", **fields))[0].address() == address
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, ""),
+        ({"ostype": "l26"}, ""),
+        ({"ostype": "l24", "cloudinit": {"slot": "ide0"}}, ""),
+        ({"ostype": "win11"}, "ostype: win11"),
+        ({"ostype": "other", "cloudinit": "none"}, "ostype: other"),
+        ({"cloudinit": "none"}, "cloudinit: none"),
+        ({"ostype": ["win11"], "cloudinit": 5}, ""),  # which the schema refuses
+    ],
+)
+def test_what_says_that_no_play_runs_on_a_machine(fields, said):
+    assert load_text("a.yaml", text("a", **fields))[0].unplayed == said
+
+
 def test_machine_and_schema_have_the_same_fields():
     known = {*Machine._fields, *Hardware._fields} - {"path", "lines", "hardware", *SLOTTED}
     assert set(schema()["properties"]) - {"serial", "skip_ipv6"} == known

@@ -14,7 +14,7 @@ locals {
 }
 
 output "machines" {
-  description = "Each machine: address (null: only the guest agent knows it), user, node, VMID, MAC address, cloud-init's instance, mount points by disk slot."
+  description = "Each machine: address (null: only the guest agent knows it), user, node, VMID, MAC address, cloud-init's instance, mount points by disk slot, whether plays may run."
   # Of the input's machines only: a refresh may find others in the state, such as one that was never finished.
   value = {
     for name, vm in var.vms : name => {
@@ -25,6 +25,7 @@ output "machines" {
       mac      = proxmox_virtual_environment_vm.this[name].network_device[0].mac_address
       instance = local.instances[name]
       mounts   = { for disk in vm.disks : disk.slot => disk.mount if disk.mount != null }
+      plays    = contains(["l24", "l26"], coalesce(vm.hardware.ostype, "l26")) && local.cloudinit[name] != null
     }
   }
 }

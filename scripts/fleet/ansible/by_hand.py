@@ -48,6 +48,19 @@ def misplaced(inventory: Inventory, name: str, address: str, vms_dir: Path, path
     return Finding(message, path, line)
 
 
+def unplayed(name: str, vms_dir: Path) -> Finding | None:
+    """An error for a machine on which no play runs, such as one with another system than Linux."""
+    path = vms_dir / f"{name}.yaml"
+    vm = load_file(path)[0] if managed(name) and path.is_file() else None
+    if not vm or not vm.unplayed:
+        return None
+    field = vm.unplayed.partition(":")[0]
+    message = (
+        f"{name} is made and kept, but no play runs on it; correct this line, or take {name} off the queue"
+    )
+    return vm.finding(field, message)
+
+
 def adoptable(
     before: Inventory,
     hosts: Mapping[str, Host],

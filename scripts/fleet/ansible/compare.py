@@ -1,6 +1,6 @@
 """Where an inventory and Terraform's outputs differ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fleet.ansible.host import Host
 from fleet.ansible.inventory import Inventory, parse
@@ -70,6 +70,14 @@ def without_address(names: Iterable[str]) -> list[Finding]:
         "has no inventory line yet, because its guest agent has not told its address; the next run asks again"
     )
     return [Finding(f"{name} {message}", level="notice") for name in sorted(names)]
+
+
+def left_alone(
+    managed: Iterable[str], names: Collection[str], there: Mapping[str, Machine]
+) -> dict[str, str]:
+    """Of these machines those that have a line, each with the reason why it stays as it is."""
+    reasons = {True: "its address is not known now", False: "no play runs on it"}
+    return {name: reasons[there[name].plays] for name in managed if name in names}
 
 
 def differences(before: Inventory, machines: Mapping[str, Machine]) -> dict[str, str]:

@@ -50,8 +50,8 @@ def update(
     `findings`, the texts are old then; raises Fault for outputs that are none.
     """
     there = outputs.machines(terraform)
-    # What has no address yet is neither new nor changed nor gone: its line and its place in the queue stay.
-    machines = {name: one for name, one in there.items() if one.address}
+    # Without an address, or without plays, a machine is neither new nor changed nor gone: what is written of it stays.
+    machines = {name: one for name, one in there.items() if one.address and one.plays}
     before = parse(inventory_text, inventory_path)
     entries, broken = queue.parse(queue_text, queue_path)
     managed = before.managed()
@@ -70,9 +70,7 @@ def update(
     gone = [name for name in gone if name not in missing]
     kept = dict.fromkeys(missing, "missing in Terraform's outputs")
     kept |= {name: "asked to keep" for name in gone if name in keep}
-    kept |= {
-        name: "its address is not known now" for name in managed if name in there.keys() - machines.keys()
-    }
+    kept |= compare.left_alone(managed, there.keys() - machines.keys(), there)
     taken = {host.pattern for host in adopted.values()}
     kept |= {pattern: "written by hand" for pattern in patterns if pattern not in taken}
     added = sorted(machines.keys() - managed.keys() - adopted.keys())
@@ -94,7 +92,8 @@ def update(
     found = [finding._replace(level="warning") for finding in broken]  # such a line stays as it is
     found += compare.left_behind(text, removed, inventory_path)
     found += _unknown(entries, addresses, queue_path)
-    found += compare.without_address(there.keys() - machines.keys() - before.variables().keys())
+    known = machines.keys() | before.variables().keys()
+    found += compare.without_address(name for name in there.keys() - known if there[name].plays)
     changed = compare.differences(before, machines)
     without = compare.missing(missing, managed, inventory_path)
     return Result(text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found, without)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fleet.ansible import command as ansible
 from fleet.ansible.applied import overridden
-from fleet.ansible.by_hand import misplaced
+from fleet.ansible.by_hand import misplaced, unplayed
 from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
 from fleet.files import read_text
@@ -22,6 +22,9 @@ def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[F
     elsewhere = overridden(lines, variables, shown(inventory))
     wanted: list[Target] = []
     for name in names if not found else ():
+        if refused := unplayed(name, inventory.parent / VMS_DIR.name):
+            found.append(refused)
+            continue
         if name not in variables:
             found.append(Finding(f"{name} is not in the inventory", shown(inventory)))
             continue

@@ -69,7 +69,8 @@ def addresses_are_usable(vm: VM) -> Iterator[Finding]:
 def leased_address_can_be_known(vm: VM) -> Iterator[Finding]:
     text, given = vm.data.get("ipconfig0"), vm.data.get("address")
     config = addresses.parse(text)[0] if isinstance(text, str) else addresses.IPConfig()
-    if config.automatic4 and "address" not in vm.data and vm.data.get("agent") in (False, 0):
+    silent = vm.data.get("agent") in (False, 0) and not vm.unplayed
+    if config.automatic4 and "address" not in vm.data and silent:
         message = (
             "with ip=dhcp in ipconfig0, the guest agent alone knows the machine's address; set agent: true, or give the"
             " address that the DHCP server reserves, as address: 192.168.1.50"

@@ -12,7 +12,7 @@ from fleet.vms.machine import machine
 
 
 def hosts_of(text: str, inventory: Path) -> list[str]:
-    """The hosts of `A,B`, each once; a group stands for its managed machines that their VM files do not stop.
+    """The hosts of `A,B`, each once; a group stands for its managed machines that run and that plays may run on.
 
     A host that a person wrote into the group is played only by its own name.
     """
@@ -24,13 +24,13 @@ def hosts_of(text: str, inventory: Path) -> list[str]:
             found.append(name)
         else:
             ours = filter(managed, groups[name] & hosts.managed().keys())
-            found += sorted(host for host in ours if not _is_stopped(inventory.parent / VMS_DIR.name, host))
+            found += sorted(host for host in ours if not _is_left_out(inventory.parent / VMS_DIR.name, host))
     return list(dict.fromkeys(found))
 
 
-def _is_stopped(vms_dir: Path, host: str) -> bool:
+def _is_left_out(vms_dir: Path, host: str) -> bool:
     path = vms_dir / f"{host}.yaml"
     vm, findings = files.load_file(path) if path.is_file() else (None, [])
     if vm is None or any(found.level == "error" for found in [*findings, *rules.check(vm, findings)]):
         return False
-    return machine(vm).vm_state == "stopped"
+    return bool(vm.unplayed) or machine(vm).vm_state == "stopped"

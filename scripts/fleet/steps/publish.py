@@ -90,7 +90,8 @@ class InventoryCommit:
         """
         found = {}
         for vm in vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values():
-            if vm.managed and (address := vm.name if vm.is_leased else vm.address()):
+            address = vm.name if vm.is_leased else vm.address()
+            if vm.managed and address and not vm.unplayed:
                 found[vm.name] = address
         return found
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from fleet.files import read_text
 from fleet.names import playbook_names
 from fleet.tags.requests import Known
+from fleet.vms import files
 
 
 def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Known:
@@ -14,4 +15,10 @@ def what_exists(vms_dir: Path, inventory_path: Path, playbooks_dir: Path) -> Kno
         from fleet.ansible import inventory
 
         machines |= set(inventory.parse(read_text(inventory_path)).variables())
-    return Known(playbook_names(playbooks_dir), machines)
+
+    def unplayed(name: str) -> str:
+        path = vms_dir / f"{name}.yaml"
+        vm = files.load_file(path)[0] if path.is_file() else None
+        return f"{vm.path} says {vm.unplayed}" if vm and vm.unplayed else ""
+
+    return Known(playbook_names(playbooks_dir), machines, unplayed)

@@ -31,6 +31,7 @@ class Known(NamedTuple):
 
     playbooks: set[str]
     machines: set[str]  # of the inventory and of vms/
+    unplayed: Callable[[str], str] = lambda name: ""  # what of a machine's file says that no play runs on it
 
 
 def collect(
@@ -93,6 +94,10 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
         if own not in known.playbooks:
             raise Fault(f"asks for playbooks/{own}.yml, which does not exist")
         if tag.name in known.machines:
+            if said := known.unplayed(tag.name):
+                raise Fault(
+                    f"names a machine on which no play runs: {said}; correct that, or take the tag back"
+                )
             return own, tag.name
         nameable = sorted(filter(tag_playbook_of, known.machines))
         said = "names a machine that neither the inventory nor vms/ has; a tag can name:"

@@ -23,7 +23,7 @@ _MOUNT = re.compile(r"/[A-Za-z0-9._/-]*")
 class Machine(NamedTuple):
     """What Terraform knows of a machine. `mounts`: disk slot to mount point; `instance`: cloud-init's.
 
-    `address` is "" where only the guest agent knows it.
+    `address` is "" where only the guest agent knows it; `plays`: whether a play may ever run on it.
     """
 
     address: str
@@ -33,6 +33,7 @@ class Machine(NamedTuple):
     mounts: Mapping[str, str] = {}
     node: str = ""
     vmid: int = 0
+    plays: bool = True
 
     def variables(self) -> dict[str, str]:
         variables = {"ansible_host": self.address, "ansible_user": self.user}
@@ -89,7 +90,8 @@ def machines(outputs: dict) -> dict[str, Machine]:
             address = "" if given is None else str(ipaddress.ip_address(given))
             marks = [value.get(key) or "" for key in ("mac", "instance")]
             place = str(value.get("node") or ""), int(value.get("vmid") or 0)
-            found[name] = Machine(address, value["user"], *marks, mounts, *place)
+            plays = value.get("plays") is not False  # an older state's outputs do not say it
+            found[name] = Machine(address, value["user"], *marks, mounts, *place, plays)
             checks = [(name, _NAME), (value["user"], _USER)]
             checks += [(text, _PLAIN) for text in (*marks, *mounts)]
             checks += [(mount, _MOUNT) for mount in mounts.values()]

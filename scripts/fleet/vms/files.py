@@ -47,6 +47,14 @@ class VM(NamedTuple):
         dhcp = isinstance(text, str) and addresses.parse(text)[0].automatic4
         return bool(dhcp) and "address" not in self.data
 
+    @property
+    def unplayed(self) -> str:
+        """What of the file says that no play runs on the machine; "" where plays may."""
+        ostype = self.data.get("ostype")
+        if isinstance(ostype, str) and ostype not in ("l24", "l26"):
+            return f"ostype: {cut(ostype)}"
+        return "cloudinit: none" if self.data.get("cloudinit") == "none" else ""
+
     def finding(self, field: str, message: str, level: str = "error") -> Finding:
         """A finding at a field."""
         return finding(self.path, self.lines, field, message, level)
