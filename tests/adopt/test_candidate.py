@@ -140,7 +140,8 @@ SAID = {
          "virtiofs0": "media,cache=auto,expose-acl=1", "virtiofs1": "dirid=data"},
         {"machine": "q35", "hostpci0": {"mapping": "gpu", "pcie": True, "x_vga": True},
          "usb0": {"mapping": "zigbee", "usb3": True},
-         "virtiofs0": {"mapping": "media", "cache": "auto", "expose_acl": True}, "virtiofs1": {"mapping": "data"}},
+         "virtiofs0": {"mapping": "media", "cache": "auto", "expose_acl": True,
+                       "expose_xattr": True}, "virtiofs1": {"mapping": "data"}},
     ),
     "an ISO": ({"ide3": "local:iso/debian-13.iso,media=cdrom,size=600M"}, {"cdrom": "local:iso/debian-13.iso"}),
     "one at another slot": (

@@ -107,6 +107,8 @@ def usb(text: str) -> dict[str, Any]:
 
 def virtiofs(text: str) -> dict[str, Any]:
     has = parse(text, "dirid")
+    if flag(has.get("expose-acl")):
+        has["expose-xattr"] = "1"  # which it implies
     switches = {"direct-io": flag, "expose-acl": flag, "expose-xattr": flag}
     return _mapped(f"mapping={has.pop('dirid')},{_joined(has)}", "host", switches | {"cache": str})
 
