@@ -11,10 +11,19 @@ from fleet.vms.hardware import NONE, CloudInit, Network
 from fleet.vms.machine import Disk, Machine
 
 
-def as_input(machines: Mapping[str, Machine], imports: Mapping[str, str], folder: Path, keys_file: Path,
-             target: Path, adopted: Collection[str] = (), services: Mapping[str, str] = {}) -> dict[str, Any]:  # fmt: skip
-    """The content of `target`. `imports`: name to "node/vmid"; `folder`: of the VM files; `adopted`: machines that
-    somebody else made, whether they are taken over now or were before; `services`: of the HA manager, to take over.
+def as_input(
+    machines: Mapping[str, Machine],
+    imports: Mapping[str, str],
+    folder: Path,
+    keys_file: Path,
+    target: Path,
+    adopted: Collection[str] = (),
+    services: Mapping[str, str] = {},
+) -> dict[str, Any]:
+    """The content of `target`. `imports`: name to "node/vmid"; `folder`: of the VM files.
+
+    `adopted`: machines that somebody else made, whether they are taken over now or were before; `services`: what the
+    HA manager has of machines and Terraform's state has not.
     """
     more = {"adopted": sorted(adopted), "services": dict(services)}
     return {key: value for key, value in more.items() if value} | {
