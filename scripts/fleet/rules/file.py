@@ -27,10 +27,9 @@ def check(vm: VM, known: Iterable[Finding] = ()) -> list[Finding]:
 
 def strings_are_plain(vm: VM) -> Iterator[Finding]:
     for field, value in _strings(vm.data, ""):
-        if "string" not in schema.part_of(field).get("type", "string"):
-            continue  # the schema says what must be there instead of text
         bad = _CONTROL.search(value.replace("\n", "") if field == "description" else value)
-        if bad:
+        # Where there must be no text, the schema says what must be there instead.
+        if bad and "string" in schema.part_of(field).get("type", "string"):
             message = f"contains the control character U+{ord(bad[0]):04X}; remove it"
             if bad[0] == "\n":
                 message = "contains a line break; write it on one line"

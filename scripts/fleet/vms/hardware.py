@@ -173,7 +173,11 @@ def hardware(data: Mapping[str, Any]) -> Hardware:
 
 def slots(kind: str, data: Mapping[str, Any]) -> Iterator[str]:
     """The fields of a file that are of a kind with slots: `net1`, `net2`; ipconfig0 is not among them."""
-    return (name for name in data if re.fullmatch(rf"{kind}\d+", name) and name != "ipconfig0")
+    return (
+        name
+        for name in data
+        if name.startswith(kind) and name[len(kind) :].isdecimal() and name != "ipconfig0"
+    )
 
 
 def _number(slot: str) -> int:
