@@ -103,3 +103,22 @@ def test_a_machine_without_a_record_is_as_its_file_says():
 def test_a_gap_between_cards_is_refused(devices, says):
     with pytest.raises(Fault, match="k8s-dev has net2 without net1"):
         filled({"network_device": devices}, **says)
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"),
+    [
+        (["scsi0", "ide3"], ["scsi0", "ide3"]),  # where Proxmox puts a drive that was added
+        (["scsi0", "sata5", "ide3"], ["scsi0", "sata5", "ide3"]),
+        (["scsi0", "net0"], ["scsi0"]),
+        (["scsi0", "scsi1"], ["scsi0"]),  # a disk
+        (["ide3", "scsi0"], ["scsi0"]),
+        ([], ["scsi0"]),
+    ],
+)
+def test_a_cd_drive_stays_behind_the_devices_to_start_from(order, kept):
+    said = values(disks={"scsi0": {"size": "4G"}, "scsi1": {"size": "1G"}})
+    said["vms"]["k8s-dev"]["boot"] = ["scsi0"]
+    found = unsaid.filled(said, {"k8s-dev": MACHINE | {"boot_order": order}})
+    assert found["vms"]["k8s-dev"]["boot"] == kept
+    assert unsaid.filled(found, {"k8s-dev": MACHINE | {"boot_order": order}}) == found

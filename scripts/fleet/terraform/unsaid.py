@@ -7,6 +7,7 @@ More than 150 lines because the table of the provider's names is read as one.
 """
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,6 +84,15 @@ def _fill(vm: dict[str, Any], has: Mapping[str, Any]) -> None:
     card = _first(has, "network_device")
     for field, value in _card_options(card).items():
         vm["network"].setdefault(field, value)
+    vm["boot"] += _appended(vm, has.get("boot_order") or [])
+
+
+def _appended(vm: Mapping[str, Any], order: list[str]) -> list[str]:
+    """CD drives behind the devices to start from: Proxmox puts a new drive there by itself."""
+    count, disks = len(vm["boot"]), {disk["slot"] for disk in vm["disks"]}
+    more = order[count:] if order[:count] == vm["boot"] else []
+    are_drives = all(re.match(r"(?:ide|sata|scsi)\d", slot) and slot not in disks for slot in more)
+    return more if count and are_drives else []
 
 
 def _hardware(has: Mapping[str, Any]) -> dict[str, Any]:
