@@ -140,3 +140,19 @@ def test_a_long_wait_says_what_it_waits_for(tmp_path, use, monkeypatch, capsys):
     with serving(pem, answers) as endpoint:
         agent.ask_all(use(endpoint, pem), {"k8s-dev": GUEST._replace(seconds=2.5)})
     assert "waiting for the guest agent to tell the address of k8s-dev, " in capsys.readouterr().err
+
+
+def test_many_silent_machines_hold_up_no_other(tmp_path, use, monkeypatch, caplog):
+    """Each is asked in turn, however few connections there are."""
+    monkeypatch.setattr(agent, "PAUSE", 0.1)
+    silent = (500, "QEMU guest agent is not running", {})
+    answers = {PATH.format(vmid): silent for vmid in range(1, 40)}
+    answers[PATH.format(40)] = [silent, told(card("10.0.0.40/24"))]
+    pem = certificate(tmp_path)
+    guests = {
+        f"vm-{vmid}": GUEST._replace(vmid=vmid, seconds=5 if vmid == 40 else 1) for vmid in range(1, 41)
+    }
+    with serving(pem, answers) as endpoint:
+        found = agent.ask_all(use(endpoint, pem), guests)
+    assert [name for name, one in found.items() if one.address] == ["vm-40"]
+    assert caplog.text == ""

@@ -6,7 +6,6 @@ nothing of it but a usable address is passed on.
 
 import concurrent.futures
 import ipaddress
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,9 +14,9 @@ from fleet.console import note
 from fleet.findings import Fault
 from fleet.proxmox.client import Client
 from fleet.proxmox.errors import Refused
+from fleet.proxmox.tls import CONNECTIONS
 from fleet.vms.addresses import unusable
 
-WORKERS = 32
 MOST_BYTES = 1 << 20  # of an answer; that of a node with hundreds of containers is about 100 kB
 MOST = 1000  # network cards, and addresses of a card, that are looked at
 PAUSE = 2  # seconds between two questions
@@ -45,32 +44,29 @@ class Answer(NamedTuple):
 
 
 def ask_all(client: Client, guests: Mapping[str, Guest]) -> dict[str, Answer]:
-    """Ask all machines at once, each until it tells its address or its time is over; says what it waits for."""
-    start, over = time.monotonic(), threading.Event()
+    """Ask all machines at once, in rounds, each until it tells its address or its time is over.
+
+    Says what it waits for.
+    """
+    start = said = time.monotonic()
     answers: dict[str, Answer] = {}
-    said = start
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        running = {pool.submit(_ask, client, guest, start, over): name for name, guest in guests.items()}
-        left = set(running)
-        try:
-            while left:
-                done, left = concurrent.futures.wait(left, 1, concurrent.futures.FIRST_COMPLETED)
-                answers |= {running[future]: future.result() for future in done}
-                if left and time.monotonic() - said >= SAID:
-                    said = time.monotonic()
-                    names = ", ".join(sorted(running[future] for future in left))
-                    note(f"waiting for the guest agent to tell the address of {names}, {said - start:.0f} s")
-        finally:
-            over.set()
+    left = list(guests)
+    with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
+        while left:
+            answers |= zip(left, pool.map(lambda name: ask(client, guests[name]), left), strict=True)
+            past = time.monotonic() - start
+            left = [
+                name
+                for name in left
+                if not (answers[name].address or answers[name].final) and past < guests[name].seconds
+            ]
+            if left and time.monotonic() - said >= SAID:
+                said = time.monotonic()
+                names = ", ".join(sorted(left))
+                note(f"waiting for the guest agent to tell the address of {names}, {past:.0f} s")
+            if left:
+                time.sleep(min(PAUSE, max(guests[name].seconds for name in left) - past))
     return answers
-
-
-def _ask(client: Client, guest: Guest, start: float, over: threading.Event) -> Answer:
-    while True:
-        answer = ask(client, guest)
-        left = start + guest.seconds - time.monotonic()
-        if answer.address or answer.final or left <= 0 or over.wait(min(PAUSE, left)):
-            return answer
 
 
 def ask(client: Client, guest: Guest) -> Answer:

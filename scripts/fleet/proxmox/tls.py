@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 
 from fleet.findings import Fault
 
+CONNECTIONS = 10  # at once, to one endpoint; as many as requests keeps by itself
+
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 _ELSEWHERE = "it was issued for another name: put a name that it covers in PROXMOX_VE_ENDPOINT"
+
 _PROBLEMS = (
     ("has expired", "it has expired: renew it with `pvenode acme cert order` or `pvecm updatecerts`"),
     ("not yet valid", "it is not valid yet: check the clocks of this machine and of the node"),
@@ -58,7 +61,7 @@ def prepare(session, insecure: bool) -> bool | str:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if bundle is True:
         context.load_default_certs()
-    session.adapters["https://"].init_poolmanager(4, 4, ssl_context=context)
+    session.adapters["https://"].init_poolmanager(4, CONNECTIONS, ssl_context=context)
     return bundle
 
 
