@@ -183,12 +183,21 @@ def test_a_request_for_a_machine_whose_address_is_not_known_yet_is_not_lost(flee
     assert "k8s-dev ansible_host=192.168.1.60" in fleet.git("show", f"{fleet.head()}:proxmox/k8s.ini")
 
 
-def test_a_machine_on_which_no_play_runs_is_not_queued(fleet, capsys):
-    text = VM.format(name="haproxy-win", address="192.168.1.90") + "ostype: win11\n"
+@pytest.mark.parametrize(
+    "line", ["ostype: win11\n", "cloudinit: none\n", ""]
+)  # "": it was taken over with it
+def test_a_machine_on_which_no_play_runs_is_not_queued(fleet, capsys, line):
+    text = VM.format(name="haproxy-win", address="192.168.1.90") + line
     fleet.write("proxmox/vms/haproxy-win.yaml", text)
     fleet.vm("haproxy-dev")
     fleet.commit(SUBJECT.replace("[ansible k8s-dev] ", ""))
-    assert fleet.publish(capsys, "haproxy-dev") == 0
+    asked, made = fleet.asked(capsys), fleet.outputs("haproxy-dev")
+    printed = json.loads(made.read_text())
+    machines = printed["ansible_inventory"]["value"]
+    machines["haproxy-win"] = machines["haproxy-dev"] | {"address": "192.168.1.90", "plays": False}
+    made.write_text(json.dumps(printed))
+    arguments = ["--requests", str(asked), "--repo", str(fleet.checkout), "--outputs", str(made)]
+    assert publish_inventory.main(arguments) == 0
     assert fleet.queue() == ["192.168.1.30,haproxy-dev,haproxy"]
 
 

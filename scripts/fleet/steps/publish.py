@@ -88,10 +88,12 @@ class InventoryCommit:
 
         One whose address only its guest agent knows waits under its name, which becomes the address that is told.
         """
+        made = outputs.machines(self.terraform) if self.terraform else {}
+        silent = {name for name, one in made.items() if not one.plays}
         found = {}
         for vm in vms.load_dir(self.repo / VMS_DIR.relative_to(ROOT))[0].values():
             address = vm.name if vm.is_leased else vm.address()
-            if vm.managed and address and not vm.unplayed:
+            if vm.managed and address and not vm.unplayed and vm.name not in silent:
                 found[vm.name] = address
         return found
 
