@@ -22,6 +22,7 @@ from fleet.files import write_text
 from fleet.findings import Finding, guarded
 from fleet.findings import report as tell
 from fleet.proxmox import client as proxmox
+from fleet.proxmox import ha
 from fleet.proxmox.client import Client, Guest, Refused
 from fleet.rules import between
 from fleet.steps.validate import taken_by_hand
@@ -36,6 +37,7 @@ def _read(
 ) -> Iterator[Candidate]:
     """The candidates, with one question to Proxmox for each guest and one for each node."""
     storages: dict[str, Collection[str] | None] = {}
+    services = ha.settings(client) if any(guest.ha for guest in guests) else {}
     for count, guest in enumerate(guests):
         if count and count % PROGRESS == 0:
             note(f"{count} of {len(guests)} guests read")
@@ -55,7 +57,8 @@ def _read(
         if lock := config.get("lock"):
             yield Candidate(guest, label, refused=[choose.locked(lock)])
             continue
-        yield candidate(guest, config, cluster, vms, storages[guest.node], folder)
+        service = (services or {}).get(guest.vmid)
+        yield candidate(guest, config, cluster, vms, storages[guest.node], folder, service)
 
 
 def _checked(found: list[Candidate], vms: Mapping[str, VM], vms_dir: Path) -> list[Candidate]:

@@ -255,6 +255,32 @@ def test_a_machine_that_is_managed_already(site, capsys):
     assert site.files == set()
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            (200, "OK", {"data": [{"sid": "vm:105", "state": "stopped"}, {"sid": "ct:300"}]}),
+            "ha: {state: stopped}",
+        ),
+        (
+            (403, "Permission check failed (/, Sys.Audit)", {"data": None}),
+            "# - HA, which the token may not read",
+        ),
+    ],
+)
+def test_the_ha_manager_is_asked_once(site, answer, said):
+    site.answers["cluster/ha/resources"] = answer
+    site.add(105, "a", hastate="stopped", status="stopped")
+    site.add(106, "b", hastate="started")
+    assert site.run("--all") == 0
+    assert said in (site.vms / "a.yaml").read_text()
+    assert [path for _, path, _ in site.asked].count("cluster/ha/resources") == 1
+    site.asked.clear()
+    site.add(107, "c")
+    assert site.run("107") == 0
+    assert "cluster/ha/resources" not in [path for _, path, _ in site.asked]
+
+
 def test_a_dry_run_prints_the_files(site, capsys):
     site.add(105, "a")
     assert site.run("--all", "--dry-run") == 0

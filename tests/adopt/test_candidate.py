@@ -47,10 +47,12 @@ FIELDS = {
 }
 
 
-def adopted(config=None, guest=GUEST, cluster=(), vms=None, storages=("local", "local-lvm", "tank")):
+def adopted(
+    config=None, guest=GUEST, cluster=(), vms=None, service=None, storages=("local", "local-lvm", "tank")
+):
     """The candidate of CONFIG with `config` on top, None taking an option out."""
     has = {key: value for key, value in (CONFIG | (config or {})).items() if value is not None}
-    return candidate(guest, has, [guest, TEMPLATE, *cluster], vms or {}, storages, "vms")
+    return candidate(guest, has, [guest, TEMPLATE, *cluster], vms or {}, storages, "vms", service)
 
 
 SAID = {
@@ -259,6 +261,28 @@ def test_what_no_file_says(what):
         assert findings + rules.check(vm) == []
         for line in (*kept, *unsaid):
             assert f"\n# - {line}" in found.text
+
+
+@pytest.mark.parametrize(
+    ("service", "ha", "told"),
+    [
+        ({"sid": "vm:105", "type": "vm", "digest": "a"}, {"state": "started"}, []),
+        ({"state": "ignored", "group": "site-a", "max_restart": 3, "max_relocate": "2"},
+         {"state": "ignored", "group": "site-a", "max_restart": 3, "max_relocate": 2}, []),
+        ({"state": "started", "comment": "Ana's", "failback": 0}, None, ["HA has comment, failback"]),
+        ({"state": "enabled"}, None, ["ha.state: enabled is not one of"]),
+        (None, None, ["HA, which the token may not read (Sys.Audit on /)"]),
+    ],
+)  # fmt: skip
+def test_a_machine_that_ha_manages(service, ha, told):
+    found = adopted(guest=GUEST._replace(ha=True), service=service)
+    assert found.refused == []
+    assert found.vm.data.get("ha") == ha
+    notes = [*found.unsaid, *found.kept]
+    assert len(notes) == len(told)
+    assert all(note.startswith(start) for note, start in zip(notes, told, strict=True)), notes
+    check = load_text("vms/k8s-dev.yaml", found.text)[0]
+    assert [one for one in rules.check(check) if one.level == "error"] == []
 
 
 def test_a_stopped_guest_of_a_pool():

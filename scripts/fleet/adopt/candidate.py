@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from fleet.adopt import drives, fields, names, write
+from fleet.adopt import devices, drives, fields, names, write
 from fleet.adopt.reading import Reading
 from fleet.findings import Finding, printable
 from fleet.proxmox.guest import Guest
@@ -45,14 +45,21 @@ def candidate(
     vms: Mapping[str, VM],
     storages: Collection[str] | None,
     folder: str,
+    service: Mapping[str, Any] | None = None,
 ) -> Candidate:
-    """What becomes of a machine. `vms`: the VM files by name; `storages`: those of its node that the token sees."""
+    """What becomes of a machine. `vms`: the VM files by name; `storages`: those of its node that the token sees;
+    `service`: what the HA manager has of it.
+    """
     guest = guest._replace(name=str(config.get("name") or ""))
     label = f"{folder}/{guest.name}.yaml"
     if owners := re.findall(rf"^\s*{TAG}:\s*(\S+)", str(config.get("description") or ""), re.MULTILINE):
         return _marked(Candidate(guest, label), owners[0], vms)
     taken = {other.name for other in cluster if other.vmid != guest.vmid} | set(vms)
     found = fields.read(guest, config)
+    if service:
+        fields.add(found, "HA", "ha", lambda: devices.ha(service))
+    elif guest.ha:
+        found.kept.append("HA, which the token may not read (Sys.Audit on /)")
     template = _template(found, config, cluster)
     refused = [names.problem(guest, taken), *found.refused, *_hidden(config, storages)]
     vm, unsaid, wrong = _valid(found, label) if not any(refused) else (None, [], [])

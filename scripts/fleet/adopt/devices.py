@@ -97,6 +97,15 @@ def cicustom(text: str) -> dict[str, Any]:
     return parse(text)
 
 
+def ha(service: Mapping[str, Any]) -> dict[str, Any]:
+    """What the HA manager has of a machine, which no option of its own tells."""
+    if more := sorted(service.keys() & {"comment", "failback"}):
+        raise Unsayable(f"has {', '.join(more)}, which no VM file says")
+    numbers = {key: number(service[key]) for key in ("max_restart", "max_relocate") if key in service}
+    group = {"group": service["group"]} if service.get("group") else {}
+    return {"state": service.get("state", "started")} | group | numbers
+
+
 def hostpci(text: str) -> dict[str, Any]:
     return _mapped(text, "host", {"pcie": flag, "rombar": flag, "x-vga": flag, "mdev": str})
 

@@ -77,10 +77,10 @@ def read(guest: Guest, config: Mapping[str, Any]) -> Reading:
     for option, text in has.items():
         if option in _PLAIN:
             field, kind = _PLAIN[option]
-            _add(found, option, field, lambda text=text, kind=kind: kind(text))
+            add(found, option, field, lambda text=text, kind=kind: kind(text))
         elif (slot := re.fullmatch(r"([a-z]+)\d+", option)) and slot[1] in _SLOTTED:
             field = "network" if option == "net0" else option
-            _add(found, option, field, lambda text=text, kind=_SLOTTED[slot[1]]: kind(text))
+            add(found, option, field, lambda text=text, kind=_SLOTTED[slot[1]]: kind(text))
         elif not (_SILENT.fullmatch(option) or drives.DRIVE.fullmatch(option) or option in drives.CLOUD_INIT):
             _others(found, option, text)
     _notes(found, has)
@@ -93,7 +93,8 @@ def read(guest: Guest, config: Mapping[str, Any]) -> Reading:
     return found
 
 
-def _add(found: Reading, option: str, field: str, value: Callable[[], Any]) -> None:
+def add(found: Reading, option: str, field: str, value: Callable[[], Any]) -> None:
+    """Add a field, or the reason why no file says it."""
     try:
         found.fields[field] = value()
     except Unsayable as error:

@@ -1,6 +1,7 @@
 """Machines that Proxmox's HA manager places: the node where one runs is the manager's to choose."""
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from fleet.console import note
 from fleet.findings import Finding
@@ -53,6 +54,17 @@ def services(
         name: one for name, one in said.items() if isinstance(one.hardware.ha, HA) and one.hardware.ha.group
     }
     return imports, findings + (_groups(client, groups) if groups else [])
+
+
+def settings(client: Client) -> dict[int, dict[str, Any]] | None:
+    """What the HA manager has of each machine, by VMID; None where the token may not read it."""
+    try:
+        found = client.get("cluster/ha/resources")
+    except Refused as error:
+        if error.status == 403:
+            return None
+        raise
+    return {int(one["sid"][3:]): one for one in found if one["sid"].startswith("vm:")}
 
 
 def _groups(client: Client, machines: Mapping[str, Machine]) -> list[Finding]:
