@@ -1,5 +1,6 @@
 """`init` by the real Terraform and the real OpenTofu, with a provider that is nothing but a file in a mirror."""
 
+import contextlib
 import platform
 import shutil
 import zipfile
@@ -87,3 +88,28 @@ def test_without_a_cache_folder_it_downloads(home):
     (home / ".cache").write_text("a file")
     plugins.init(checkout(home, "first"))
     assert home / "first" in installed(home / "first").parents
+
+
+@pytest.mark.parametrize(
+    ("last", "noticed"),
+    [
+        (None, True),  # initialised by hand, or by an older version of the scripts
+        ("the same", True),
+        ("the other", False),  # whose record of the backend cannot be compared
+        ("neither", False),  # killed while it changed from one to the other
+    ],
+)
+def test_a_backend_that_somebody_changed_is_noticed_unless_the_program_changed(home, last, noticed):
+    folder = checkout(home, "first")
+    (folder / "backend.tf").write_text('terraform {\n  backend "local" {\n    path = "old"\n  }\n}\n')
+    plugins.init(folder)
+    mark, product = folder / ".terraform/program", program.check()
+    assert mark.read_text() == product
+    marks = {"the same": product, "the other": "OpenTofu" if product == "Terraform" else "Terraform"}
+    mark.write_text(marks.get(last, last)) if last else mark.unlink()
+    plugins.init(folder)
+    assert mark.read_text() == product
+    mark.write_text(marks.get(last, last)) if last else mark.unlink()
+    (folder / "backend.tf").write_text('terraform {\n  backend "local" {\n    path = "new"\n  }\n}\n')
+    with pytest.raises(Fault, match="init failed") if noticed else contextlib.nullcontext():
+        plugins.init(folder)

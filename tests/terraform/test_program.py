@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleet.findings import Fault
-from fleet.paths import PROXMOX_DIR
+from fleet.paths import PROXMOX_DIR, ROOT
 from fleet.terraform import command, outputs, plugins, program
 
 
@@ -132,3 +132,10 @@ def test_the_versions_are_those_of_the_configuration():
     for file in ("versions.tf", "modules/vm/versions.tf"):
         assert f'required_version = "{wanted}"' in (PROXMOX_DIR / file).read_text()
     assert f"{'.'.join(map(str, program.OLDEST))} or newer" in program.INSTALL
+
+
+def test_no_other_module_names_the_programs():
+    named = re.compile(r"""(\(|(?<!\w)\[)\s*["'](terraform|tofu)["']""")
+    files = [path for folder in ("scripts", "lab", "bench") for path in (ROOT / folder).rglob("*.py")]
+    own = {Path(program.__file__), ROOT / "lab/terraform.py"}
+    assert {path for path in files if named.search(path.read_text())} == own
