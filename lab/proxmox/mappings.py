@@ -37,10 +37,7 @@ def _on_node(kind: str, name: str, node: str) -> list[dict]:
 
 def check_start(guest: guests.Guest) -> None:
     """What a start finds out about the machine's devices; ApiError in Proxmox's words."""
-    held = {}
-    for other in guests.all_guests(guest.node):
-        if other.vmid != guest.vmid and machines.running(other.vmid):
-            held |= dict.fromkeys(_devices(other), other.vmid)
+    held = _held(guest) if any(options.kind(key) == "hostpci" for key in guest.config) else {}
     q35 = "q35" in str(guest.config.get("machine", ""))
     for key, value in sorted(guest.config.items()):
         name = options.kind(key)
@@ -60,6 +57,15 @@ def check_start(guest: guests.Guest) -> None:
                 raise ApiError(f"USB device mapping not found for '{mapping}'")
         elif name == "virtiofs":
             _check_directory(guest.node, properties.parse(value, "dirid")["dirid"])
+
+
+def _held(guest: guests.Guest) -> dict[str, int]:
+    """The devices of the node that other running machines have, each with the machine's VMID."""
+    found = {}
+    for other in guests.all_guests(guest.node):
+        if other.vmid != guest.vmid and machines.running(other.vmid):
+            found |= dict.fromkeys(_devices(other), other.vmid)
+    return found
 
 
 def _check_directory(node: str, name: str) -> None:

@@ -73,7 +73,7 @@ class Request:
 
 def route(method: str, path: str):
     """Register a handler for a path such as /nodes/{node}/qemu/{vmid}/config."""
-    names = {"vmid": r"[1-9]\d{2,8}", "volume": r".+"}
+    names = {"vmid": r"[1-9]\d{2,8}", "volume": r".+", "mapped": r"pci|usb|dir"}
     pattern = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{names.get(m[1], '[^/]+')})", path)
 
     def register(function):

@@ -13,32 +13,25 @@ def kinds(_request: Request):
     return [{"name": kind} for kind in mappings.KINDS]
 
 
-def _kind(request: Request) -> str:
-    kind = request.names["kind"]
-    if kind not in mappings.KINDS:
-        raise ApiError(f"Method 'GET /cluster/mapping/{kind}' not implemented", 501)
-    return kind
-
-
-@route("GET", "/cluster/mapping/{kind}")
+@route("GET", "/cluster/mapping/{mapped}")
 def listed(request: Request):
-    kind = _kind(request)
+    kind = request.names["mapped"]
     seen = {n: m for n, m in mappings.read(kind).items() if request.may(f"/mapping/{kind}/{n}", *SEEN_WITH)}
     return [{"id": name, "type": kind, "digest": "", **mapping} for name, mapping in seen.items()]
 
 
-@route("GET", "/cluster/mapping/{kind}/{id}")
+@route("GET", "/cluster/mapping/{mapped}/{id}")
 def one(request: Request):
-    kind, name = _kind(request), request.names["id"]
+    kind, name = request.names["mapped"], request.names["id"]
     request.check(f"/mapping/{kind}/{name}", *SEEN_WITH)
     if name not in mappings.read(kind):
         raise ApiError(f"mapping '{name}' not found")
     return {"type": kind, "digest": "", **mappings.read(kind)[name]}
 
 
-@route("POST", "/cluster/mapping/{kind}")
+@route("POST", "/cluster/mapping/{mapped}")
 def create(request: Request):
-    kind = _kind(request)
+    kind = request.names["mapped"]
     request.check(f"/mapping/{kind}", "Mapping.Modify")
     name, entries = request.required("id"), request.params.get("map", [])
     if unknown := request.params.keys() - {"id", "map", "description", "mdev", "live-migration-capable"}:
@@ -49,7 +42,7 @@ def create(request: Request):
     mappings.write(kind, name, entries, request.params.get("description", ""))
 
 
-@route("DELETE", "/cluster/mapping/{kind}/{id}")
+@route("DELETE", "/cluster/mapping/{mapped}/{id}")
 def delete(request: Request):
-    request.check(f"/mapping/{_kind(request)}", "Mapping.Modify")
-    mappings.write(_kind(request), request.names["id"], None)
+    request.check(f"/mapping/{request.names['mapped']}", "Mapping.Modify")
+    mappings.write(request.names["mapped"], request.names["id"], None)
