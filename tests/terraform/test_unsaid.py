@@ -122,3 +122,11 @@ def test_a_cd_drive_stays_behind_the_devices_to_start_from(order, kept):
     found = unsaid.filled(said, {"k8s-dev": MACHINE | {"boot_order": order}})
     assert found["vms"]["k8s-dev"]["boot"] == kept
     assert unsaid.filled(found, {"k8s-dev": MACHINE | {"boot_order": order}}) == found
+
+
+def test_a_disk_that_exists_keeps_its_format():
+    said = values(
+        disks={"scsi0": {"size": "4G", "format": "qcow2"}, "scsi2": {"size": "1G", "format": "qcow2"}}
+    )
+    found = unsaid.filled(said, {"k8s-dev": MACHINE})
+    assert [disk["format"] for disk in found["vms"]["k8s-dev"]["disks"]] == ["raw", "qcow2"]

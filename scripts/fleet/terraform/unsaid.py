@@ -84,6 +84,12 @@ def _fill(vm: dict[str, Any], has: Mapping[str, Any]) -> None:
     card = _first(has, "network_device")
     for field, value in _card_options(card).items():
         vm["network"].setdefault(field, value)
+    formats = {disk["interface"]: disk.get("file_format") for disk in has.get("disk") or []}
+    for disk in vm["disks"]:
+        if "format" in disk and formats.get(
+            disk["slot"]
+        ):  # the provider converts none, and would try in each run
+            disk["format"] = formats[disk["slot"]]
     vm["boot"] += _appended(vm, has.get("boot_order") or [])
 
 
