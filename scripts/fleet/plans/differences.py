@@ -65,7 +65,7 @@ def _compared(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
             yield from _compared(was, will, f"{path}[{index}]")
     elif isinstance(old, dict) and isinstance(new, dict) and name not in _WHOLE:
         for key in {**old, **new}:
-            if key not in _INTERNAL:
+            if key not in _INTERNAL or (name, key) == ("cdrom", "file_id"):
                 yield from _compared(old.get(key), new.get(key), f"{path}.{key}" if path else key)
     else:
         yield path, old, new
