@@ -53,6 +53,9 @@ def plan(*entries: dict) -> dict:
 
 TWO = [disk("scsi0", 4), disk("scsi1", 3)]
 NAME = {"replace_paths": [["name"]]}
+SNIPPET = {"replace_paths": [["initialization", 0, "user_data_file_id"]]}
+OWN = copy.deepcopy(MACHINE["initialization"])
+OWN[0]["user_data_file_id"] = "local:snippets/a.yaml"
 TAINTED = {"action_reason": "replace_because_tainted"}
 IMPORT = {"importing": {"id": "501"}}
 GUARDED = [
@@ -61,6 +64,8 @@ GUARDED = [
     (entry(MACHINE, None), True, "restore k8s-dev.yaml, or if that is intended, commit with [destroy k8s-dev]"),
     (entry(MACHINE, changed(vm_id=700), replace_paths=[["vm_id"]]), True, "because of vm_id (501 → 700); revert"),
     (entry(MACHINE, changed(), replace_paths=[["clone", 0, "vm_id"]]), True, "recreate k8s-dev because of clone"),
+    (entry(MACHINE, changed(initialization=OWN), **SNIPPET), True,
+     "recreate k8s-dev because of cicustom.user (none → local:snippets/a.yaml); revert that"),
     (entry(MACHINE, changed(node_name="node02")), True, ""),
     (entry(MACHINE, changed(), **TAINTED), True, "the state marks it as tainted; run `terraform untaint`"),
     (entry(MACHINE, changed(), **TAINTED), False, ""),

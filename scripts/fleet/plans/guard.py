@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from fleet.findings import Finding
 from fleet.plans import takeover
-from fleet.plans.fields import Difference
+from fleet.plans.fields import FIELDS, Difference
 from fleet.plans.plan import Change
 from fleet.plans.text import short
 from fleet.terraform import program
@@ -66,8 +66,14 @@ def _destroys(change: Change, known: Collection[str]) -> str | None:
             f"would destroy and recreate {name}, because the state marks it as tainted;"
             f" run `{program.name()} untaint`, or {approve}"
         )
-    why = " and ".join(f"{key} ({short(change, key)})" for key in change.reasons) or "its identity"
+    why = " and ".join(f"{_field(key)} ({short(change, key)})" for key in change.reasons) or "its identity"
     return f"would destroy and recreate {name} because of {why}; revert that, or {approve}"
+
+
+def _field(key: str) -> str:
+    """What a person calls the attribute of a replacement; of an unknown block its name says enough."""
+    block, dot, _ = key.partition(".")
+    return FIELDS.get(key, block) if dot else key
 
 
 def _made_again(change: Change, known: Collection[str]) -> str | None:

@@ -20,7 +20,7 @@ class Change(NamedTuple):
     kind: str
     before: Mapping[str, Any]
     after: Mapping[str, Any]
-    reasons: tuple[str, ...]  # attributes that force a replacement
+    reasons: tuple[str, ...]  # attributes that force a replacement, as `clone.vm_id`
     tainted: bool
     imported: bool
     address: str = ""
@@ -114,7 +114,7 @@ def read(plan: Mapping[str, Any]) -> list[Change]:
                 kind=_kind(change["actions"], "importing" in change, service),
                 before=change["before"] or {},
                 after=change["after"] or {},
-                reasons=tuple(sorted({str(path[0]) for path in change.get("replace_paths") or []})),
+                reasons=tuple(sorted({_dotted(path) for path in change.get("replace_paths") or []})),
                 tainted=resource.get("action_reason") == "replace_because_tainted",
                 imported="importing" in change,
                 address=resource["address"],
@@ -122,6 +122,10 @@ def read(plan: Mapping[str, Any]) -> list[Change]:
             )
         )
     return sorted(found, key=lambda change: change.name)
+
+
+def _dotted(path: list[Any]) -> str:
+    return ".".join(step for step in path if isinstance(step, str))
 
 
 def _kind(actions: list[str], imported: bool, service: tuple[Any, Any]) -> str:

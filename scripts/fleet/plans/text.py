@@ -1,6 +1,6 @@
 """What a plan does, in words and as data."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fleet.findings import printable
@@ -8,8 +8,8 @@ from fleet.plans.plan import OURS, Change
 
 
 def short(change: Change, key: str) -> str:
-    """Old and new value, where they fit on a line."""
-    old, new = change.before.get(key), change.after.get(key)
+    """Old and new value, where they fit on a line. `key`: an attribute, or one of a block, as `clone.vm_id`."""
+    old, new = _at(change.before, key), _at(change.after, key)
     if key == "memory" and old and new:
         old, new = old[0].get("dedicated"), new[0].get("dedicated")
     if key == "disk":
@@ -19,7 +19,17 @@ def short(change: Change, key: str) -> str:
             if (old or {}).get("size") != (new or {}).get("size")
         )
     plain = all(isinstance(value, str | int | bool) and "\n" not in str(value) for value in (old, new))
-    return printable(f"{old} → {new}") if plain else ""
+    return (
+        printable(" → ".join("none" if value == "" else str(value) for value in (old, new))) if plain else ""
+    )
+
+
+def _at(values: Mapping[str, Any], key: str) -> Any:
+    found: Any = values
+    for step in key.split("."):
+        found = (next(iter(found), None) if isinstance(found, list) else found) or {}
+        found = found.get(step)
+    return found
 
 
 def as_data(found: Collection[Change]) -> dict[str, Any]:
