@@ -2,13 +2,14 @@
 
 import pytest
 
-from lab.proxmox import accounts, ha
+from lab.proxmox import access, accounts, ha
 from tests.helpers.fleet import Fleet, clean, config, pve
 
 
 @pytest.fixture
 def fleet(proxmox, tmp_path):
-    accounts.add_role("HA", "Sys.Console")
+    if "HA" not in access.read()["roles"]:
+        accounts.add_role("HA", "Sys.Console")
     accounts.grant("/", ["HA"], "terraform@pve", None, propagate=True, remove=False)
     yield Fleet(tmp_path / "fleet")
     for service in ha.read():

@@ -63,7 +63,7 @@ GUESTS = {
     "devices": ({"startup": "order=3", "vga": "qxl", "serial1": "socket", "ostype": "win11", "tablet": "0",
                  "hostpci0": "mapping=gpu", "usb0": "mapping=key", "rng0": "source=/dev/urandom", "machine": "q35",
                  "watchdog": "model=i6300esb", "hotplug": "disk,network", "ide3": "none,media=cdrom"},
-                {}, ["boot: scsi0 ide3 → scsi0"]),
+                {}, []),
     "queues of the card": ({"net0": "virtio={mac},bridge=vmbr0,queues=4,link_down=1"}, {}, []),
     "notes": ({"description": "Ask Ana\nbefore a restart"}, {},
               ["description: Ask Ana\\nbefore a restart → proxmox-gitops: {name}"]),
@@ -72,8 +72,14 @@ GUESTS = {
     "tags that the file has": ({"tags": "lab;db"}, {"tags": "DB;lab"}, []),
     "protection": ({"protection": "1"}, {}, ["protection: true → false"]),
     "firewall": ({"net0": "virtio={mac},bridge=vmbr0,firewall=1"}, {}, ["network.firewall: true → false"]),
-    "a second card": ({"net1": "virtio=BC:24:11:00:00:06,bridge=vmbr0"}, {},
-                      ["net1: bridge=vmbr0,enabled=true,mac_address=BC:24:11:00:00:06,mode… → none"]),
+    "a second card": ({"net1": "virtio=BC:24:11:00:00:06,bridge=vmbr0,mtu=1400", "ipconfig1": "ip=10.0.0.6/24"}, {},
+                      []),
+    "another second card": ({"net1": "virtio=BC:24:11:00:00:07,bridge=vmbr0,tag=5"},
+                            {"net1": {"bridge": "vmbr0", "macaddr": "BC:24:11:00:00:07"}}, ["net1.tag: 5 → none"]),
+    "a second card that the file takes away": ({"net1": "virtio=BC:24:11:00:00:08,bridge=vmbr0"}, {"net1": "none"},
+        ["net1: bridge=vmbr0,enabled=true,mac_address=BC:24:11:00:00:08,mode… → none"]),
+    "another display": ({"vga": "qxl"}, {"vga": "virtio"}, ["vga.type: qxl → virtio"]),
+    "less ballooning": ({"balloon": "512"}, {"balloon": 256}, ["balloon: 512 → 256"]),
     "another processor": ({"cpu": "host"}, {}, ["cpu_type: host → x86-64-v2-AES"]),
     "onboot": ({"onboot": "1"}, {}, ["onboot: true → false"]),
     "another user": ({"ciuser": "ana"}, {}, ["ciuser: ana → suporte"]),
@@ -82,8 +88,7 @@ GUESTS = {
                       ["searchdomain: lan → none", "nameserver: 9.9.9.9 → none"]),
     "another address": ({"ipconfig0": "ip=dhcp"}, {},
                         ["ipconfig0: ip=dhcp → ip=192.168.1.{id}/24,gw=192.168.1.1"]),
-    "an address of the second card": ({"ipconfig1": "ip=10.0.0.5/24"}, {},
-                                      ["ipconfig1: ip=10.0.0.5/24 → none"]),
+    "an address without a card": ({"ipconfig1": "ip=10.0.0.5/24"}, {}, []),
     "a disk's options": (
         {"scsi0": "local-lvm:vm-{id}-disk-0,cache=writeback,backup=0,discard=on,iothread=1,ssd=1"}, {},
         ["disks.scsi0.backup: false → true", "disks.scsi0.cache: writeback → none"],
@@ -147,7 +152,7 @@ def test_a_persons_word_lets_the_file_win(fleet):
         protection="1", tags="a", description="hand", net1="virtio,bridge=vmbr0", cpu="host", ciuser="ana",
         nameserver="9.9.9.9",
     )  # fmt: skip
-    fleet.write("k8s-dev", 105, **said(105))
+    fleet.write("k8s-dev", 105, **said(105, net1="none"))
     fleet.commit()
     assert fleet.apply("--approve-adopt", "other")[0] == 1
     status, output = fleet.apply("--approve-adopt", "k8s-dev")
@@ -282,36 +287,43 @@ def test_the_cloud_init_drive_of_a_running_guest_is_not_moved(fleet, options, wo
     if more:
         pve("set", "/nodes/node01/qemu/105/config", **more)
     pve("create", "/nodes/node01/qemu/105/status/start")
-    fleet.write("k8s-dev", 105, **said(105, vm_state="running"))
+    drive = {"slot": "ide2", "storage": "local-lvm"}
+    fleet.write("k8s-dev", 105, **said(105, vm_state="running", cloudinit=drive))
     fleet.commit()
     since = running(105)
     status, output = fleet.apply("--approve-adopt", "k8s-dev")
     assert (status, running(105)) == (1, since), output
     assert f"k8s-dev (VMID 105) runs and {words}, and needs one as ide2 on local-lvm" in output
     assert "shut it down, run this again, and start it" in output
-    pve("create", "/nodes/node01/qemu/105/status/stop")
-    status, output = fleet.apply("--approve-adopt", "k8s-dev")
-    assert status == 0, output
-    assert config(105)["ide2"].startswith("local-lvm:")
+    if more:  # where the file does not say where the drive is, it stays there
+        fleet.write("k8s-dev", 105, **said(105, vm_state="running"))
+        status, output = fleet.apply("--approve-adopt", "k8s-dev")
+        assert (status, running(105)) == (0, since), output
+        assert "k8s-dev: not in its file, and so left as it is in Proxmox: cloudinit" in output
+        assert "cloudinit" in config(105)["ide2" if "ide2" in more else "ide0"]
+    else:
+        pve("create", "/nodes/node01/qemu/105/status/stop")
+        status, output = fleet.apply("--approve-adopt", "k8s-dev")
+        assert status == 0, output
+        assert config(105)["ide2"].startswith("local-lvm:")
     assert "No changes." in fleet.plan()[1]
 
 
-def test_what_a_person_added_to_our_machine_is_not_removed_beside_another_change(fleet):
+def test_what_a_person_added_to_our_machine_stays_beside_another_change(fleet):
     one_machine(fleet)
     pve("set", "/nodes/node01/qemu/500/config", net1="virtio=BC:24:11:00:00:09,bridge=vmbr0", balloon="256")
     fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=1536)
     status, output = fleet.apply()
-    assert (status, config(500)["memory"]) == (1, "1024"), output
-    assert "refused: would change in k8s-dev (VMID 500 on node01) net1: bridge=vmbr0" in output
-    assert "balloon" not in output  # which the change of the memory leaves alone
-    assert "somebody set this in Proxmox; if k8s-dev may be changed as said above" in output
-    pve("set", "/nodes/node01/qemu/500/config", delete="net1")
-    assert fleet.apply()[0] == 0
+    assert status == 0, output
+    assert "k8s-dev: not in its file, and so left as it is in Proxmox: balloon, net1" in output
     after = config(500)
     assert (after["memory"], int(after["balloon"])) == ("1536", 256)
-    pve("set", "/nodes/node01/qemu/500/config", net1="virtio=BC:24:11:00:00:09,bridge=vmbr0")
-    assert fleet.apply("--approve-adopt", "k8s-dev")[0] == 0
+    assert after["net1"].startswith("virtio=BC:24:11:00:00:09,bridge=vmbr0")
+    assert "No changes." in fleet.plan()[1]
+    fleet.write("k8s-dev", 20, disks=TWO_DISKS, memory=1536, net1="none")
+    assert fleet.apply()[0] == 0
     assert "net1" not in config(500)
+    assert "No changes." in fleet.plan()[1]
 
 
 def test_name_servers_that_the_file_no_longer_has_are_gone(fleet):
