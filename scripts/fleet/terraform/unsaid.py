@@ -120,11 +120,9 @@ def _hardware(has: Mapping[str, Any]) -> dict[str, Any]:
         "tablet": has.get("tablet_device"),
     }
     found = {key: value for key, value in plain.items() if value not in (None, _DEFAULTS[key])}
-    # Not rng0, which no input of Terraform has: the provider's record of it stays when somebody takes it away.
+    # Not rng0, efidisk and tpmstate: the provider's record of them stays when somebody takes them away, and Terraform
+    # leaves them alone in a machine that exists.
     blocks = {
-        "efidisk": _renamed(_first(has, "efi_disk"), storage="datastore_id", efitype="type",
-                            pre_enrolled_keys="pre_enrolled_keys"),
-        "tpmstate": _renamed(_first(has, "tpm_state"), storage="datastore_id", version="version"),
         "startup": _startup(_first(has, "startup")),
         "cdrom": _renamed(_first(has, "cdrom"), file="file_id", slot="interface"),
         "ha": _renamed(has.get("ha") or {}, state="state", group="group", max_restart="max_restart",
