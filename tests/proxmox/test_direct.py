@@ -56,3 +56,21 @@ LACKING = [
 @pytest.mark.parametrize(("said", "config", "fields"), LACKING)
 def test_disks_that_only_a_new_machine_gets(said, config, fields):
     assert [field for field, _ in direct.lacking(said, config)] == fields
+
+
+DROPPED = [
+    ({"hostpci": {"hostpci0": {"mapping": "a"}}}, {"hostpci0": "mapping=b", "hostpci1": "mapping=c"}, ["hostpci1"]),
+    ({"hostpci": {"hostpci0": None, "hostpci1": None}}, {"hostpci0": "mapping=b", "hostpci1": "mapping=c"}, []),
+    ({}, {"usb0": "mapping=a", "virtiofs7": "dirid=a", "hostpci15": "mapping=a", "net1": "virtio"},
+     ["hostpci15", "usb0", "virtiofs7"]),
+    # The provider does not take these away.
+    ({}, {"usb4": "mapping=a", "virtiofs8": "dirid=a"}, []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "config", "fields"), DROPPED)
+def test_devices_that_a_person_added_are_not_taken_away(said, config, fields):
+    assert [
+        field for field, _ in direct.dropped(said, config, {"usb", "virtiofs", "hostpci", "cpu"})
+    ] == fields
+    assert list(direct.dropped(said, config, {"cpu"})) == []

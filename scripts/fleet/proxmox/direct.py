@@ -6,7 +6,7 @@ may replace by empty ones, so that Terraform makes them with a machine and leave
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fleet.proxmox import properties
@@ -16,6 +16,9 @@ _CLOUD_INIT = re.compile(
 )
 # What the provider takes for set where it says so: what Proxmox has without the option, and with which text it is set.
 _DEFAULTS = {"bios": ("seabios", "seabios"), "keyboard": (None, "en-us"), "tablet": ("1", "1")}
+
+# Devices of which the provider takes away all that it is not given, once one of them changes: those with these numbers.
+COUNTED = {"hostpci": 16, "usb": 4, "virtiofs": 8}
 
 # The fields of `hardware` on which `settings` depends.
 SET = {*_DEFAULTS, "rng0", "watchdog", "cpulimit", "hostpci", "usb", "virtiofs", "cloudinit"}
@@ -80,3 +83,19 @@ def lacking(said: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[tupl
                     f"{field}.{option}",
                     f"the machine has {value}, and only a new machine gets another; say so",
                 )
+
+
+def dropped(
+    said: Mapping[str, Any], config: Mapping[str, Any], changed: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """(field, what is wrong) for the devices that a change of others of their kind would take away unsaid.
+
+    `changed`: what the plan changes. In a machine that it cloned the provider does not see what a person added.
+    """
+    for kind in sorted(COUNTED.keys() & set(changed)):
+        for slot in (f"{kind}{number}" for number in range(COUNTED[kind])):
+            if slot in config and slot not in said.get(kind, {}):
+                text = (
+                    f"somebody gave the machine {config[slot]}, which a change of another {kind} would take"
+                )
+                yield slot, f"{text} away; write it into the file, or `{slot}: none`"

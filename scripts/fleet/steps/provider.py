@@ -51,16 +51,15 @@ def forget_dns(client: Client, found: list[Change]) -> None:
 
 
 def lacking(client: Client, values: dict[str, Any], found: list[Change]) -> list[Finding]:
-    """What existing machines would need beside the plan, and only a new machine is given."""
+    """What existing machines would need beside the plan and only a new machine is given, and what they would lose."""
     findings = []
     for change in found:
         said = values["vms"].get(change.name, {}).get("hardware", {})
-        if change.before and {"efidisk", "tpmstate"} & said.keys():
+        devices = direct.COUNTED.keys() & set(change.changed)
+        if change.before and change.after and (devices or {"efidisk", "tpmstate"} & said.keys()):
             config = client.config(change.before["node_name"], change.before["vm_id"])
-            findings += [
-                Finding(f"refused: {change.name}: {field}: {text}")
-                for field, text in direct.lacking(said, config)
-            ]
+            wrong = [*direct.lacking(said, config), *direct.dropped(said, config, devices)]
+            findings += [Finding(f"refused: {change.name}: {field}: {text}") for field, text in wrong]
     return findings
 
 
