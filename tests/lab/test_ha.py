@@ -18,7 +18,8 @@ def fleet(proxmox, tmp_path):
 
 
 def applied(fleet: Fleet) -> str:
-    fleet.commit()
+    if fleet.git("status", "--porcelain", "proxmox/vms"):
+        fleet.commit()
     status, output = fleet.apply()
     assert status == 0, output
     assert "No changes." in fleet.plan()[1]

@@ -21,6 +21,7 @@ WORDS = {"at once": False, "restart": True, "cloud-init": True}
 # Fields that Terraform's plan does not show by themselves.
 ELSEWHERE = {
     "address": "read from the guest agent",
+    "agent.enabled": "the field agent",
     "disks": "seen by its fields",
     "pool": "not of the machine itself",
     "skip_ipv6": "part of ipconfig0",

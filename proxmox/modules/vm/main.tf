@@ -126,6 +126,7 @@ resource "proxmox_virtual_environment_vm" "this" {
 
   agent {
     enabled = each.value.agent
+    trim    = each.value.hardware.fstrim
 
     # Addresses are known from the VM file; without this every plan waits for a guest that does not answer.
     wait_for_ip {
@@ -147,6 +148,7 @@ resource "proxmox_virtual_environment_vm" "this" {
       replicate    = disk.value.replicate
       aio          = disk.value.aio
       file_format  = disk.value.format
+      serial       = disk.value.serial
       # Proxmox has I/O threads on these controllers only, and on a VirtIO disk no SSD flag.
       iothread = coalesce(disk.value.iothread, startswith(disk.value.slot, "virtio") || (
         startswith(disk.value.slot, "scsi") && each.value.scsihw == "virtio-scsi-single"
@@ -328,7 +330,7 @@ resource "proxmox_virtual_environment_vm" "this" {
     # nor takes away: apply_terraform.py does.
     ignore_changes = [
       clone, acpi, amd_sev, audio_device, hook_script_file_id, kvm_arguments, numa, rng, serial_device, smbios,
-      agent[0].trim, agent[0].type, cpu[0].affinity, cpu[0].architecture, efi_disk, tpm_state,
+      agent[0].type, cpu[0].affinity, cpu[0].architecture, efi_disk, tpm_state,
       initialization[0].user_account[0].password, network_device[0].trunks,
       memory[0].hugepages, memory[0].keep_hugepages, memory[0].shared,
     ]

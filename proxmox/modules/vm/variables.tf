@@ -39,6 +39,7 @@ variable "vms" {
       replicate = optional(bool)
       aio       = optional(string)
       format    = optional(string)
+      serial    = optional(string)
     }))
 
     # The network card.
@@ -97,6 +98,7 @@ variable "vms" {
       hotplug  = optional(string)
       keyboard = optional(string)
       tablet   = optional(bool)
+      fstrim   = optional(bool) # an option of the agent
       watchdog = optional(object({ model = string, action = string }))
       ha = optional(object({
         state = string, group = optional(string), max_restart = optional(number), max_relocate = optional(number)

@@ -14,7 +14,7 @@ DISK = re.compile(r"(scsi|virtio|sata|ide)\d+")
 DRIVE = re.compile(rf"{DISK.pattern}|efidisk0|tpmstate0")
 CLOUD_INIT = ("ciuser", "cipassword", "cicustom", "sshkeys", "nameserver", "searchdomain")
 # Of a disk: what the provider takes away when it takes the guest over, and what it drops at the disk's next change.
-_LIMITS = re.compile(r"(iops|mbps)(_.*)?|queues|serial")
+_LIMITS = re.compile(r"(iops|mbps)(_.*)?|queues")
 _NOT_SAID = ("file", "size", "format", "media")
 
 
@@ -43,7 +43,14 @@ def disk(slot: str, text: str, scsihw: str) -> tuple[dict[str, Any], str, list[s
     remark = f"{has['size']} in Proxmox" if mib % 1024 else ""
     if form := re.search(r"\.(qcow2|vmdk)$", volume):
         found["format"] = form[1]
-    proxmox = {"discard": "ignore", "cache": "none", "aio": "io_uring", "iothread": "0", "ssd": "0"}
+    proxmox = {
+        "discard": "ignore",
+        "cache": "none",
+        "aio": "io_uring",
+        "iothread": "0",
+        "ssd": "0",
+        "serial": "",
+    }
     for option, default in disk_defaults(slot, scsihw).items():
         value: Any = has.get(option, proxmox.get(option, "1"))
         if isinstance(default, bool):

@@ -1,7 +1,4 @@
-"""A guest's configuration, option by option, as the fields of a VM file.
-
-What Proxmox does not write has a default there, which is not always the VM file's.
-"""
+"""A guest's configuration as the fields of a VM file, also where Proxmox's default is another than the file's."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -115,7 +112,8 @@ def _others(found: Reading, option: str, text: str) -> None:
             found.unsaid.append(f"cpu has {', '.join(more)}, which a change of the CPU would take away")
     elif option == "agent":
         has = devices.parse(text, "enabled")
-        fields["agent"] = flag(has.get("enabled"))
+        enabled, fstrim = flag(has.get("enabled")), flag(has.get("fstrim_cloned_disks"))
+        fields["agent"] = {"enabled": enabled, "fstrim": True} if fstrim else enabled
         if "freeze-fs-on-backup" in has or "freeze-fs" in has:
             what = "freeze-fs-on-backup, which Terraform's provider would take away"
             found.refused.append(f"agent has {what}; remove it there")

@@ -9,6 +9,7 @@ from fleet.vms.machine import Disk
 # What a VM file can say: the provider's attribute, and the file's field.
 FIELDS = {
     "agent.enabled": "agent",
+    "agent.trim": "agent.fstrim",
     "bios": "bios",
     "boot_order": "boot",
     "cdrom": "cdrom",

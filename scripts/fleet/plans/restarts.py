@@ -13,7 +13,7 @@ _RESTARTS = (
 # Of these blocks, what Proxmox applies to a machine that runs (qemu-server, vmconfig_hotplug_pending), and what
 # Terraform alone knows.
 _AT_ONCE = {
-    "agent": ("wait_for_ip", "timeout"),
+    "agent": ("timeout", "trim", "wait_for_ip"),
     "cdrom": ("file_id",),
     "cpu": ("limit", "units"),
     "memory": ("floating",),
@@ -22,7 +22,7 @@ _AT_ONCE = {
 _HOTPLUG = {"network_device": "network", "tablet_device": "usb", "usb": "usb"}
 _HOTPLUG_DEFAULT = "disk,network,usb"
 # Options of a disk that take effect at the next start.
-_DISK = ("aio", "cache", "discard", "iothread", "queues", "ssd")
+_DISK = ("aio", "cache", "discard", "iothread", "queues", "serial", "ssd")
 
 
 def of_attributes(before: Mapping[str, Any], after: Mapping[str, Any], changed: Collection[str]) -> list[str]:

@@ -7,13 +7,14 @@ from typing import Any
 from fleet.findings import Finding, cut
 from fleet.vms import addresses, hardware
 from fleet.vms.files import VM
+from fleet.vms.schema import part_of
 
 _COUNTED = {"net": 1, "usb": 0, "virtiofs": 0}  # kinds that Terraform's provider counts instead of naming
 
 
 def slots_have_no_gap(vm: VM) -> Iterator[Finding]:
     for kind, first in _COUNTED.items():
-        said = {int(slot.removeprefix(kind)): slot for slot in hardware.slots(kind, vm.data)}
+        said = {int(slot.removeprefix(kind)): slot for slot in hardware.slots(kind, vm.data) if part_of(slot)}
         kept = {number for number, slot in said.items() if vm.data[slot] != hardware.NONE}
         for number in sorted(kept):
             if number > first and number - 1 in said and number - 1 not in kept:
@@ -34,7 +35,7 @@ def addresses_have_a_card(vm: VM) -> Iterator[Finding]:
         number = field.removeprefix("ipconfig")
         if number != "0":
             yield from _further(vm, field, text)
-            if number not in cards:
+            if number not in cards and part_of(field):
                 message = f"there is no net{number}; add it, for example `net{number}: {{bridge: vmbr1}}`"
                 yield vm.finding(field, message)
         for key in re.findall(r"(?:^|,)(gw6?)=", text):

@@ -79,7 +79,13 @@ def drives_have_slots_of_their_own(vm: VM) -> Iterator[Finding]:
             slot = str(given.get("slot", default)) if isinstance(given, dict) else default
         if slot and slot in taken:
             place = f"{field}.slot" if isinstance(given, dict) and "slot" in given else field
-            yield vm.finding(place, f"{slot} is taken by {taken[slot]}; choose another slot")
+            message = f"{slot} is taken by {taken[slot]}; choose another slot"
+            if taken[slot] == "cloudinit" and "cloudinit" not in vm.data:
+                message = (
+                    f"{slot} is where the drive of cloud-init is; choose another slot, or move that one with"
+                    " `cloudinit: {slot: ide0}`"
+                )
+            yield vm.finding(place, message)
         elif slot:
             taken[slot] = field
 

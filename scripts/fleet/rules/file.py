@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.findings import Finding, cut
 from fleet.rules import cards, devices, hardware, naming
-from fleet.vms import addresses, public_keys, schema, values
+from fleet.vms import addresses, public_keys, schema, values, violations
 from fleet.vms.files import VM
 from fleet.vms.machine import MARK
 
@@ -22,7 +22,7 @@ def check(vm: VM, known: Iterable[Finding] = ()) -> list[Finding]:
     unread = {(found.line, found.col) for found in known if found.path == vm.path and found.line}
     findings = [found for rule in RULES for found in rule(vm) if (found.line, found.col) not in unread]
     named = {(found.line, found.col) for found in findings if found.level == "error"}
-    return findings + schema.findings(vm, unread, named)
+    return findings + violations.findings(vm, unread, named)
 
 
 def strings_are_plain(vm: VM) -> Iterator[Finding]:
@@ -68,7 +68,9 @@ def addresses_are_usable(vm: VM) -> Iterator[Finding]:
 def leased_address_can_be_known(vm: VM) -> Iterator[Finding]:
     text, given = vm.data.get("ipconfig0"), vm.data.get("address")
     config = addresses.parse(text)[0] if isinstance(text, str) else addresses.IPConfig()
-    silent = vm.data.get("agent") in (False, 0) and not vm.unplayed
+    agent = vm.data.get("agent")
+    agent = agent.get("enabled") if isinstance(agent, dict) else agent
+    silent = agent in (False, 0) and not vm.unplayed
     if config.automatic4 and "address" not in vm.data and silent:
         message = (
             "with ip=dhcp in ipconfig0, the guest agent alone knows the machine's address; set agent: true, or give the"

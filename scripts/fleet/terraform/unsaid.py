@@ -18,7 +18,7 @@ from fleet.vms.machine import MARK
 # What the provider records where nothing is set.
 _DEFAULTS: dict[str, Any] = {
     "bios": "seabios", "machine": "", "balloon": 0, "cpu_flags": [], "cpulimit": 0, "numa": False, "vcpus": 0,
-    "ostype": "l26", "keyboard": "en-us", "tablet": True,
+    "ostype": "l26", "keyboard": "en-us", "tablet": True, "fstrim": False,
 }  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def _hardware(has: Mapping[str, Any]) -> dict[str, Any]:
         "ostype": _first(has, "operating_system").get("type"),
         "keyboard": has.get("keyboard_layout"),
         "tablet": has.get("tablet_device"),
+        "fstrim": _first(has, "agent").get("trim"),
     }
     found = {key: value for key, value in plain.items() if value not in (None, _DEFAULTS[key])}
     # Not rng0, efidisk and tpmstate: the provider's record of them stays when somebody takes them away, and Terraform

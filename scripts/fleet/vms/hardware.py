@@ -139,6 +139,7 @@ class Hardware(NamedTuple):
     hotplug: str | None = None
     keyboard: str | None = None
     tablet: bool | None = None
+    fstrim: bool | None = None  # an option of `agent`
     rng0: RNG | str | None = None
     watchdog: Watchdog | str | None = None
     ha: HA | str | None = None

@@ -35,6 +35,7 @@ class Disk(NamedTuple):
     replicate: bool | None = None
     aio: str | None = None
     format: str | None = None
+    serial: str | None = None
 
 
 class Machine(NamedTuple):
@@ -100,6 +101,7 @@ def machine(vm: files.VM) -> Machine:
     """The machine that a VM file describes, if `rules.check` finds no error in the file."""
     data = with_defaults(vm.data, schema())
     config = addresses.parse(data["ipconfig0"])[0]
+    agent = data["agent"] if isinstance(data["agent"], dict) else {"enabled": data["agent"]}
     if data["skip_ipv6"]:
         config = config._replace(ip6=None, gw6=None, automatic6=None)
     disks = (
@@ -107,11 +109,11 @@ def machine(vm: files.VM) -> Machine:
         for slot, disk in sorted(data["disks"].items(), key=lambda item: values.slot_order(item[0]))
     )
     converted = {
-        "agent": bool(data["agent"]),
+        "agent": bool(agent["enabled"]),
         "boot": tuple(values.boot_devices(data["boot"])),
         "description": "\n\n".join(filter(None, [(data["description"] or "").strip(), mark(vm.name)])),
         "disks": tuple(disks),
-        "hardware": hardware(data),
+        "hardware": hardware(data | {"fstrim": agent.get("fstrim")}),
         "ipconfig0": config,
         "nameserver": tuple(values.words(data["nameserver"])),
         "network": network(data["network"]),

@@ -59,4 +59,5 @@ def disk_defaults(slot: str, scsihw: str) -> dict[str, Any]:
         "backup": True,
         "replicate": True,
         "aio": "io_uring",
+        "serial": "",
     }

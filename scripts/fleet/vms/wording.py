@@ -11,6 +11,9 @@ from typing import Any
 
 from fleet.findings import Finding, cut
 from fleet.vms.files import VM
+from fleet.vms.hardware import NONE
+from fleet.vms.other_names import OTHER_NAMES, OTHER_VALUES, REFUSED, REFUSED_OF_DEVICES
+from fleet.vms.schema import is_required, part_of
 
 _WORDS = {
     "string": "text",
@@ -22,18 +25,6 @@ _WORDS = {
 }
 
 
-# Fields that people know from elsewhere, and why a VM file does not have them.
-_ROOT = "Proxmox lets root@pam alone set it, never a token; set it there, and it stays"
-REFUSED = {
-    **dict.fromkeys(
-        ("args", "affinity", "hookscript", "hook_script", "hugepages", "kvm_arguments", "lock"), _ROOT
-    ),
-    "os_type": "every machine is configured by cloud-init, unless its file says cloudinit: none",
-    "ssd": "it is an option of a disk; write it there, as scsi0: {size: 20G, ssd: true}",
-    "discard": "it is an option of a disk; write it there, as scsi0: {size: 20G, discard: true}",
-    "iothread": "it is an option of a disk; write it there, as scsi0: {size: 20G, iothread: true}",
-    "queues": "it is an option of a card; write it there, as network: {queues: 4}",
-}
 # The last slot of each kind.
 LAST = {
     "net": "net31",
@@ -42,38 +33,6 @@ LAST = {
     "usb": "usb3",
     "virtiofs": "virtiofs7",
 }
-_MEANT = {"macaddr": ("mac", "mac_address"), "tag": ("vlan", "vlan_id"), "description": ("desc", "notes")}
-_MEANT |= {
-    "target_node": ("node", "node_name"),
-    "clone": ("template",),
-    "ciuser": ("user",),
-    "vmid": ("vm_id",),
-}
-_MEANT |= {"cpu_type": ("cpu",), "sshkeys": ("ssh_keys", "ssh_public_keys"), "protection": ("protected",)}
-_MEANT |= {
-    "disks": ("nested_disks", "disk"),
-    "memory": ("ram", "mem"),
-    "ipconfig0": ("ip", "ipconfig"),
-    "mount": ("mountpoint", "path"),
-}
-_MEANT |= {
-    "network": ("net0", "net", "network_device"),
-    "efidisk": ("efidisk0", "efi_disk"),
-    "tpmstate": ("tpmstate0", "tpm_state", "tpm"),
-    "ostype": ("qemu_os", "os", "operating_system"),
-    "ha": ("hastate", "hagroup"),
-    "cpu_flags": ("flags",),
-    "cpulimit": ("cpu_limit",),
-    "cpuunits": ("cpu_units",),
-    "balloon": ("floating", "balloon_min"),
-    "cicustom": ("user_data_file_id", "vendor_data_file_id", "snippets"),
-    "keyboard": ("keyboard_layout",),
-    "tablet": ("tablet_device",),
-    "rng0": ("rng",),
-    "address": ("ip_address",),
-    "cdrom": ("iso",),
-}
-OTHER_NAMES = {other: field for field, others in _MEANT.items() for other in others}
 
 
 def where(error: Any) -> str:
@@ -111,13 +70,22 @@ def _text(field: str, rule: str, wanted: Any, value: Any, schema: dict[str, Any]
     hint, shown = schema.get("errorMessage", ""), _value(field, value)
     if rule in ("minimum", "exclusiveMinimum", "maximum"):
         relation = {"minimum": "less than", "exclusiveMinimum": "not more than", "maximum": "more than"}[rule]
-        return f"{shown} is {relation} {wanted}" + (f"; {hint}" if hint else "")
+        none = (
+            "; for none, remove the line"
+            if value in (0, -1) and not is_required(field) and "default" not in schema
+            else ""
+        )
+        return f"{shown} is {relation} {wanted}" + (f"; {hint}" if hint else none)
     if rule in ("enum", "const"):
         values = wanted if rule == "enum" else [wanted]
         reason = hint or f"is not one of {', '.join(map(_value_of, values))}"
         bare = [_value_of(item) for item in values if not isinstance(item, str)]
         quoted = isinstance(value, str) and value.lower() in bare
-        return f"{shown} {reason}{'; remove the quotes' if quoted else _close(value, values)}"
+        if quoted:
+            return f'"{shown}" is text; remove the quotes'
+        if wanted == NONE and isinstance(value, str):
+            return f"{shown} {reason}{_example(field, part_of(field))}"
+        return f"{shown} {reason}{_close(value, values, field)}"
     if rule == "anyOf":
         return f"{shown} {hint}{_close(value, [item for part in wanted for item in part.get('enum', [])])}"
     if rule in ("minProperties", "minItems"):
@@ -126,13 +94,19 @@ def _text(field: str, rule: str, wanted: Any, value: Any, schema: dict[str, Any]
         return f"is {len(value)} characters long; the limit is {wanted}"
     if rule == "not":
         return f"{shown}: {hint}"
-    return f"{shown} {hint or f'breaks the rule {rule}'}{_domain(field, value)}"
+    lower = value.lower() if isinstance(value, str) and rule == "pattern" else value
+    case = (
+        f"; did you mean {lower}?" if lower != value and field != "name" and re.search(wanted, lower) else ""
+    )
+    return f"{shown} {hint or f'breaks the rule {rule}'}{_domain(field, value)}{case}"
 
 
 def _domain(field: str, value: Any) -> str:
     if field != "name" or not isinstance(value, str) or "." not in value:
         return ""
     host, _, domain = value.partition(".")
+    if not re.search("[a-z]{2}$", domain) or host != host.lower():
+        return ""
     return f"; a domain has a field of its own: set name: {cut(host)} and searchdomain: {cut(domain)}"
 
 
@@ -153,28 +127,32 @@ def unknown(name: str, where: str, known: list[str]) -> str:
         return "is not a disk's slot; write scsi0, scsi1 and so on directly below disks"
     if where == "disks":
         return "is not a disk's slot; disks are scsi0 to scsi30, virtio0 to virtio15 and sata0 to sata5"
-    reason = REFUSED.get(name) if not where else None
-    if reason:
-        return f"is not supported: {reason}"
-    if (slot := re.fullmatch(r"(net|ipconfig|hostpci|usb|virtiofs)\d+", name)) and not where:
+    reasons = REFUSED if not where else REFUSED_OF_DEVICES if re.match("hostpci|usb", where) else {}
+    if name in reasons:
+        return f"is not supported: {reasons[name]}"
+    slot = re.fullmatch(r"(net|ipconfig|hostpci|usb|virtiofs)[1-9]\d*", name)
+    if slot and not where:
         return f"is beyond what Terraform's provider can set; the last is {LAST[slot[1]]}"
-    if re.match("hostpci|usb", where) and name in ("host", "id", "device", "romfile", "rom_file"):
-        return "is not supported: no token can give a machine a device by its address; name a mapping of the datacenter"
-    guess = OTHER_NAMES.get(name.lower())
-    close = [guess] if guess in known else difflib.get_close_matches(name[:40].lower(), known, 1)
+    meant = [field for field in OTHER_NAMES.get(name.lower(), ()) if field in known]
+    close = meant or difflib.get_close_matches(name[:40].lower(), known, 1, 0.75)
     if close:
         return f"unknown field; did you mean {close[0]}?"
-    there = ", ".join(known) if len(known) < 10 else "listed in docs/vm-file.md"
+    there = ", ".join(known) if len(known) < 20 else "listed in docs/vm-file.md"
     return f"unknown field; the known ones are {there}"
 
 
 def _example(name: str, schema: dict[str, Any]) -> str:
-    example = next(iter(schema.get("examples", [])), {})
-    return (
-        ""
-        if isinstance(example, dict | list)
-        else f" (for example {name}: {json.dumps(example) if isinstance(example, bool) else example})"
-    )
+    name = re.sub(r".*\.", "", name)
+    examples = sorted(schema.get("examples", []), key=lambda one: not isinstance(one, dict))
+    if not examples or isinstance(examples[0], list):
+        return ""
+    return f" (for example {name}: {_flow(examples[0])})"
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def _wrong_type(field: str, value: Any, schema: dict[str, Any], written: str | None) -> str:
@@ -190,7 +168,7 @@ def _wrong_type(field: str, value: Any, schema: dict[str, Any], written: str | N
     if isinstance(value, str) and "boolean" in wanted and value.lower() in ("true", "false"):
         return f"{text}; remove the quotes"
     if isinstance(value, str) and "integer" in wanted and value.isascii() and value.isdecimal():
-        most = schema.get("maximum", 0)
+        most = schema.get("maximum", int(value[:9]))
         fits = len(value) <= len(str(most)) and int(value) <= most
         return f"{text}; remove the quotes" if fits else f"{text}; the limit is {most}"
     if isinstance(value, str) and "number" in wanted and re.fullmatch(r"[0-9]{1,17}(\.[0-9]{1,17})?", value):
@@ -199,6 +177,8 @@ def _wrong_type(field: str, value: Any, schema: dict[str, Any], written: str | N
         return f"must be the template's name, as Proxmox shows it, and not its VMID {has}" + _example(
             field, schema
         )
+    if isinstance(value, bool | int | float) and "object" in wanted:
+        return text + _example(field, schema)
     if isinstance(value, bool | int | float) and "string" in wanted:
         return f'{text}; if it is meant, quote it: "{written or _value_of(value)}"'
     if isinstance(value, str) and wanted == ["array"]:
@@ -208,7 +188,9 @@ def _wrong_type(field: str, value: Any, schema: dict[str, Any], written: str | N
     return text + _example(field.rpartition(".")[2], schema)
 
 
-def _close(value: Any, known: list[Any]) -> str:
+def _close(value: Any, known: list[Any], field: str = "") -> str:
+    if isinstance(value, str) and (meant := OTHER_VALUES.get(field, {}).get(value.lower())):
+        return f"; did you mean {meant}?"
     names = [item for item in known if isinstance(item, str)]
     folded = {name.lower(): name for name in names}
     close = difflib.get_close_matches(value[:40].lower(), list(folded), 1) if isinstance(value, str) else []
