@@ -58,6 +58,7 @@ def test_a_takeover_that_changes_nothing_is_not_among_the_changes_that_are_limit
 
 
 CLOUD_INIT = MACHINE["initialization"][0]
+GPU = {"device": "hostpci0", "mapping": "a"}
 HAND = MACHINE | {"description": "by hand"}
 SHOWN = [
     (with_block("cpu", cores=2), MACHINE, ["cores: 2 → 4"]),
@@ -87,6 +88,12 @@ SHOWN = [
         ["cipassword: (secret) → (secret)"],
     ),
     (MACHINE | {"description": "a\n::error::b"}, MACHINE | {"description": "x" * 99}, 1),
+    (
+        MACHINE | {"hostpci": [GPU, GPU | {"device": "hostpci2", "mapping": "b"}]},
+        MACHINE | {"hostpci": [GPU | {"device": "hostpci2", "mapping": "c"}, GPU | {"device": "hostpci3"}]},
+        ["hostpci0: device=hostpci0,mapping=a → none", "hostpci2.mapping: b → c",
+         "hostpci3: none → device=hostpci3,mapping=a"],
+    ),
 ]  # fmt: skip
 
 

@@ -32,6 +32,11 @@ def differences(change: Change) -> list[Difference]:
         if key == "disk":
             for slot, was, will in change.disks():
                 found += [fields.of_disk(slot, *one) for one in _compared(was, will, "")]
+        elif key == "hostpci":  # in a list, but each says which it is
+            was, will = ({device["device"]: device for device in side or []} for side in (old, new))
+            for slot in sorted({*was, *will}):
+                path = f"hostpci[{slot.removeprefix('hostpci')}]"
+                found += [fields.named(*one) for one in _compared(was.get(slot), will.get(slot), path)]
         elif key not in OURS:
             found += [fields.named(*one) for one in _compared(old, new, key)]
     return found + _of_service(*change.service)
