@@ -1,0 +1,114 @@
+"""Whatever a VM file can say, done by the real provider: made, changed, no longer said, and taken away.
+
+tests/cases/reach has the VM files, a folder for each state, and what Proxmox has then.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.proxmox import accounts, mappings
+from tests.helpers.fleet import Fleet, config, pve
+
+CASES = Path(__file__).parents[1] / "cases/reach"
+EXPECTED = yaml.safe_load((CASES / "proxmox.yaml").read_text())
+BY_HAND = {
+    "watchdog": "model=ib700",
+    "startup": "order=3",
+    "balloon": 256,
+    "cpulimit": 2,
+    "rng0": "/dev/urandom",
+}
+# What every VM file says; the rest is what its case is about.
+COMMON = {"name", "target_node", "clone", "cores", "memory", "ipconfig0", "ciuser", "disks"}
+# VMIDs are given in the order of the files' names.
+VMIDS = {name: number for number, name in enumerate(sorted(EXPECTED, key=lambda name: f"{name}.yaml"), 500)}
+
+
+@pytest.fixture
+def fleet(proxmox, tmp_path):
+    """A fleet whose token may do what some of these fields need, and whose datacenter has the devices they name."""
+    accounts.add_role("Devices", "Mapping.Use Sys.Modify")
+    accounts.grant("/", ["Devices"], "terraform@pve", None, propagate=True, remove=False)
+    for kind, names in {
+        "pci": ("gpu", "encoder"),
+        "usb": ("zigbee", "zwave"),
+        "dir": ("media", "photos"),
+    }.items():
+        for number, name in enumerate(names):
+            mappings.write(kind, name, [f"node=node01,path=0000:0{number}:00.0,id=10de:1eb8"])
+    return Fleet(tmp_path / "fleet")
+
+
+def say(fleet: Fleet, state: str) -> None:
+    """Replace the VM files by those of a state; where it has none, that of the state before stays."""
+    for file in (CASES / state).glob("*.yaml"):
+        shutil.copy(file, fleet.proxmox / "vms")
+
+
+def say_no_more(fleet: Fleet) -> None:
+    """Take out of each VM file what its case is about."""
+    for file in (fleet.proxmox / "vms").glob("*.yaml"):
+        kept = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key in COMMON}
+        file.write_text(yaml.safe_dump(kept))
+
+
+def options(name: str) -> dict:
+    """What Proxmox has of a machine as proxmox.yaml writes it."""
+    has = config(VMIDS[name])
+    text = {key: str(value).replace(str(VMIDS[name]), "ID") for key, value in has.items()}
+    text = {key: re.sub(r",size=\w+", "", value) for key, value in text.items()}
+    return {key: re.sub(r"=(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", "=macaddr", value) for key, value in text.items()}
+
+
+def check(state: str) -> None:
+    """Compare what Proxmox has with what the cases expect in this state, all machines at once."""
+    wanted, found = {}, {}
+    for name, expected in EXPECTED.items():
+        if state in expected:
+            has = options(name)
+            wanted[name] = {
+                key: value if value is None else str(value) for key, value in expected[state].items()
+            }
+            found[name] = {key: has.get(key) for key in wanted[name]}
+    assert found == wanted
+
+
+def apply(fleet: Fleet) -> str:
+    status, output = fleet.apply("--max-changes", "99")
+    assert status == 0, output
+    again = fleet.plan()[1]
+    assert "No changes." in again, again
+    return output
+
+
+def test_everything_that_a_file_can_say(fleet):
+    say(fleet, "made")
+    fleet.commit()
+    apply(fleet)
+    check("made")
+    fleet.known(*EXPECTED)
+
+    say(fleet, "changed")
+    fleet.commit()
+    output = apply(fleet)
+    check("changed")
+    waits = dict(re.findall(r"^restart needed: ([\w-]+) \((.*?)\)", output, re.M))
+    assert waits == {name: ", ".join(one["restart"]) for name, one in EXPECTED.items() if "restart" in one}
+
+    # Nor does a person's work in Proxmox go when no file says it.
+    place = f"/nodes/node01/qemu/{VMIDS['desktop']}/config"
+    pve("set", place, net1="virtio=BC:24:11:00:00:99,bridge=vmbr0", hostpci3="mapping=encoder", **BY_HAND)
+    before = {name: config(vmid) for name, vmid in VMIDS.items()}
+    say_no_more(fleet)
+    fleet.commit()
+    apply(fleet)
+    assert {name: config(vmid) for name, vmid in VMIDS.items()} == before
+
+    say(fleet, "none")
+    fleet.commit()
+    apply(fleet)
+    check("none")
