@@ -105,8 +105,27 @@ def test_everything_that_a_file_can_say(fleet):
     before = {name: config(vmid) for name, vmid in VMIDS.items()}
     say_no_more(fleet)
     fleet.commit()
-    apply(fleet)
+    output = apply(fleet)
     assert {name: config(vmid) for name, vmid in VMIDS.items()} == before
+    told: dict[str, set[str]] = {}
+    for name, fields in re.findall(
+        r"([\w-]+): not in its file, and so left as it is in Proxmox: (.*)", output
+    ):
+        told.setdefault(name, set()).update(fields.split(", "))
+    assert told.keys() == VMIDS.keys() - {"own-cloud-init", "disk-formats"}
+    assert told["desktop"] == {"balloon", "cpulimit", "keyboard", "watchdog", "net1"}
+    assert told["second-card"] == {"net1", "net2", "ipconfig1"}
+
+    # The provider cannot see what was added to a machine that it made, and would take it away beside another.
+    file = fleet.proxmox / "vms/desktop.yaml"
+    kept = file.read_text()
+    file.write_text(f"{kept}hostpci0: {{mapping: gpu}}\n")
+    status, output = fleet.apply()
+    assert (status, "refused: desktop: hostpci3: somebody gave the machine mapping=encoder" in output) == (
+        1,
+        True,
+    ), output
+    file.write_text(kept)
 
     say(fleet, "none")
     fleet.commit()
