@@ -122,6 +122,15 @@ def test_containers_are_listed_and_have_their_ids(session, api):
     containers.remove(700)
 
 
+def test_two_machines_of_one_name(api, vm):
+    for other in made(api, 509):
+        other.config.put(name="vm-500")
+        named = [
+            item["vmid"] for item in api.cluster.resources.get(type="vm") if item.get("name") == "vm-500"
+        ]
+        assert named == [500, 509]
+
+
 def test_a_node_that_is_offline(api, session):
     for vm in made(api, 508):
         assert finished(api, vm.migrate.post(target="node02")) == "OK"
