@@ -3,7 +3,8 @@
 import pytest
 
 from fleet.findings import Fault
-from fleet.proxmox import leftovers, preflight
+from fleet.preflight import needs as preflight
+from fleet.proxmox import leftovers
 from fleet.proxmox.client import Guest
 from tests.helpers.machines import Cluster, made
 

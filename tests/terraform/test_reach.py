@@ -10,7 +10,8 @@ from fleet.terraform import tfvars
 from fleet.vms.files import load_text
 from fleet.vms.hardware import Hardware
 from fleet.vms.machine import machine
-from fleet.vms.schema import findings, schema
+from fleet.vms.schema import schema
+from fleet.vms.violations import findings
 
 CASES = Path(__file__).parents[1] / "cases/reach"
 INPUT = yaml.safe_load((CASES / "input.yaml").read_text())

@@ -148,7 +148,7 @@ def test_the_fast_validator_agrees_with_the_one_that_explains(data, changes):
 @given(VALUES)
 @settings(max_examples=100, deadline=None)
 def test_the_fast_validator_takes_anything(value):
-    assert violations.is_valid(value) == vm_schema._validator().is_valid(value)
+    assert violations.is_valid(value) == violations._validator().is_valid(value)
     vm = vms.VM(
         "a", "vms/a.yaml", value if isinstance(value, dict) else {"disks": value}, True, strict_yaml.Lines()
     )
