@@ -5,7 +5,7 @@ Accounts     access.py (privileges), accounts.py (changes), permissions.py (who 
 Machines     guests.py (configuration files), summary.py, config.py, update.py, hotplug.py (what a running one takes),
              attach.py (volumes of a configuration), cloudinit.py, pools.py, ha.py, mappings.py (devices), containers.py
 Options      options.py (which there are), formats.py (tables of property strings), schema.py (how they are checked),
-             properties.py (drives and cards, sizes)
+             processors.py (types and flags), properties.py (drives and cards, sizes)
 Volumes      volumes.py (names, sizes), allocation.py (new, copied, freed)
 Tasks        tasks.py (UPIDs and logs), worker.py (one task's process), jobs/ (what the tasks do)
 Running      machines.py (from outside), machine.py (one machine), nspawn.py, disks.py (loop devices),

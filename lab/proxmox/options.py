@@ -2,7 +2,7 @@
 
 import re
 
-from lab.proxmox import formats
+from lab.proxmox import formats, processors
 from lab.proxmox.errors import invalid, invalid_keys
 from lab.proxmox.schema import UNKNOWN, Format, Prop, Unfit, boolean, parse, problem
 
@@ -14,10 +14,6 @@ KEYBOARDS = (
 )  # fmt: skip
 OS_TYPES = (
     "other", "wxp", "w2k", "w2k3", "w2k8", "wvista", "win7", "win8", "win10", "win11", "l24", "l26", "solaris",
-)  # fmt: skip
-CPU_FLAGS = (
-    "nested-virt", "md-clear", "pcid", "spec-ctrl", "ssbd", "ibpb", "virt-ssbd", "amd-ssbd", "amd-no-ssb",
-    "pdpe1gb", "hv-tlbflush", "hv-evmcs", "aes",
 )  # fmt: skip
 
 
@@ -114,11 +110,16 @@ def wrong(key: str, value) -> str | None:
 
 
 def _check_cpu(cpu: dict[str, str]) -> None:
-    if not cpu.get("cputype"):
+    model = cpu.get("cputype")
+    if not model:
         raise Unfit("CPU is missing cputype")
-    flags = [flag[1:] for flag in cpu.get("flags", "").split(";") if flag]
-    if set(flags) - set(CPU_FLAGS):
-        raise Unfit(f"VM-specific CPU flags must be a subset of: {', '.join(CPU_FLAGS)}")
+    if model.startswith("custom-"):
+        raise Unfit(f"Custom cputype '{model.removeprefix('custom-')}' not found")
+    if model not in processors.TYPES:
+        raise Unfit(f"Built-in cputype '{model}' is not defined (missing 'custom-' prefix?)")
+    flags = {flag[1:] for flag in cpu.get("flags", "").split(";") if flag}
+    if flags - set(processors.FLAGS):
+        raise Unfit(f"VM-specific CPU flags must be a subset of: {', '.join(processors.FLAGS)}")
     if "reported-model" in cpu:
         raise Unfit("Property 'reported-model' not allowed in VM-specific CPU config.")
 

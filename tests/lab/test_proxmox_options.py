@@ -53,6 +53,8 @@ WRONG = (
     ("watchdog", "dog", f"watchdog.model: value 'dog' {NOT_ONE_OF} 'i6300esb, ib700'"),
     ("watchdog", "i6300esb,action=bark", f"watchdog.action: value 'bark' {NOT_ONE_OF}"),
     ("cpu", "flags=+aes", "CPU is missing cputype"),
+    ("cpu", "pentium9", "Built-in cputype 'pentium9' is not defined (missing 'custom-' prefix?)"),
+    ("cpu", "custom-ours", "Custom cputype 'ours' not found"),
     ("cpu", "host,flags=+avx512f", "VM-specific CPU flags must be a subset of: nested-virt, md-clear"),
     ("cpu", "host,flags=aes", "cpu.flags: value does not match the regex pattern"),
     ("numa0", "memory=512", "numa0.cpus: property is missing and it is not optional"),
