@@ -131,3 +131,39 @@ def test_everything_that_a_file_can_say(fleet):
     fleet.commit()
     apply(fleet)
     check("none")
+
+
+# What a template may have that a VM file can say, with what a machine has that says none of it, or the plain value.
+TEMPLATE = {
+    "bios": "ovmf", "machine": "q35", "efidisk0": "local-lvm:1,efitype=4m", "tpmstate0": "local-lvm:1,version=v2.0",
+    "rng0": "/dev/urandom", "hostpci0": "mapping=gpu,pcie=1", "usb0": "mapping=zigbee", "virtiofs0": "media",
+    "startup": "order=7", "watchdog": "model=ib700", "tablet": 0, "keyboard": "de", "hotplug": "disk,network",
+    "vga": "qxl", "cpulimit": 2, "cpuunits": 300, "ide3": "none,media=cdrom", "ide2": "local-lvm:cloudinit",
+    "cicustom": "vendor=local:snippets/vendor.yaml",
+}  # fmt: skip
+PLAIN = {
+    "bios": "seabios", "machine": "q35", "rng0": "none", "hostpci0": "none", "usb0": "none", "virtiofs0": "none",
+    "watchdog": "none", "tablet": True, "keyboard": "en-us", "cpulimit": 0, "cloudinit": "none",
+}  # fmt: skip
+PLAINLY = {
+    "bios": "seabios", "tablet": "1", "keyboard": "en-us", "rng0": None, "hostpci0": None, "usb0": None,
+    "virtiofs0": None, "watchdog": None, "cpulimit": None, "ide2": None, "cicustom": None,
+}  # fmt: skip
+
+
+def test_what_a_template_has(fleet):
+    place = "/nodes/node01/qemu"
+    pve("create", place, vmid=9100, name="full", scsi0="local-lvm:3", net0="virtio,bridge=vmbr0", **TEMPLATE)
+    pve("create", f"{place}/9100/template")
+    fleet.write("as-it-is", 80, clone="full", vm_state="stopped", vmid=600)
+    fleet.write("plain", 81, clone="full", vm_state="stopped", vmid=601, **PLAIN)
+    fleet.commit()
+    assert fleet.apply()[0] == 0
+    apply(fleet)  # the provider records in a second run that the template's watchdog is gone
+    template, has = config(9100), config(600)
+    kept = TEMPLATE.keys() - {"efidisk0", "tpmstate0", "ide2"}
+    assert {key: has.get(key) for key in kept} == {key: template[key] for key in kept}
+    assert TEMPLATE.keys() <= has.keys()
+    plain = config(601)
+    found = {key: plain.get(key) for key in PLAINLY}
+    assert {key: value if value is None else str(value) for key, value in found.items()} == PLAINLY
