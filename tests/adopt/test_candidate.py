@@ -152,6 +152,8 @@ SAID = {
         {"cdrom": {"file": "none", "slot": "ide2"}, "cloudinit": {"slot": "scsi1", "storage": "local-lvm"},
          "boot": "order=scsi0;ide2;net0"},
     ),
+    "no cloud-init": ({"ide2": None, "ciuser": None, "ipconfig0": None},
+                      {"cloudinit": "none", "ciuser": None, "ipconfig0": None}),
     "an empty drive": ({"ide3": "none,media=cdrom"}, {"cdrom": "none"}),
     "cloud-init's drive elsewhere": ({"ide2": None, "scsi1": "local:105/vm-105-cloudinit.raw,media=cdrom"},
                                      {"cloudinit": {"slot": "scsi1", "storage": "local"}}),

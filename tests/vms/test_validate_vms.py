@@ -438,7 +438,10 @@ def test_terraforms_input_can_be_made_of_good_files():
     for path in FILES:
         if path.name.startswith("good-"):
             made = tfvars.as_data(machine(vms.load_file(path)[0]))
-            assert made["ipconfig0"]["ip"] and all(disk["size"] for disk in made["disks"]), path
+            unset = made.get("hardware", {}).get("cloudinit", {}).get("slot", "ide2") is None
+            assert bool(made["ipconfig0"]["ip"]) != unset and all(disk["size"] for disk in made["disks"]), (
+                path
+            )
             json.dumps(made)
 
 

@@ -18,7 +18,7 @@ output "machines" {
   # Of the input's machines only: a refresh may find others in the state, such as one that was never finished.
   value = {
     for name, vm in var.vms : name => {
-      address  = vm.ipconfig0.ip == "dhcp" ? vm.address : split("/", vm.ipconfig0.ip)[0]
+      address  = vm.ipconfig0.ip == "dhcp" ? vm.address : try(split("/", vm.ipconfig0.ip)[0], null)
       user     = vm.ciuser
       node     = proxmox_virtual_environment_vm.this[name].node_name
       vmid     = proxmox_virtual_environment_vm.this[name].vm_id

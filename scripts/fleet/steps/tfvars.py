@@ -139,7 +139,7 @@ def _incomplete(one: Machine, offline: bool) -> list[Finding]:
         if offline:
             message = "is missing; the template's disks are used then, but an offline run cannot ask for them"
         findings.append(one.finding("disks", message))
-    if not one.sshkeys:
+    if not one.sshkeys and one.ciuser:
         message = "is missing, and there is no proxmox/authorized_keys, so nobody could log in; add either"
         findings.append(one.finding("sshkeys", message))
     return findings

@@ -91,8 +91,9 @@ def machines(outputs: dict) -> dict[str, Machine]:
             marks = [value.get(key) or "" for key in ("mac", "instance")]
             place = str(value.get("node") or ""), int(value.get("vmid") or 0)
             plays = value.get("plays") is not False  # an older state's outputs do not say it
-            found[name] = Machine(address, value["user"], *marks, mounts, *place, plays)
-            checks = [(name, _NAME), (value["user"], _USER)]
+            user = value["user"] if plays else value["user"] or ""  # which a machine without cloud-init lacks
+            found[name] = Machine(address, user, *marks, mounts, *place, plays)
+            checks = [(name, _NAME), *([(user, _USER)] if plays or user else [])]
             checks += [(text, _PLAIN) for text in (*marks, *mounts)]
             checks += [(mount, _MOUNT) for mount in mounts.values()]
             # Anything else could end the line, or be a template that Ansible evaluates.

@@ -59,7 +59,7 @@ class Machine(NamedTuple):
     address: str | None
     nameserver: tuple[str, ...]
     searchdomain: str | None
-    ciuser: str
+    ciuser: str | None  # None, as ipconfig0 is empty, only without cloud-init
     sshkeys: tuple[str, ...]
     disks: tuple[Disk, ...]
     network: Network
@@ -100,7 +100,7 @@ def is_marked(description: object, name: str) -> bool:
 def machine(vm: files.VM) -> Machine:
     """The machine that a VM file describes, if `rules.check` finds no error in the file."""
     data = with_defaults(vm.data, schema())
-    config = addresses.parse(data["ipconfig0"])[0]
+    config = addresses.parse(data["ipconfig0"] or "")[0]
     agent = data["agent"] if isinstance(data["agent"], dict) else {"enabled": data["agent"]}
     if data["skip_ipv6"]:
         config = config._replace(ip6=None, gw6=None, automatic6=None)

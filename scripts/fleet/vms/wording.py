@@ -46,9 +46,8 @@ def tell(vm: VM, error: Any, required: bool = False) -> Iterator[Finding]:
     if rule == "required":
         for name in wanted:
             if name not in value:
-                yield vm.finding(
-                    _below(field, name), f"is missing{_example(name, error.schema['properties'][name])}"
-                )
+                missing = _below(field, name)
+                yield vm.finding(missing, f"is missing{_example(name, part_of(missing))}")
     elif rule == "additionalProperties":
         known = error.schema.get("properties", {})
         patterns = error.schema.get("patternProperties", {})
