@@ -338,3 +338,42 @@ def test_proxmox_is_asked_unless_offline(repository, capsys, monkeypatch):
 
 def test_refused_is_a_fault():
     assert Refused("no", 403).status == 403
+
+
+FOREIGN = {"name": "a", "description": "Ask Ana"}
+OURS = {"name": "a", "description": "proxmox-gitops: a"}
+# What there is of the machine `a`, and whether somebody else made it, with its boot order in the input.
+TAKEN_OVER = {
+    "a guest that somebody made": (FOREIGN | {"boot": "order=net0;scsi0"}, None, [], True, ["net0", "scsi0"]),
+    "one without an order": (FOREIGN, None, [], True, []),
+    "one with an order of old": (FOREIGN | {"boot": "cdn"}, None, [], True, []),
+    "a clone whose run was cut off": (OURS | {"boot": "order=net0"}, None, [], False, ["scsi0"]),
+    "taken over by an earlier run": (None, {"boot_order": ["net0"], "description": OURS["description"]}, ["a"], True,
+                                     ["net0"]),
+    "a takeover that was cut off": (None, {"boot_order": None, "description": "Ask Ana"}, [], True, []),
+    "made by us": (None, {"boot_order": ["net0"], "description": OURS["description"]}, [], False, ["scsi0"]),
+    "one that the input no longer has": (OURS, None, ["gone"], False, ["scsi0"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TAKEN_OVER)
+def test_a_machine_that_was_taken_over(repository, what):
+    config, attributes, adopted, is_adopted, boot = TAKEN_OVER[what]
+    home, _ = repository
+    (home / "vms" / "a.yaml").write_text(text("a", vmid=510))
+    recorded = json.loads(state_of(b=501, **({"a": 510} if attributes else {})))
+    for instance in recorded["resources"][0]["instances"]:
+        if instance["index_key"] == "a":
+            instance["attributes"] |= attributes
+    recorded["outputs"] = {"adopted": {"value": adopted, "type": ["list", "string"]}}
+    guests = [TEMPLATE, TEMPLATE._replace(vmid=510, name="a", template=False)]
+    cluster = Cluster(guests, TEMPLATE_CONFIG | {510: config or {}})
+    sources = Sources(home / "vms", home / "authorized_keys", home / "x")
+    made = build(sources, state.parse(json.dumps(recorded)), client=cluster)
+    assert made.findings == []
+    assert made.values.get("adopted", []) == (["a"] if is_adopted else [])
+    assert made.values["vms"]["a"]["boot"] == boot
+    # What the file says is not the guest's to decide.
+    (home / "vms" / "a.yaml").write_text(text("a", vmid=510, boot="order=scsi0;net0"))
+    made = build(sources, state.parse(json.dumps(recorded)), client=cluster)
+    assert made.values["vms"]["a"]["boot"] == ["scsi0", "net0"]
