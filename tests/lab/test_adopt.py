@@ -90,7 +90,11 @@ def made(name: str, vmid: int, options: dict) -> dict:
     if given:
         pve("set", place, **given)
     found = config(vmid)
-    taken = all(set(value.split(",")[1:]) <= set(found[key].split(",")) for key, value in given.items() if "=" in value)
+    taken = all(
+        set(value.split(",")[1:]) <= set(found[key].split(","))
+        for key, value in given.items()
+        if "=" in value
+    )
     assert given.keys() <= found.keys() and not found.keys() & set(gone) and taken, (name, found)
     return found
 

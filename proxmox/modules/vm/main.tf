@@ -82,14 +82,18 @@ resource "proxmox_virtual_environment_vm" "this" {
   stop_on_destroy                      = true
   delete_unreferenced_disks_on_destroy = false
 
-  clone {
-    # Existing machines ignore this block, so a template that is gone must not stop their plan; a new machine
-    # fails with this id, and generate_tfvars.py says so before.
-    vm_id     = try(local.templates[each.key].vm_id, 999999999)
-    node_name = try(local.templates[each.key].node_name, each.value.target_node)
-    full      = each.value.full_clone
-    # With more, an id that is taken would be adopted: the second "already exists" counts as done.
-    retries = 1
+  dynamic "clone" {
+    for_each = each.value.clone == "none" ? [] : [each.value]
+
+    content {
+      # Existing machines ignore this block, so a template that is gone must not stop their plan; a new machine
+      # fails with this id, and generate_tfvars.py says so before.
+      vm_id     = try(local.templates[each.key].vm_id, 999999999)
+      node_name = try(local.templates[each.key].node_name, each.value.target_node)
+      full      = each.value.full_clone
+      # With more, an id that is taken would be adopted: the second "already exists" counts as done.
+      retries = 1
+    }
   }
 
   bios            = each.value.hardware.bios

@@ -10,6 +10,7 @@ from fleet.findings import Finding
 from fleet.preflight.template import conflicts
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.properties import disk_mib
+from fleet.vms.hardware import NONE
 from fleet.vms.machine import Disk, Machine
 from fleet.vms.values import slot_order
 
@@ -70,6 +71,8 @@ def _storages(machine: Machine) -> Iterator[tuple[str, str]]:
 
 
 def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> list[Finding]:
+    if machine.clone == NONE:
+        return []
     template, remark = template_of(machine, cluster)
     if template is None:
         templates = {str(guest.vmid): guest.name for guest in cluster if guest.template}

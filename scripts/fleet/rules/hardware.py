@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from fleet.findings import Finding, cut
 from fleet.vms import values
 from fleet.vms.files import VM
+from fleet.vms.hardware import NONE
 
 MAX_GIB = 128 * 1024
 MAX_CPUS = 2304  # cores of all sockets; the limit of the provider and of QEMU
@@ -25,6 +26,8 @@ def cpus_are_possible(vm: VM) -> Iterator[Finding]:
 
 def disks_are_possible(vm: VM) -> Iterator[Finding]:
     disks = vm.data.get("disks")
+    if disks is None and vm.data.get("clone") == NONE:
+        yield vm.finding("disks", "are missing, and clone is none; add one, as disks: {scsi0: {size: 32G}}")
     if not isinstance(disks, dict):
         return
     slots = [slot for slot in disks if re.fullmatch(r"(scsi|virtio|sata)[0-9]+", slot)]

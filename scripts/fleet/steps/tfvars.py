@@ -11,10 +11,9 @@ from fleet.preflight import devices, needs
 from fleet.proxmox import ha, ids, leftovers
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
-from fleet.terraform import kept, state, tfvars, unsaid
+from fleet.terraform import boot, kept, state, tfvars, unsaid
 from fleet.vms import public_keys
 from fleet.vms.machine import Disk, Machine, is_marked, machine
-from fleet.vms.values import boot_devices, system_disk
 
 
 class Input(NamedTuple):
@@ -75,9 +74,9 @@ def build(
     machines = {}
     for name, one in wanted.items():
         disks = one.disks or _disks(one, have.get(name), imports.get(name), client, cluster)
-        boot = one.boot or _boot(name in adopted, disks, have.get(name), configs.get(name, {}))
+        order = one.boot or boot.order(one, name in adopted, disks, have.get(name), configs.get(name, {}))
         sshkeys = one.sshkeys or tuple(keys)
-        machines[name] = one._replace(vmid=numbers[name], disks=disks, boot=boot, sshkeys=sshkeys)
+        machines[name] = one._replace(vmid=numbers[name], disks=disks, boot=order, sshkeys=sshkeys)
         findings += _incomplete(machines[name], offline=client is None)
     if _errors(findings):
         return Input({}, without_file, findings)
@@ -97,16 +96,6 @@ def _compare(
     imports, findings = leftovers.orphans(client, cluster, new)
     missing = {name: one for name, one in new.items() if name not in imports}
     return imports, findings + needs.needs(client, cluster, missing)
-
-
-def _boot(
-    adopted: bool, disks: Collection[Disk], has: state.Resource | None, config: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """The disk with the system; an adopted machine keeps its order, which is none if it starts as Proxmox chooses."""
-    if adopted:
-        return tuple(has.attributes.get("boot_order") or () if has else boot_devices(config.get("boot")))
-    slots = [disk.slot for disk in disks]
-    return tuple(filter(None, [system_disk(slots) or next(iter(slots), None)]))
 
 
 def _before(target: Path, wanted: Collection[str]) -> dict[str, int]:
