@@ -188,6 +188,7 @@ def test_what_the_provider_grows_no_disk_beside(values, blocks):
 
 
 USB = [{"host": "", "mapping": "key", "usb3": False}]
+WATCHDOG = {"enabled": True, "model": "i6300esb", "action": "none"}
 DRIVE = {"enabled": False, "file_id": "local:iso/a.iso", "interface": "ide3"}
 
 
@@ -201,6 +202,8 @@ DRIVE = {"enabled": False, "file_id": "local:iso/a.iso", "interface": "ide3"}
         ({"memory": block("memory", floating=256)}, {"memory": block("memory", floating=512)}, []),
         ({"memory": block("memory", floating=256)}, {"memory": block("memory", floating=0)}, ["memory"]),
         ({"cdrom": [DRIVE]}, {"cdrom": [DRIVE | {"file_id": "none"}]}, []),
+        ({"watchdog": [WATCHDOG]}, {"watchdog": []}, ["watchdog"]),
+        ({"watchdog": [WATCHDOG | {"enabled": False}]}, {"watchdog": []}, []),
         ({"cdrom": [DRIVE]}, {"cdrom": [DRIVE | {"interface": "sata5"}]}, ["cdrom"]),
         ({"cdrom": []}, {"cdrom": [DRIVE]}, ["cdrom"]),
     ],

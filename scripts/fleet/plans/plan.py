@@ -33,13 +33,8 @@ class Change(NamedTuple):
     @property
     def changed(self) -> tuple[str, ...]:
         """Attributes whose value the plan changes; what is only known after the apply does not count."""
-        if not (self.before and self.after):
-            return ()
-        return tuple(
-            sorted(
-                key for key, value in self.after.items() if key in self.before and value != self.before[key]
-            )
-        )
+        before, after = self.before, self.after
+        return tuple(sorted(key for key in before.keys() & after.keys() if before[key] != after[key]))
 
     @property
     def restart(self) -> tuple[str, ...]:
@@ -112,8 +107,8 @@ def read(plan: Mapping[str, Any]) -> list[Change]:
             Change(
                 name=str(resource.get("index", resource["address"])),
                 kind=_kind(change["actions"], "importing" in change, service),
-                before=change["before"] or {},
-                after=change["after"] or {},
+                before=_settled(change["before"] or {}),
+                after=_settled(change["after"] or {}),
                 reasons=tuple(sorted({_dotted(path) for path in change.get("replace_paths") or []})),
                 tainted=resource.get("action_reason") == "replace_because_tainted",
                 imported="importing" in change,
@@ -122,6 +117,12 @@ def read(plan: Mapping[str, Any]) -> list[Change]:
             )
         )
     return sorted(found, key=lambda change: change.name)
+
+
+def _settled(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without the block that the provider records where there is no watchdog."""
+    watchdog = [block for block in values.get("watchdog") or [] if block["enabled"]]
+    return {**values, "watchdog": watchdog} if "watchdog" in values else values
 
 
 def _dotted(path: list[Any]) -> str:
