@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -340,18 +341,24 @@ def test_refused_is_a_fault():
     assert Refused("no", 403).status == 403
 
 
-FOREIGN = {"name": "a", "description": "Ask Ana"}
+FOREIGN = {
+    "name": "a",
+    "description": "Ask Ana",
+    "sshkeys": quote(f"{KEY}\n".replace("fleet", "ana"), safe=""),
+}
 OURS = {"name": "a", "description": "proxmox-gitops: a"}
+OTHER = KEY.replace("fleet", "ana")
+ACCOUNT = {"initialization": [{"user_account": [{"keys": [OTHER], "username": "ana"}]}]}
+RECORDED_ONE = {"boot_order": ["net0"], "description": OURS["description"]}
 # What there is of the machine `a`, and whether somebody else made it, with its boot order in the input.
 TAKEN_OVER = {
     "a guest that somebody made": (FOREIGN | {"boot": "order=net0;scsi0"}, None, [], True, ["net0", "scsi0"]),
     "one without an order": (FOREIGN, None, [], True, []),
     "one with an order of old": (FOREIGN | {"boot": "cdn"}, None, [], True, []),
     "a clone whose run was cut off": (OURS | {"boot": "order=net0"}, None, [], False, ["scsi0"]),
-    "taken over by an earlier run": (None, {"boot_order": ["net0"], "description": OURS["description"]}, ["a"], True,
-                                     ["net0"]),
-    "a takeover that was cut off": (None, {"boot_order": None, "description": "Ask Ana"}, [], True, []),
-    "made by us": (None, {"boot_order": ["net0"], "description": OURS["description"]}, [], False, ["scsi0"]),
+    "taken over by an earlier run": (None, RECORDED_ONE | ACCOUNT, ["a"], True, ["net0"]),
+    "a takeover that was cut off": (None, {"boot_order": None, "description": "Ask Ana"} | ACCOUNT, [], True, []),
+    "made by us": (None, RECORDED_ONE, [], False, ["scsi0"]),
     "one that the input no longer has": (OURS, None, ["gone"], False, ["scsi0"]),
 }  # fmt: skip
 
@@ -373,7 +380,20 @@ def test_a_machine_that_was_taken_over(repository, what):
     assert made.findings == []
     assert made.values.get("adopted", []) == (["a"] if is_adopted else [])
     assert made.values["vms"]["a"]["boot"] == boot
+    assert made.values["vms"]["a"]["sshkeys"] == [OTHER if is_adopted else KEY]
     # What the file says is not the guest's to decide.
     (home / "vms" / "a.yaml").write_text(text("a", vmid=510, boot="order=scsi0;net0"))
     made = build(sources, state.parse(json.dumps(recorded)), client=cluster)
     assert made.values["vms"]["a"]["boot"] == ["scsi0", "net0"]
+
+
+def test_a_machine_that_was_taken_over_without_keys_gets_none(repository):
+    home, _ = repository
+    (home / "authorized_keys").unlink()
+    for name in ("a", "b"):
+        (home / "vms" / f"{name}.yaml").unlink()
+    (home / "vms" / "a.yaml").write_text(text("a", vmid=510))
+    guests = [TEMPLATE, TEMPLATE._replace(vmid=510, name="a", template=False)]
+    sources = Sources(home / "vms", home / "authorized_keys", home / "x")
+    made = build(sources, {}, client=Cluster(guests, TEMPLATE_CONFIG | {510: {"name": "a"}}))
+    assert (made.findings, made.values["vms"]["a"]["sshkeys"]) == ([], [])

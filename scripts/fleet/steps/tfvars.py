@@ -11,7 +11,7 @@ from fleet.preflight import devices, needs
 from fleet.proxmox import ha, ids, leftovers
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
-from fleet.terraform import boot, kept, state, tfvars, unsaid
+from fleet.terraform import boot, kept, state, taken_over, tfvars, unsaid
 from fleet.vms import public_keys
 from fleet.vms.machine import Disk, Machine, is_marked, machine
 
@@ -74,10 +74,12 @@ def build(
     machines = {}
     for name, one in wanted.items():
         disks = one.disks or _disks(one, have.get(name), imports.get(name), client, cluster)
-        order = one.boot or boot.order(one, name in adopted, disks, have.get(name), configs.get(name, {}))
-        sshkeys = one.sshkeys or tuple(keys)
+        given = taken_over.Kept(boot.order(one, disks), tuple(keys))
+        if name in adopted:
+            given = taken_over.kept(have.get(name), configs.get(name, {}))
+        order, sshkeys = one.boot or given.boot, one.sshkeys or given.sshkeys
         machines[name] = one._replace(vmid=numbers[name], disks=disks, boot=order, sshkeys=sshkeys)
-        findings += _incomplete(machines[name], offline=client is None)
+        findings += _incomplete(machines[name], name not in adopted, offline=client is None)
     if _errors(findings):
         return Input({}, without_file, findings)
     places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
@@ -121,14 +123,14 @@ def _disks(
     return needs.disks_of(client.config(source.node, source.vmid)) if client and source else ()
 
 
-def _incomplete(one: Machine, offline: bool) -> list[Finding]:
+def _incomplete(one: Machine, new: bool, offline: bool) -> list[Finding]:
     findings = []
     if not one.disks:
         message = "is missing, and neither the machine nor its template has a SCSI, VirtIO or SATA disk; add one there"
         if offline:
             message = "is missing; the template's disks are used then, but an offline run cannot ask for them"
         findings.append(one.finding("disks", message))
-    if not one.sshkeys and one.ciuser:
+    if not one.sshkeys and one.ciuser and new:
         message = "is missing, and there is no proxmox/authorized_keys, so nobody could log in; add either"
         findings.append(one.finding("sshkeys", message))
     return findings
