@@ -27,7 +27,8 @@ WORDS = some.text(
 LINES = some.lists(WORDS, max_size=4).map(lambda lines: "\n".join(lines).strip())
 CARD = some.fixed_dictionaries(
     {"bridge": some.sampled_from(["vmbr0", "vmbr1", "1e3"]), "macaddr": some.just("BC:24:11:00:00:01")},
-    optional={"tag": some.integers(1, 4094), "firewall": FLAG, "rate": some.sampled_from([1, 12.5]), "link_down": some.just(True),
+    optional={"tag": some.integers(1, 4094), "firewall": FLAG, "rate": some.sampled_from([1, 12.5]),
+              "link_down": some.just(True),
               "model": some.sampled_from(["e1000", "virtio", "vmxnet3"])},
 )  # fmt: skip
 DISK = some.fixed_dictionaries(
