@@ -27,7 +27,7 @@ from fleet.proxmox import client as proxmox
 from fleet.rules.taken import addresses as taken_addresses
 from fleet.secrets import passwords
 from fleet.settings import number
-from fleet.steps import unfinished
+from fleet.steps import provider, unfinished
 from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
@@ -80,8 +80,10 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
         plan = folder / "plan"
         done = carry_out(job, values, plan, plan_only)
         if plan_only:
-            return int(partly)
-        if not done:
+            return int(partly or not done)
+        if done:
+            partly |= bool(report(provider.set_directly(job.client, values)))
+        else:
             partly = True
             report(unfinished.tell(job, values, plan))
             unfinished.without_failed(job, values)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.proxmox import accounts, mappings
+from lab.proxmox import accounts, faults, mappings
 from tests.helpers.fleet import Fleet, config, pve
 
 CASES = Path(__file__).parents[1] / "cases/reach"
@@ -167,3 +167,30 @@ def test_what_a_template_has(fleet):
     plain = config(601)
     found = {key: plain.get(key) for key in PLAINLY}
     assert {key: value if value is None else str(value) for key, value in found.items()} == PLAINLY
+
+
+def test_a_machine_that_cannot_be_given_what_its_file_says_holds_up_no_other(fleet):
+    fleet.write("first", 82, vm_state="stopped", vmid=602)
+    fleet.commit()
+    assert fleet.apply()[0] == 0
+    fleet.write("first", 82, vm_state="stopped", vmid=602, rng0="/dev/urandom")
+    fleet.write("second", 83, vm_state="stopped", vmid=603, rng0="/dev/urandom")
+    fleet.commit()
+    status, output = fleet.plan()
+    assert (status, "first: would set rng0 in Proxmox" in output, "rng0" in config(602)) == (
+        0,
+        True,
+        False,
+    ), output
+    locked = {"match": "PUT /nodes/node01/qemu/602/config", "status": 500, "message": "VM is locked (backup)"}
+    with faults.injected(locked):
+        status, output = fleet.apply()
+    assert (status, "VM is locked (backup)" in output, "the next run tries again" in output) == (
+        3,
+        True,
+        True,
+    ), output
+    assert (config(602).get("rng0"), config(603)["rng0"]) == (None, "source=/dev/urandom")
+    assert fleet.outputs.keys() == {"first", "second"}
+    status, output = fleet.apply()
+    assert (status, config(602)["rng0"]) == (0, "source=/dev/urandom"), output

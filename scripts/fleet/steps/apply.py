@@ -102,8 +102,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         values, found = anew, planned(job, anew, plan)
     must_pass(job, found, provider.lacking(job.client, values, found))
     if plan_only:
-        provider.set_directly(job.client, values, found)
-        return True
+        return not report(provider.set_directly(job.client, values, found))
     provider.forget_dns(job.client, found)
     if held := provider.held_back(values, found):
         note("disks are grown after the other changes")
@@ -111,10 +110,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         if not apply(job, held, plan):
             return False
         must_pass(job, planned(job, values, plan))
-    done = apply(job, values, plan)
-    if done:
-        provider.set_directly(job.client, values)
-    return done
+    return apply(job, values, plan)
 
 
 def apply(job: Job, values: dict[str, Any], plan: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet.console import note
-from fleet.findings import Finding
+from fleet.findings import Fault, Finding
 from fleet.plans.differences import differences
 from fleet.plans.plan import Change
 from fleet.proxmox import direct
@@ -63,23 +63,37 @@ def lacking(client: Client, values: dict[str, Any], found: list[Change]) -> list
     return findings
 
 
-def set_directly(client: Client, values: dict[str, Any], planned: list[Change] | None = None) -> None:
-    """Give the machines through the API what the provider does not give them; with a plan, say what that would be."""
+def set_directly(
+    client: Client, values: dict[str, Any], planned: list[Change] | None = None
+) -> list[Finding]:
+    """Give the machines through the API what the provider does not give them; with a plan, say what that would be.
+
+    Returns a finding for each machine of which that failed; the others are done.
+    """
     only = planned and {change.name for change in planned if change.kind in ("none", "update")}
+    failed = []
     for name, vm in sorted(values["vms"].items()):
         said = vm.get("hardware", {})
         if not direct.SET & said.keys() or (planned is not None and name not in (only or ())):
             continue
-        options = direct.settings(said, client.config(vm["target_node"], vm["vmid"]))
-        if options:
-            waits = "; it takes effect at the next restart" if vm["vm_state"] == "running" else ""
-            verb = "setting" if planned is None else "would set"
-            note(f"{name}: {verb} {', '.join(sorted(options))} in Proxmox{waits}")
-        if options and planned is None:
-            place = f"nodes/{vm['target_node']}/qemu/{vm['vmid']}/config"
-            deleted = ",".join(sorted(option for option, text in options.items() if text is None))
-            changed = {option: text for option, text in options.items() if text is not None}
-            client.put(place, **changed, **({"delete": deleted} if deleted else {}))
+        try:
+            _set(client, name, vm, said, only_say=planned is not None)
+        except Fault as fault:
+            failed.append(Finding(f"{name}: {fault}; the next run tries again"))
+    return failed
+
+
+def _set(client: Client, name: str, vm: dict[str, Any], said: dict[str, Any], only_say: bool) -> None:
+    options = direct.settings(said, client.config(vm["target_node"], vm["vmid"]))
+    if not options:
+        return
+    waits = "; it takes effect at the next restart" if vm["vm_state"] == "running" else ""
+    note(f"{name}: {'would set' if only_say else 'setting'} {', '.join(sorted(options))} in Proxmox{waits}")
+    if not only_say:
+        place = f"nodes/{vm['target_node']}/qemu/{vm['vmid']}/config"
+        deleted = ",".join(sorted(option for option, text in options.items() if text is None))
+        changed = {option: text for option, text in options.items() if text is not None}
+        client.put(place, **changed, **({"delete": deleted} if deleted else {}))
 
 
 def held_back(values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:
