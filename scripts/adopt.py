@@ -63,7 +63,8 @@ def _read(
 
 def _checked(found: list[Candidate], vms: Mapping[str, VM], vms_dir: Path) -> list[Candidate]:
     """The candidates held against the files that are there, and against each other."""
-    found = conflicts.settled(found, vms)
+    unread = {path.stem for path in vms_dir.glob("*.yaml")} - vms.keys()
+    found = conflicts.settled(found, vms, unread)
     new = {one.label: one.vm for one in found if one.vm and not (one.managed or one.refused)}
     everyone = [*vms.values(), *new.values()]
     playbooks = names.playbook_names(vms_dir.parent / "playbooks")
@@ -108,7 +109,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 @guarded
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
-    vms, _ = files.load_dir(args.vms_dir)
+    vms, broken = files.load_dir(args.vms_dir)
     client = proxmox.connect()
     cluster = client.guests()
     chosen = choose.chosen(cluster, choose.Wanted(args.vmids, args.node, args.tag))
@@ -120,7 +121,12 @@ def main(argv: list[str] | None = None) -> int:
     guests = [guest for guest in chosen if not choose.skipped(guest)]
     note(f"reading {len(guests)} guests")
     found = list(_read(client, guests, cluster, vms, files.label_of(args.vms_dir)))
-    findings: list[Finding] = []
+    findings = [
+        one._replace(message=f"{one.message}; what this file has is not compared", level="warning")
+        for one in broken
+        if one.level == "error"
+        and one.path not in {files.label_of(args.vms_dir), *(vm.path for vm in vms.values())}
+    ]
     for one in _checked(found, vms, args.vms_dir):
         row, told = _finish(one, args.vms_dir, args.partial, args.dry_run)
         rows.append(row)

@@ -247,6 +247,25 @@ def test_a_file_that_a_person_has_changed_stays(site, capsys):
     assert file.read_text() == changed
 
 
+def test_a_file_that_cannot_be_read_stays_and_is_named(site, capsys):
+    site.add(105, "a")
+    site.add(106, "b")
+    file = site.vms / "a.yaml"
+    file.write_text("name: [a\n")
+    (site.vms / "c.yaml").symlink_to("b.yaml")
+    assert site.run("--all") == 1
+    err = capsys.readouterr().err
+    assert (
+        f"refused: a (VMID 105 on node01) has a file that cannot be read ({file}); correct it, or delete it"
+        in err
+    )
+    for path in (file, site.vms / "c.yaml"):
+        assert f"{path}" in err
+    assert "what this file has is not compared" in err
+    assert file.read_text() == "name: [a\n"
+    assert site.files == {"a", "b", "c"}
+
+
 def test_a_machine_that_is_managed_already(site, capsys):
     site.add(190, "gateway", {"description": "a\n\nproxmox-gitops: gateway"})
     site.add(191, "renamed", {"description": "proxmox-gitops: gateway"})

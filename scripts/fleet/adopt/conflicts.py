@@ -8,9 +8,19 @@ from fleet.rules.places import place
 from fleet.vms.files import VM
 
 
-def settled(candidates: Iterable[Candidate], vms: Mapping[str, VM]) -> list[Candidate]:
-    """The candidates, each whose file is there already as `managed` or refused. `vms`: the files, by name."""
+def settled(
+    candidates: Iterable[Candidate], vms: Mapping[str, VM], unread: Collection[str]
+) -> list[Candidate]:
+    """The candidates, each whose file is there already as `managed` or refused. `vms`: the files, by name; `unread`:
+    names of files that are there and could not be read.
+    """
     owners = {vm.data["vmid"]: vm for vm in vms.values() if type(vm.data.get("vmid")) is int}
+    candidates = [
+        _refused(one, f"has a file that cannot be read ({one.label}); correct it, or delete it")
+        if one.guest.name in unread
+        else one
+        for one in candidates
+    ]
     return [_against(one, vms.get(one.guest.name), owners.get(one.guest.vmid)) for one in candidates]
 
 
