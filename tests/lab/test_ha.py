@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.proxmox import access, accounts, ha
+from lab.proxmox import access, accounts, faults, ha
 from tests.helpers.fleet import Fleet, clean, config, pve
 
 
@@ -82,3 +82,21 @@ def test_a_group_that_this_version_has_no_more(fleet):
     assert status == 1
     assert "ha.group: site-a cannot be used: this Proxmox has HA rules instead of groups" in output
     assert config(500) is None
+
+
+def test_a_group_where_proxmox_has_groups(fleet):
+    with faults.injected({"release": 8}):
+        pve("create", "/cluster/ha/groups", group="near", nodes="node01")
+        fleet.write("k8s-dev", 20, ha={"group": "near"})
+        applied(fleet)
+        assert ha.read()["vm:500"]["group"] == "near"
+    ha.change("groups", "near", None)
+
+
+def test_without_the_right_the_run_says_what_is_missing(fleet):
+    accounts.grant("/", ["HA"], "terraform@pve", None, propagate=True, remove=True)
+    fleet.write("k8s-dev", 20, ha={"state": "started"})
+    fleet.commit()
+    status, output = fleet.apply()
+    assert (status != 0, ha.read()) == (True, {})
+    assert "Permission check failed (/, Sys.Console)" in output
