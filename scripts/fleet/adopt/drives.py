@@ -125,3 +125,9 @@ def add_drives(found: Reading, has: Mapping[str, str]) -> None:
         if option not in has:
             vmid = fields["vmid"]
             found.refused.append(f"has no {option}; give it one: `qm set {vmid} --{option} {example}`")
+    silent = not flag(parse(has.get("agent", ""), "enabled").get("enabled"))
+    if silent and "ip=dhcp" in has.get("ipconfig0", "") and fields["ostype"] in ("l24", "l26"):
+        found.refused.append(
+            "gets its address by DHCP, and its guest agent, which alone could tell it, is off; turn it on with"
+            f" `qm set {fields['vmid']} --agent 1`"
+        )
