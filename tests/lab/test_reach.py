@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.proxmox import accounts, faults, mappings
+from lab.proxmox import access, accounts, faults, mappings
 from tests.helpers.fleet import Fleet, config, pve
 
 CASES = Path(__file__).parents[1] / "cases/reach"
@@ -31,7 +31,8 @@ VMIDS = {name: number for number, name in enumerate(sorted(EXPECTED, key=lambda 
 @pytest.fixture
 def fleet(proxmox, tmp_path):
     """A fleet whose token may do what some of these fields need, and whose datacenter has the devices they name."""
-    accounts.add_role("Devices", "Mapping.Use Sys.Modify")
+    if "Devices" not in access.read()["roles"]:
+        accounts.add_role("Devices", "Mapping.Use Sys.Modify")
     accounts.grant("/", ["Devices"], "terraform@pve", None, propagate=True, remove=False)
     for kind, names in {
         "pci": ("gpu", "encoder"),
