@@ -23,7 +23,7 @@ BY_HAND = {
     "rng0": "/dev/urandom",
 }
 # What every VM file says; the rest is what its case is about.
-COMMON = {"name", "target_node", "clone", "cores", "memory", "ipconfig0", "ciuser", "disks"}
+COMMON = {"name", "target_node", "clone", "cores", "memory", "ipconfig0", "ciuser", "disks", "vm_state"}
 # VMIDs are given in the order of the files' names.
 VMIDS = {name: number for number, name in enumerate(sorted(EXPECTED, key=lambda name: f"{name}.yaml"), 500)}
 
