@@ -79,11 +79,8 @@ def must_pass(job: Job, found: list[changes.Change], more: Collection[Finding] =
 
 def passes(job: Job, found: list[changes.Change], more: Collection[Finding] = ()) -> bool:
     """Say what a plan does, and whether the guard lets it pass."""
-    configs = {
-        one.name: job.client.config(one.before["node_name"], one.before["vm_id"])
-        for one in found
-        if one.kind in ("update", "import")
-    }
+    there = [one for one in found if one.kind in ("update", "import")]
+    configs = {one.name: job.client.config(one.before["node_name"], one.before["vm_id"]) for one in there}
     found = [completed(one, configs.get(one.name, {})) for one in found]
     text = "\n".join(plan_text.lines(found))
     print(text, flush=True)
