@@ -28,14 +28,16 @@ def with_block(block: str, **values) -> dict:
     return machine
 
 
-def taken_over(name: str, **changed) -> dict:
+def taken_over(name: str, cut_off: bool = False, **changed) -> dict:
     """A plan's entry that takes over a guest that is as its file says, but for our mark and `changed`."""
     after = (
         MACHINE
         | {"description": f"by hand\n\nproxmox-gitops: {name}", "tags": ["a", "proxmox-gitops"]}
         | changed
     )
-    return entry(MACHINE | {"description": "by hand", "tags": ["a"]}, after, name, **IMPORT)
+    return entry(
+        MACHINE | {"description": "by hand", "tags": ["a"]}, after, name, **({} if cut_off else IMPORT)
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,8 @@ def taken_over(name: str, **changed) -> dict:
         ([taken_over(f"a{n}") for n in range(30)], 0),
         ([taken_over(f"a{n}", tags=["a", "b", "proxmox-gitops"]) for n in range(30)], 30),
         ([entry(MACHINE, MACHINE | {"protection": True}, f"a{n}") for n in range(30)], 30),
+        # A run that was cut off has left them in the state, as they were.
+        ([taken_over(f"a{n}", cut_off=True) for n in range(30)], 0),
         (
             [*(taken_over(f"a{n}") for n in range(30)), *(entry(None, MACHINE, f"b{n}") for n in range(21))],
             21,

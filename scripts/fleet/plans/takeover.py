@@ -30,8 +30,9 @@ def finished(change: Change) -> str | None:
 
 
 def is_harmless(change: Change) -> bool:
-    """Whether a takeover adds nothing to the guest but our mark and our tag."""
-    return change.kind == "import" and all(map(_is_only_ours, differences(change)))
+    """Whether a takeover, or the rest of one that was cut off, adds nothing to the guest but our mark and our tag."""
+    taken = change.kind == "import" or (change.kind == "update" and not has_mark(change))
+    return taken and all(map(_is_only_ours, differences(change)))
 
 
 def refusals(

@@ -20,9 +20,9 @@ _OWN = {
 
 
 def completed(change: Change, config: Mapping[str, Any]) -> Change:
-    """The change with what the guest has and the provider did not read. `config`: as Proxmox answers it."""
-    if not change.imported:
-        return change
+    """The change of a guest that exists, with what it has and the provider did not read. `config`: as Proxmox answers
+    it.
+    """
     before = copy.deepcopy(dict(change.before))
     for option, (block, attribute, value) in _OWN.items():
         if option in config:

@@ -81,7 +81,7 @@ def passes(job: Job, found: list[changes.Change], more: Collection[Finding] = ()
     """Say what a plan does, and whether the guard lets it pass."""
     there = [one for one in found if one.kind in ("update", "import")]
     configs = {one.name: job.client.config(one.before["node_name"], one.before["vm_id"]) for one in there}
-    found = [completed(one, configs.get(one.name, {})) for one in found]
+    found = [completed(one, configs[one.name]) if one.name in configs else one for one in found]
     text = "\n".join(plan_text.lines(found))
     print(text, flush=True)
     step.note(f"Terraform's plan:\n\n```\n{text}\n```")
