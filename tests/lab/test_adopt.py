@@ -158,3 +158,25 @@ def test_what_no_file_says_stays_in_proxmox(fleet):
     for vmid, name in names.items():
         assert (name, unchanged(before[vmid], config(vmid))) == (name, {})
     assert "No changes." in fleet.plan()[1]
+
+
+def test_an_adoption_that_was_cut_off_is_gone_on_with(fleet):
+    """The guests are locked between import and change, as by a backup that has just begun."""
+    names = {105: "k8s-a", 106: "k8s-b"}
+    for vmid, name in names.items():
+        made(name, vmid, GUESTS["unset"])
+    assert adopt(fleet, "--all")[0] == 0
+    fleet.commit()
+    for vmid in names:
+        pve("set", f"/nodes/node01/qemu/{vmid}/config", lock="backup")
+    status, output = fleet.apply("--max-changes", "1")
+    assert status in (2, 3) and "locked" in output, output
+    for vmid in names:
+        pve("set", f"/nodes/node01/qemu/{vmid}/config", delete="lock", skiplock=1)
+    status, output = fleet.apply("--max-changes", "1")
+    assert status == 0, output
+    assert "0 added" in output and all(
+        config(vmid)["description"].endswith(name) for vmid, name in names.items()
+    )
+    outputs = json.loads((fleet.home / "outputs.json").read_text())
+    assert outputs["adopted"]["value"] == sorted(names.values())
