@@ -397,3 +397,20 @@ def test_a_machine_that_was_taken_over_without_keys_gets_none(repository):
     sources = Sources(home / "vms", home / "authorized_keys", home / "x")
     made = build(sources, {}, client=Cluster(guests, TEMPLATE_CONFIG | {510: {"name": "a"}}))
     assert (made.findings, made.values["vms"]["a"]["sshkeys"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "order"),
+    [
+        ({}, ["scsi0", "net0"]),
+        ({"cdrom": "local:iso/x.iso"}, ["scsi0", "ide3"]),
+        ({"cdrom": {"file": "none", "slot": "sata5"}, "disks": {"virtio0": {"size": "9G"}}}, ["virtio0", "sata5"]),
+        ({"boot": "order=net0"}, ["net0"]),
+    ],
+)  # fmt: skip
+def test_what_has_no_template_starts_from_what_installs_it(repository, fields, order):
+    home, _ = repository
+    (home / "vms" / "a.yaml").write_text(text("a", clone="none", **fields))
+    sources = Sources(home / "vms", home / "authorized_keys", home / "x")
+    made = build(sources, state.parse(state_of(b=501)), client=Cluster([TEMPLATE], {}))
+    assert made.values["vms"]["a"]["boot"] == order, made.findings

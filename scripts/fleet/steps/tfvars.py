@@ -74,7 +74,7 @@ def build(
     machines = {}
     for name, one in wanted.items():
         disks = one.disks or _disks(one, have.get(name), imports.get(name), client, cluster)
-        given = taken_over.Kept(boot.order(one, disks), tuple(keys))
+        given = taken_over.Kept(boot.order(one, disks, have.get(name)), tuple(keys))
         if name in adopted:
             given = taken_over.kept(have.get(name), configs.get(name, {}))
         order, sshkeys = one.boot or given.boot, one.sshkeys or given.sshkeys
