@@ -52,6 +52,7 @@ def plan(*entries: dict) -> dict:
 
 
 TWO = [disk("scsi0", 4), disk("scsi1", 3)]
+LINKED = disk("scsi0", 4) | {"path_in_datastore": "base-9000-disk-0/vm-501-disk-0"}
 NAME = {"replace_paths": [["name"]]}
 SNIPPET = {"replace_paths": [["initialization", 0, "user_data_file_id"]]}
 OWN = copy.deepcopy(MACHINE["initialization"])
@@ -77,6 +78,10 @@ GUARDED = [
     (entry(MACHINE, changed(disk=TWO[:1])), True, "would remove scsi1 (3G on local-lvm) from k8s-dev"),
     (entry(MACHINE, changed(disk=[TWO[0], disk("scsi1", 3, "ceph")])), True, "would move scsi1 of"),
     (entry(changed(started=False), changed(disk=[TWO[0], disk("scsi1", 3, "ceph")])), True, ""),
+    (entry(changed(disk=[LINKED]), changed(disk=[LINKED | {"size": 9}])), True, "would enlarge or move scsi0 of"),
+    (entry(changed(started=False, disk=[LINKED]), changed(disk=[LINKED | {"datastore_id": "ceph"}])), True,
+     "would enlarge or move scsi0 of"),
+    (entry(changed(disk=[LINKED]), changed(disk=[LINKED | {"cache": "writeback"}])), True, ""),
     (entry(MACHINE, changed(disk=[TWO[0], disk("scsi5", 1), TWO[1]])), True, "the volume of scsi1"),
     (entry(changed(disk=[TWO[0], disk(None, None)]), MACHINE), True, ""),
     (entry(changed(disk=TWO, started=False), changed(disk=TWO[:1]), **IMPORT), False, ""),

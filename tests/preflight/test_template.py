@@ -32,3 +32,21 @@ CASES = [
 def test_a_template_and_a_file(fields, config, expected):
     found = template.conflicts(made("k8s-dev", **fields), TEMPLATE, config)
     assert [one.message for one in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("disks", "storages", "expected"),
+    [
+        ({"scsi0": {"size": "9G"}}, {"local-lvm": {"type": "lvmthin"}}, []),
+        ({"scsi0": {"size": "9G"}, "scsi1": {"size": "1G", "storage": "ssd"}}, {"local-lvm": {"type": "lvmthin"}}, []),
+        ({"scsi0": {"size": "9G"}}, {}, []),
+        ({"scsi0": {"size": "9G", "storage": "ssd"}}, {},
+         ["disks.scsi0.storage: is ssd, but a linked clone has its disk where the template has it, on local-lvm"]),
+        ({"scsi0": {"size": "9G"}}, {"local-lvm": {"type": "lvm"}},
+         ["full_clone: is false, but Proxmox has no linked clones on local-lvm, which is LVM without thin volumes"]),
+    ],
+)  # fmt: skip
+def test_a_linked_clone(disks, storages, expected):
+    machine = made("k8s-dev", full_clone=False, disks=disks)
+    found = template.linked(machine, {"scsi0": "local-lvm:base-9000-disk-0,size=3584M"}, storages)
+    assert [one.message for one in found] == expected

@@ -73,12 +73,11 @@ NOWHERE = {
     "name": "it is the key of the machine's object",
     "serial": "every machine has this very console, and the schema takes no other",
     "skip_ipv6": "it takes ip6 out of ipconfig0",
-    "full_clone": "the schema takes true alone",
     "disks.scsi1": "seen by its fields",
 }
 # Another valid value than the default or that of `text`, where the schema's own examples do not have one.
 OTHER = {
-    "ipconfig0": "ip=192.168.1.77/24", "cores": 3, "memory": 4096, "onboot": False, "agent": False,
+    "ipconfig0": "ip=192.168.1.77/24", "cores": 3, "memory": 4096, "onboot": False, "agent": False, "full_clone": False,
     "agent.enabled": False, "protection": True,
     "vm_state": "stopped", "scsihw": "virtio-scsi-pci", "cpu_type": "x86-64-v3", "sshkeys": [KEY], "tags": ["other"],
     "network": {"bridge": "vmbr7"}, "boot": "order=net0", "network.firewall": True, "network.model": "e1000",

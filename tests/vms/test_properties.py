@@ -118,7 +118,7 @@ def valid_vms(draw):
                 "onboot": st.booleans(),
                 "vm_state": st.sampled_from(["running", "stopped"]),
                 "agent": st.sampled_from([True, False, 0, 1]),
-                "full_clone": st.just(True),
+                "full_clone": st.booleans(),
                 "nameserver": st.sampled_from(["1.1.1.1", "1.1.1.1 fe80::1", ["1.1.1.1"]]),
                 "protection": st.booleans(),
             },

@@ -7,7 +7,7 @@ variable "vms" {
   type = map(object({
     target_node = string       # Proxmox node
     clone       = string       # name of the template
-    full_clone  = bool         # always true: a linked clone cannot grow its disk
+    full_clone  = bool         # else a linked one
     vmid        = number       # number in Proxmox
     pool        = string       # Proxmox pool, or null
     tags        = list(string) # lower case, sorted, with the project's own

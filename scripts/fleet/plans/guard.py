@@ -1,7 +1,8 @@
 """The rules of the plan guard: what a plan must not do to a machine, each with the reason and the way out."""
 
+import re
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fleet.findings import Finding
 from fleet.plans import takeover
@@ -109,6 +110,11 @@ def _disks(change: Change, known: Collection[str]) -> list[str | None]:
                 f"would move {slot} of {name} from {old['datastore_id']} to {new['datastore_id']}, for which"
                 " the provider cuts the power; move it in Proxmox, which need not, then change the file"
             )
+        elif old and new and _is_linked(old) and _grows_or_moves(old, new):
+            refusals.append(
+                f"would enlarge or move {slot} of {name}, which is a linked clone's and which the provider cannot; do"
+                " it in Proxmox, then change the file"
+            )
     before, after = change.before.get("disk") or [], change.after.get("disk") or []
     removes = any(old and not new for _, old, new in change.disks())
     for old, new in zip(before, after, strict=False):
@@ -119,3 +125,12 @@ def _disks(change: Change, known: Collection[str]) -> list[str | None]:
             )
             break
     return refusals
+
+
+def _is_linked(disk: Mapping[str, Any]) -> bool:
+    """Whether the volume's name begins with that of the template's, by which the provider takes it for another's."""
+    return bool(re.match(r"(\d+/)?base-", str(disk.get("path_in_datastore") or "")))
+
+
+def _grows_or_moves(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return new["size"] > old["size"] or new["datastore_id"] != old["datastore_id"]

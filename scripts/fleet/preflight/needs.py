@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.console import note
 from fleet.findings import Finding
-from fleet.preflight.template import conflicts
+from fleet.preflight.template import conflicts, linked
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.properties import disk_mib
 from fleet.vms.hardware import NONE
@@ -98,6 +98,8 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
                 f" `{disk.slot}: {{size: {disk.size}G}}`"
             )
             findings.append(machine.finding("disks", message))
+    if not machine.full_clone:
+        findings += linked(machine, config, client.storages(template.node) or {})
     for disk in machine.disks:
         has = disk_mib(str(config.get(disk.slot, "")))
         if has > disk.size * 1024:

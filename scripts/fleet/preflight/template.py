@@ -38,3 +38,24 @@ def _firmware(machine: Machine, name: str, config: Mapping[str, Any], mend: str)
     if tpm and "tpmstate0" in config and tpm.version != version:
         message = f"template {name} has {version}, which its clones keep; write that, or {mend}"
         yield machine.finding("tpmstate.version", message)
+
+
+def linked(
+    machine: Machine, config: Mapping[str, Any], storages: Mapping[str, dict[str, Any]]
+) -> Iterator[Finding]:
+    """What a linked clone cannot have: disks elsewhere than the template's, or on a storage without such clones.
+
+    `storages`: those of the template's node, by name.
+    """
+    for disk in machine.disks:
+        storage = str(config.get(disk.slot, disk.storage)).partition(":")[0]
+        if storage != disk.storage:
+            message = (
+                f"is {disk.storage}, but a linked clone has its disk where the template has it, on {storage}"
+            )
+            yield machine.finding(f"disks.{disk.slot}.storage", message)
+        elif disk.slot in config and storages.get(storage, {}).get("type") == "lvm":
+            message = (
+                f"is false, but Proxmox has no linked clones on {storage}, which is LVM without thin volumes"
+            )
+            yield machine.finding("full_clone", message)

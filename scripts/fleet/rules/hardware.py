@@ -42,6 +42,12 @@ def disks_are_possible(vm: VM) -> Iterator[Finding]:
         if gib := values.gib(size):
             if gib > MAX_GIB:
                 yield vm.finding(f"disks.{slot}.size", f"is {size}; the limit is 128T")
+        elif isinstance(size, str) and (
+            written := re.fullmatch(r"([1-9]\d{0,8}) ?([MGT])(i?B)?", size, re.IGNORECASE)
+        ):
+            number, unit = int(written[1]), written[2].upper()
+            meant = f"{-(-number // 1024)}G" if unit == "M" else f"{number}{unit}"
+            yield vm.finding(f"disks.{slot}.size", f"{size} is not a whole number of G or T; write {meant}")
         elif isinstance(size, int) and not isinstance(size, bool):
             message = f"{size} has no unit; write {max(size, 1)}G"
             yield vm.finding(f"disks.{slot}.size", message)
