@@ -53,7 +53,8 @@ def say(fleet: Fleet, state: str) -> None:
 def say_no_more(fleet: Fleet) -> None:
     """Take out of each VM file what its case is about."""
     for file in (fleet.proxmox / "vms").glob("*.yaml"):
-        kept = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key in COMMON}
+        said = yaml.safe_load(file.read_text()).items()
+        kept = {key: value for key, value in said if key in COMMON or (key, value) == ("cloudinit", "none")}
         file.write_text(yaml.safe_dump(kept))
 
 
@@ -116,7 +117,7 @@ def test_everything_that_a_file_can_say(fleet):
         r"([\w-]+): not in its file, and so left as it is in Proxmox: (.*)", output
     ):
         told.setdefault(name, set()).update(fields.split(", "))
-    assert told.keys() == VMIDS.keys() - {"own-cloud-init", "disk-formats", "linked"}
+    assert told.keys() == VMIDS.keys() - {"own-cloud-init", "disk-formats", "linked", "no-cloud-init"}
     assert told["desktop"] == {"balloon", "cpulimit", "keyboard", "watchdog", "net1"}
     assert told["second-card"] == {"net1", "net2", "ipconfig1"}
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from fleet.findings import Fault
 from fleet.vms.hardware import SLOTTED
-from fleet.vms.machine import MARK
 
 # What the provider records where nothing is set.
 _DEFAULTS: dict[str, Any] = {
@@ -75,8 +74,6 @@ def _fill(vm: dict[str, Any], has: Mapping[str, Any]) -> None:
     drive = _first(has, "initialization")
     if drive.get("interface") and _drive(drive) != {"slot": "ide2", "storage": _system_storage(vm)}:
         found["cloudinit"] = _drive(drive)
-    elif has.get("initialization") == [] and MARK.search(str(has.get("description"))):
-        found["cloudinit"] = {"slot": None, "storage": None}  # its file said none before
     for field, value in found.items():
         if field in SLOTTED:
             said[field] = value | said.get(field, {})
