@@ -267,6 +267,13 @@ def test_a_removed_file_without_a_valid_version_keeps_the_machine_as_the_state_h
     assert f"removing gone, {recorded} its file is neither in vms/ nor in the history" in err
 
 
+def as_applied() -> str:
+    """The state of machine a, VMID 500, with all that the provider records."""
+    state_ = json.loads(state_of(a=500))
+    state_["resources"][0]["instances"][0]["attributes"] = json.loads(RECORDED) | {"vm_id": 500}
+    return json.dumps(state_)
+
+
 def test_a_version_that_was_never_applied_takes_nothing_from_another_machine(repository):
     """Valid by itself, it names another machine's number, address and card, and disks that shrink."""
     home, commit = repository
@@ -283,9 +290,7 @@ def test_a_version_that_was_never_applied_takes_nothing_from_another_machine(rep
     commit()
     path.unlink()
     commit()
-    as_applied = json.loads(state_of(a=500))
-    as_applied["resources"][0]["instances"][0]["attributes"] = json.loads(RECORDED) | {"vm_id": 500}
-    assert run(home, state_text=json.dumps(as_applied)) == 0
+    assert run(home, state_text=as_applied()) == 0
     kept = written(home)["vms"]["a"]
     assert (kept["vmid"], kept["ipconfig0"]["ip"], kept["network"]["macaddr"]) == (
         500,
@@ -305,9 +310,7 @@ def test_a_reserved_address_that_was_never_applied_is_not_kept(repository):
     commit()
     path.unlink()
     commit()
-    as_applied = json.loads(state_of(a=500))
-    as_applied["resources"][0]["instances"][0]["attributes"] = json.loads(RECORDED) | {"vm_id": 500}
-    assert run(home, state_text=json.dumps(as_applied)) == 0
+    assert run(home, state_text=as_applied()) == 0
     kept = written(home)["vms"]["a"]
     assert (kept["ipconfig0"]["ip"], kept.get("address")) == ("192.168.1.20/24", None)
     assert run(home, state_text=state_of(a=500)) == 0  # nothing recorded that says otherwise

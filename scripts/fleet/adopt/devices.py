@@ -107,28 +107,24 @@ def ha(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hostpci(text: str) -> dict[str, Any]:
-    return _mapped(text, "host", {"pcie": flag, "rombar": flag, "x-vga": flag, "mdev": str})
+    return _mapped(parse(text, "host"), {"pcie": flag, "rombar": flag, "x-vga": flag, "mdev": str})
 
 
 def usb(text: str) -> dict[str, Any]:
-    return _mapped(text, "host", {"usb3": flag})
+    return _mapped(parse(text, "host"), {"usb3": flag})
 
 
 def virtiofs(text: str) -> dict[str, Any]:
     has = parse(text, "dirid")
     if flag(has.get("expose-acl")):
         has["expose-xattr"] = "1"  # which it implies
+    has["mapping"] = has.pop("dirid")
     switches = {"direct-io": flag, "expose-acl": flag, "expose-xattr": flag}
-    return _mapped(f"mapping={has.pop('dirid')},{_joined(has)}", "host", switches | {"cache": str})
+    return _mapped(has, switches | {"cache": str})
 
 
-def _joined(has: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in has.items())
-
-
-def _mapped(text: str, first: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _mapped(has: dict[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
     """A device that a mapping of the datacenter names; the rest as `options` read it."""
-    has = parse(text, first)
     mapping = has.pop("mapping", "")
     if not mapping:
         raise Unsayable("is a device of the node, which no API token can give to a machine; use a mapping")

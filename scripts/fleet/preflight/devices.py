@@ -1,5 +1,6 @@
 """What the files say of mapped devices, ISO images and snippets, and Proxmox does not have."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -57,12 +58,8 @@ def _mappings(client: Client, machines: list[Machine]) -> Iterator[Finding]:
                 first.append(machine.name)
 
 
-def _devices_by_node(entry: Mapping[str, Any]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for text in entry.get("map") or ():
-        node = properties.parse(text).get("node", "")
-        found[node] = found.get(node, 0) + 1
-    return found
+def _devices_by_node(entry: Mapping[str, Any]) -> Counter[str]:
+    return Counter(properties.parse(text).get("node", "") for text in entry.get("map") or ())
 
 
 def _volumes(client: Client, machines: list[Machine]) -> Iterator[Finding]:

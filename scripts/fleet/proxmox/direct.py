@@ -21,7 +21,7 @@ _DEFAULTS = {"bios": ("seabios", "seabios"), "keyboard": (None, "en-us"), "table
 COUNTED = {"hostpci": 16, "usb": 4, "virtiofs": 8}
 
 # The fields of `hardware` on which `settings` depends.
-SET = {*_DEFAULTS, "rng0", "watchdog", "cpulimit", "hostpci", "usb", "virtiofs", "cloudinit"}
+SET = {*_DEFAULTS, *COUNTED, "rng0", "watchdog", "cpulimit", "cloudinit"}
 
 
 def settings(said: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str | None]:
@@ -54,7 +54,7 @@ def _gone(said: Mapping[str, Any]) -> Iterator[str]:
     yield from (option for option in ("rng0", "watchdog") if option in said and not said[option])
     if said.get("cpulimit") == 0:
         yield "cpulimit"
-    for kind in ("hostpci", "usb", "virtiofs"):
+    for kind in COUNTED:
         yield from (slot for slot, device in said.get(kind, {}).items() if device is None)
 
 

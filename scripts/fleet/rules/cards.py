@@ -26,7 +26,9 @@ def slots_have_no_gap(vm: VM) -> Iterator[Finding]:
 
 
 def addresses_have_a_card(vm: VM) -> Iterator[Finding]:
-    cards = {slot.removeprefix("net") for slot in hardware.slots("net", vm.data) if vm.data[slot] != "none"}
+    cards = {
+        slot.removeprefix("net") for slot in hardware.slots("net", vm.data) if vm.data[slot] != hardware.NONE
+    }
     gateways: dict[str, str] = {}
     for field in ["ipconfig0", *hardware.slots("ipconfig", vm.data)]:
         text = vm.data.get(field)

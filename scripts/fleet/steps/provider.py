@@ -34,8 +34,7 @@ def kept(values: dict[str, Any], found: list[Change]) -> dict[str, Any] | None:
     """The input in which what the guests have and their files do not say stays, or None where this one does it."""
     has = {change.name: change.before for change in found if change.kind in ("update", "import")}
     anew = unsaid.filled(values, has)
-    for name, fields in unsaid.added(values, anew).items():
-        note(unsaid.text(name, fields))
+    unsaid.tell(values, anew)
     return anew if anew != values else None
 
 

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fleet.console import note
 from fleet.findings import Finding
 from fleet.preflight import devices, needs
 from fleet.proxmox import ha, ids, leftovers
@@ -85,8 +84,7 @@ def build(
     places = {name: f"{guest.node}/{guest.vmid}" for name, guest in imports.items()}
     values = tfvars.as_input(machines, places, *sources, adopted, services)
     filled = unsaid.filled(values, {name: resource.attributes for name, resource in have.items()})
-    for name, fields in unsaid.added(values, filled).items():
-        note(unsaid.text(name, fields))
+    unsaid.tell(values, filled)
     return Input(filled, without_file, findings)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fleet.console import note
 from fleet.findings import Fault
 from fleet.vms.hardware import SLOTTED
 
@@ -53,8 +54,10 @@ def added(values: Mapping[str, Any], anew: Mapping[str, Any]) -> dict[str, list[
     return found
 
 
-def text(name: str, fields: list[str]) -> str:
-    return f"{name}: not in its file, and so left as it is in Proxmox: {', '.join(fields)}"
+def tell(values: Mapping[str, Any], anew: Mapping[str, Any]) -> None:
+    """Say what `filled` added, a line for each machine."""
+    for name, fields in added(values, anew).items():
+        note(f"{name}: not in its file, and so left as it is in Proxmox: {', '.join(fields)}")
 
 
 def _check_gaps(name: str, cards: Mapping[str, Any]) -> None:
@@ -86,9 +89,8 @@ def _fill(vm: dict[str, Any], has: Mapping[str, Any]) -> None:
         vm["network"].setdefault(field, value)
     formats = {disk["interface"]: disk.get("file_format") for disk in has.get("disk") or []}
     for disk in vm["disks"]:
-        if "format" in disk and formats.get(
-            disk["slot"]
-        ):  # the provider converts none, and would try in each run
+        # The provider converts none, and would try in each run.
+        if "format" in disk and formats.get(disk["slot"]):
             disk["format"] = formats[disk["slot"]]
     vm["boot"] += _appended(vm, has.get("boot_order") or [])
 

@@ -194,10 +194,8 @@ def _typed(name: str, value: Any) -> Any:
         return value["vault"]
     if name == "cpu_flags":
         return tuple(values.words(value))
-    if value == NONE and name not in _SHORT:
+    if value == NONE and name not in ("vga", "cdrom"):  # which have a value of that name
         return CloudInit(None) if name == "cloudinit" else None if name in SLOTTED else NONE
-    if value == NONE and name == "rng0":
-        return NONE
     if name == "net":
         return network(value)
     if name in _SHORT and isinstance(value, str):
