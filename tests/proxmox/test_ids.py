@@ -2,7 +2,10 @@
 
 import pytest
 
+from fleet.findings import Fault
 from fleet.proxmox import ids
+from fleet.proxmox.client import Guest
+from fleet.proxmox.errors import Refused
 from tests.helpers.machines import made
 
 
@@ -32,3 +35,49 @@ def test_vmids(files, known, taken, hidden, expected, problem):
     assert chosen == expected
     assert problem in "".join(finding.message for finding in findings)
     assert bool(problem) == bool(findings)
+
+
+@pytest.mark.parametrize(
+    ("strangers", "used", "given"),
+    [
+        ((), {}, 9000),
+        ((), {9000: "debian12-template on node01"}, 9001),
+        ((9000,), {}, 9001),  # taken between the question and the creation
+        ((9000, 9001, 9002, 9003), {}, 9004),
+        (range(9000, 9005), {}, None),
+    ],
+)
+def test_the_creation_decides_who_gets_a_vmid(strangers, used, given):
+    said = []
+
+    def create(number):
+        if number in strangers:
+            raise Refused(f"unable to create VM {number} - VM {number} already exists on node 'node01'", 500)
+        return "UPID"
+
+    def claim():
+        return ids.claim(ids.TEMPLATES, used, lambda number: True, create, said.append)
+
+    if given:
+        assert claim() == (given, "UPID")
+    else:
+        with pytest.raises(Fault, match="no VMID from 9000 to 9999 could be had"):
+            claim()
+    assert len(said) == len(strangers)
+
+
+def test_another_refusal_is_not_tried_again():
+    def create(number):
+        raise Refused("Permission check failed", 403)
+
+    with pytest.raises(Refused, match="Permission"):
+        ids.claim(ids.AUTOMATIC, {}, lambda number: True, create, print)
+
+
+def test_vmids_of_files_and_of_guests_are_used(tmp_path):
+    (tmp_path / "k8s-dev.yaml").write_text("name: k8s-dev\nvmid: 700\n")
+    (tmp_path / "other.yaml").write_text("name: other\n")
+    cluster = [Guest(100, "ct", "node02", False, "running", "", container=True)]
+    found = ids.used(cluster, tmp_path)
+    assert found.keys() == {700, 100}
+    assert found[100] == "ct on node02" and found[700].endswith("k8s-dev.yaml")

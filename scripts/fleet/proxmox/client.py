@@ -34,6 +34,7 @@ class Client:
 
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"PVEAPIToken={token}"
+        self.user = token.partition("=")[0]  # without the secret
         self.verify = tls.prepare(self.session, insecure)
 
     def get(self, path: str, /, most: int = MOST_BYTES, **params: Any) -> Any:

@@ -1,12 +1,24 @@
-"""Choose VMIDs: the one in the file, else the one that the machine has, else the lowest free one."""
+"""Choose VMIDs: the one in the file, else the one that the machine has, else the lowest free one.
 
-from collections.abc import Callable, Mapping
+A VMID says nothing of what is in the machine; that templates have a range of their own is for people who look.
+"""
 
-from fleet.findings import Finding
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from fleet.findings import Fault, Finding
+from fleet.paths import shown
+from fleet.proxmox.client import Guest
+from fleet.proxmox.errors import Refused
+from fleet.vms.files import load_dir
 from fleet.vms.machine import Machine
 
-# 100 to 499 are for numbers given by hand, 9000 to 9999 for templates.
-FIRST, LAST = 500, 8999
+BY_HAND, AUTOMATIC, TEMPLATES = range(100, 500), range(500, 9000), range(9000, 10000)
+TRIES = 5  # VMIDs that are tried, each taken by somebody else between the question and the creation
+
+Made = TypeVar("Made")
 
 
 def choose(
@@ -40,15 +52,48 @@ def choose(
         if name in known and machine.vmid is None and known[name] not in given:
             ids[name] = known[name]
             owners.setdefault(known[name], name)
-    candidate = FIRST
+    free = _free(AUTOMATIC, owners, is_free)
     for name, machine in machines.items():
         if name in ids or machine.vmid is not None:
             continue
-        while candidate <= LAST and (candidate in owners or not is_free(candidate)):
-            candidate += 1
-        if candidate > LAST:
-            findings.append(machine.finding("vmid", f"no VMID from {FIRST} to {LAST} is free; choose one"))
+        number = next(free, None)
+        if number is None:
+            message = f"no VMID from {AUTOMATIC[0]} to {AUTOMATIC[-1]} is free; choose one"
+            findings.append(machine.finding("vmid", message))
             break
-        ids[name] = candidate
-        owners[candidate] = name
+        ids[name] = number
+        owners[number] = name
     return ids, findings
+
+
+def used(cluster: Iterable[Guest], vms_dir: Path) -> dict[int, str]:
+    """Each VMID that is in use or meant for a machine of the fleet, with its owner for messages."""
+    files, _ = load_dir(vms_dir)
+    wanted = {file.data["vmid"]: shown(file.path) for file in files.values() if "vmid" in file.data}
+    return wanted | {guest.vmid: f"{guest.name or 'a machine'} on {guest.node}" for guest in cluster}
+
+
+def claim(
+    among: range,
+    used: Mapping[int, str],
+    is_free: Callable[[int], bool],
+    create: Callable[[int], Made],
+    say: Callable[[str], None],
+) -> tuple[int, Made]:
+    """Create something under the lowest free VMID; (VMID, what `create` returned).
+
+    No VMID can be reserved. So the creation decides, and when somebody else was faster, the next one is tried.
+    """
+    for number in islice(_free(among, used, is_free), TRIES):
+        try:
+            return number, create(number)
+        except Refused as refused:
+            if "already exists" not in str(refused):
+                raise
+            say(f"VMID {number} was taken a moment ago; trying the next")
+    raise Fault(f"no VMID from {among[0]} to {among[-1]} could be had; remove what is no longer needed there")
+
+
+def _free(among: range, used: Mapping[int, str], is_free: Callable[[int], bool]) -> Iterator[int]:
+    """The free VMIDs; `used` may grow meanwhile."""
+    return (number for number in among if number not in used and is_free(number))

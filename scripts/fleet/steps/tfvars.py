@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
-from fleet.preflight import devices, needs
-from fleet.proxmox import ha, ids, leftovers
+from fleet.preflight import devices, leftovers, needs
+from fleet.proxmox import ha, ids
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
 from fleet.terraform import boot, kept, state, taken_over, tfvars, unsaid

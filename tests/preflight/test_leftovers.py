@@ -3,8 +3,8 @@
 import pytest
 
 from fleet.findings import Fault
+from fleet.preflight import leftovers
 from fleet.preflight import needs as preflight
-from fleet.proxmox import leftovers
 from fleet.proxmox.client import Guest
 from tests.helpers.machines import Cluster, made
 

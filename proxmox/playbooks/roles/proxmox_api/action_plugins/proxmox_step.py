@@ -1,0 +1,60 @@
+"""The action `proxmox_step`: one step of a role, done by a function of scripts/fleet with Proxmox's API.
+
+    - name: Build the template's machine
+      proxmox_step:
+        run: templates.create         # scripts/fleet/templates/create.py, whose function `run` is called
+        arguments: {node: node01}
+
+Endpoint and token come from the environment, as for Terraform's provider: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN,
+PROXMOX_VE_INSECURE. So no task has a secret among its arguments. What a step does while it works is shown at once.
+
+Returns `changed`, `msg`, `diff`, and what the step hands on to later tasks. In check mode nothing is written, and the
+answer says what would be.
+
+Like `proxmox_api` it is an action: it runs in Ansible's own process on the controller, from this checkout.
+"""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+SCRIPTS = Path(__file__).resolve().parents[5] / "scripts"
+STEP = re.compile(r"(?:images|lifecycle|templates)\.[a-z_]+")
+OPTIONS = {"run": {"type": "str", "required": True}, "arguments": {"type": "dict", "default": {}}}
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(OPTIONS)
+        if not STEP.fullmatch(given["run"]):
+            raise AnsibleActionFail(f"{given['run']} is not a step")
+        sys.path.insert(0, str(SCRIPTS))
+        try:
+            from fleet.findings import Fault, visible
+            from fleet.proxmox import client
+            from fleet.proxmox.change import Change
+
+            step = importlib.import_module(f"fleet.{given['run']}").run
+            say = Display().display
+            change = Change(client.connect(), self._task.check_mode, lambda line: say(f"  {visible(line)}"))
+            result = step(change, given["arguments"])
+        except ModuleNotFoundError as error:
+            raise AnsibleActionFail(f"Ansible's Python lacks the package {error.name}") from error
+        except Fault as fault:
+            raise AnsibleActionFail(visible(str(fault))) from None
+        finally:
+            sys.path.remove(str(SCRIPTS))
+        diff = (
+            {"diff": {"before": dict(result.before), "after": dict(result.after)}} if result.changed else {}
+        )
+        return {"changed": result.changed, "msg": result.message, **diff, **result.facts}

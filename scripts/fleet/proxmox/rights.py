@@ -1,0 +1,46 @@
+"""Which rights an operation needs that the token lacks, each with the command that grants it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from fleet.proxmox.client import Client
+
+
+class Right(NamedTuple):
+    """One of these privileges, on this path of the access lists."""
+
+    path: str
+    privileges: tuple[str, ...]
+
+
+def right(path: str, *any_of: str) -> Right:
+    return Right(path, any_of)
+
+
+def missing(client: Client, wanted: Iterable[Right]) -> list[str]:
+    """What the token lacks, as sentences for a person; one request, whatever the number of rights."""
+    told = client.get("access/permissions")
+    return [_sentence(client.user, one) for one in dict.fromkeys(wanted) if not _has(told, one)]
+
+
+def _has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
+    """Whether one of the privileges counts for the path.
+
+    Proxmox tells every path that has an access list entry of its own, with 1 for what is inherited below it. So for any
+    other path the nearest path above it that was told decides.
+    """
+    path = wanted.path
+    if path in told:
+        return any(name in told[path] for name in wanted.privileges)
+    while path != "/" and path not in told:
+        path = path.rpartition("/")[0] or "/"
+    return any(int(told.get(path, {}).get(name) or 0) for name in wanted.privileges)
+
+
+def _sentence(user: str, wanted: Right) -> str:
+    who = f"-token '{user}'" if "!" in user else f"-user {user}"
+    return (
+        f"{user} lacks {' or '.join(wanted.privileges)} on {wanted.path}:"
+        f" `pveum role modify GitOps -append -privs {wanted.privileges[0]}`, and where the role is not given there,"
+        f" `pveum acl modify {wanted.path} {who} -role GitOps`"
+    )

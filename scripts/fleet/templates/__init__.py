@@ -1,0 +1,1 @@
+"""Templates: built of an image, checked, swapped for newer ones, and removed when nobody needs them."""
