@@ -21,6 +21,7 @@ ROOMS = {
     "images": {"ground", "vms", "proxmox"},
     "lifecycle": {"ground", "vms", "proxmox", "images"},
     "templates": {"ground", "vms", "proxmox", "images", "lifecycle"},
+    "builds": {"ground", "vms", "proxmox", "images", "lifecycle", "templates"},
     "preflight": {"ground", "vms", "proxmox", "images"},
     "rules": {"ground", "vms"},
     "adopt": {"ground", "vms", "proxmox", "rules"},

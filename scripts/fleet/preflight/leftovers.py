@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fleet.console import note
-from fleet.findings import Fault, Finding
+from fleet.findings import Finding
+from fleet.proxmox import tasks
 from fleet.proxmox.client import Client, Guest
 from fleet.vms import addresses
 from fleet.vms.machine import Machine, is_marked
-
-_BUSY = ("clone", "create", "migrate", "disk")
 
 
 def orphans(
@@ -52,7 +50,8 @@ def orphans(
             )
             findings.append(machine.finding("vmid", message))
         elif ours:
-            found[name] = _when_idle(client, ours[0], name, wait, sleep)
+            tasks.when_unlocked(client, ours[0], name, wait, sleep)
+            found[name] = ours[0]
         elif strangers:
             message = (
                 f"{name} already exists as VMID {strangers[0].vmid} on {strangers[0].node} and was not made by this"
@@ -66,25 +65,3 @@ def _same_address(config: Mapping[str, Any], machine: Machine) -> bool:
     """Whether a marked guest can be this file's and not another fleet's; a fresh clone has no address."""
     has = addresses.parse(str(config.get("ipconfig0") or ""))[0].ip
     return has is None or has == machine.ipconfig0.ip
-
-
-def _when_idle(client: Client, guest: Guest, name: str, wait: float, sleep) -> Guest:
-    until = time.monotonic() + wait
-    waiting = False
-    while (lock := client.config(guest.node, guest.vmid).get("lock")) in _BUSY:
-        if time.monotonic() > until:
-            message = (
-                f"{name} (VMID {guest.vmid}) on {guest.node} is still locked ({lock}) after {wait:.0f} s"
-            )
-            raise Fault(f"{message}; see its tasks in Proxmox", code=2)
-        if not client.is_working(guest.node) and lock == client.config(guest.node, guest.vmid).get("lock"):
-            message = f"{name} (VMID {guest.vmid} on {guest.node}) is locked ({lock}), but no task runs there"
-            way_out = f"`qm unlock {guest.vmid}` and `qm destroy {guest.vmid}`, then run this again"
-            raise Fault(f"{message}: its clone was cut off; {way_out}", code=2)
-        if not waiting:
-            note(
-                f"waiting for {name} (VMID {guest.vmid}): the {lock} of an interrupted run is still in progress"
-            )
-            waiting = True
-        sleep(2)
-    return guest

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote
 
+from fleet.console import note
 from fleet.findings import Fault, printable
-from fleet.proxmox.client import Client
+from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.errors import Refused, Unanswered
+
+_BUSY = ("clone", "create", "migrate", "disk")  # locks that a task holds and gives back
 
 
 class Task(NamedTuple):
@@ -84,3 +87,35 @@ def _ended(task: Task, exitstatus: str) -> str:
     if exitstatus == "OK" or exitstatus.startswith("WARNINGS"):
         return exitstatus
     raise Fault(f"{task} failed: {printable(exitstatus)}", code=2)
+
+
+def when_unlocked(
+    client: Client,
+    guest: Guest,
+    name: str,
+    timeout: float = 600,
+    sleep: Callable[[float], None] = time.sleep,
+    say: Callable[[str], None] = note,
+) -> None:
+    """Wait until the task of an interrupted run, which goes on in Proxmox, gives a guest free.
+
+    Raises Fault after `timeout` seconds, and at once where no task runs that could.
+    """
+    until = time.monotonic() + timeout
+    waiting = False
+    while (lock := client.config(guest.node, guest.vmid).get("lock")) in _BUSY:
+        if time.monotonic() > until:
+            message = (
+                f"{name} (VMID {guest.vmid}) on {guest.node} is still locked ({lock}) after {timeout:.0f} s"
+            )
+            raise Fault(f"{message}; see its tasks in Proxmox", code=2)
+        if not client.is_working(guest.node) and lock == client.config(guest.node, guest.vmid).get("lock"):
+            message = f"{name} (VMID {guest.vmid} on {guest.node}) is locked ({lock}), but no task runs there"
+            way_out = f"`qm unlock {guest.vmid}` and `qm destroy {guest.vmid}`, then run this again"
+            raise Fault(f"{message}: its {lock} was cut off; {way_out}", code=2)
+        if not waiting:
+            say(
+                f"waiting for {name} (VMID {guest.vmid}): the {lock} of an interrupted run is still in progress"
+            )
+            waiting = True
+        sleep(2)

@@ -2,14 +2,14 @@
 
     - name: Build the template's machine
       proxmox_step:
-        run: templates.create         # scripts/fleet/templates/create.py, whose function `run` is called
+        run: builds.create         # scripts/fleet/builds/create.py, whose function `run` is called
         arguments: {node: node01}
 
 Endpoint and token come from the environment, as for Terraform's provider: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN,
 PROXMOX_VE_INSECURE. So no task has a secret among its arguments. What a step does while it works is shown at once.
 
-Returns `changed`, `msg`, `diff`, and what the step hands on to later tasks. In check mode nothing is written, and the
-answer says what would be.
+Returns `changed`, `msg`, `seconds`, `diff`, and what the step hands on to later tasks. In check mode nothing is
+written, and the answer says what would be.
 
 Like `proxmox_api` it is an action: it runs in Ansible's own process on the controller, from this checkout.
 """
@@ -17,6 +17,7 @@ Like `proxmox_api` it is an action: it runs in Ansible's own process on the cont
 import importlib
 import re
 import sys
+import time
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail
@@ -24,7 +25,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 SCRIPTS = Path(__file__).resolve().parents[5] / "scripts"
-STEP = re.compile(r"(?:images|lifecycle|templates)\.[a-z_]+")
+STEP = re.compile(r"(?:builds|lifecycle|templates)\.[a-z_]+")
 OPTIONS = {"run": {"type": "str", "required": True}, "arguments": {"type": "dict", "default": {}}}
 
 
@@ -47,14 +48,16 @@ class ActionModule(ActionBase):
             step = importlib.import_module(f"fleet.{given['run']}").run
             say = Display().display
             change = Change(client.connect(), self._task.check_mode, lambda line: say(f"  {visible(line)}"))
+            start = time.monotonic()
             result = step(change, given["arguments"])
+            seconds = round(time.monotonic() - start, 1)
+            answer = {"changed": result.changed, "msg": result.message, "seconds": seconds}
         except ModuleNotFoundError as error:
             raise AnsibleActionFail(f"Ansible's Python lacks the package {error.name}") from error
         except Fault as fault:
             raise AnsibleActionFail(visible(str(fault))) from None
         finally:
             sys.path.remove(str(SCRIPTS))
-        diff = (
-            {"diff": {"before": dict(result.before), "after": dict(result.after)}} if result.changed else {}
-        )
-        return {"changed": result.changed, "msg": result.message, **diff, **result.facts}
+        if result.changed:
+            answer["diff"] = {"before": dict(result.before), "after": dict(result.after)}
+        return {**answer, **result.facts}

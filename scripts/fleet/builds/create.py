@@ -1,0 +1,107 @@
+"""Stage 3: the machine that becomes the template, with disks and firmware, in one call.
+
+Of a creation that fails Proxmox frees the disks. With a second call for them, a machine without disks could be left.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.builds import plan
+from fleet.builds.plan import Plan
+from fleet.findings import Fault
+from fleet.images.progress import Meter
+from fleet.paths import VMS_DIR
+from fleet.proxmox import disks, ids, tasks
+from fleet.proxmox.change import Change, Result
+from fleet.templates import found, remove
+from fleet.templates.notes import BUILDING
+
+
+def run(change: Change, arguments: Mapping[str, Any]) -> Result:
+    """Hands on `building`, the machine's VMID. One that an earlier run left is used again, or removed."""
+    planned = plan.taken(arguments)
+    spec = planned.spec
+    cluster = change.api.guests()
+    made = found.of_image(change.api, cluster, spec.name, planned.node)
+    before = [one for one in made if BUILDING in one.guest.tags and not one.notes.is_alive()]
+    if change.check:
+        useful = [one for one in before if one.guest.vmid == planned.building and _goes_on(one)]
+        done = f"{useful[-1]} would go on" if useful else f"{spec.name}-building would be created"
+        return Result(not useful, done, after={} if useful else {"machine": f"{spec.name}-building"})
+    removed = False
+    for one in before:
+        tasks.when_unlocked(change.api, one.guest, one.guest.name, spec.timeout, say=change.say)
+        one = one._replace(config=change.api.config(one.guest.node, one.guest.vmid))
+        if one.guest.vmid == planned.building and _goes_on(one):
+            message = f"{one} goes on after the stage {one.notes.stage or 'created'}"
+            return Result(removed, message, facts={"building": one.guest.vmid})
+        change.say(f"removing {one}, which an interrupted run left")
+        remove.destroy(change.api, one)
+        removed = True
+    vmid, upid = _create(change, planned, ids.used(cluster, VMS_DIR))
+    meter = Meter(change.say, f"import of {spec.image.file} to {spec.storage}")
+    tasks.wait(change.api, upid, spec.timeout, progress=meter.line)
+    mark(change, planned, vmid, "created")
+    return Result(
+        True, f"VMID {vmid} was created on {planned.node}",
+        after={"machine": f"{spec.name}-building", "disk": planned.volume},
+        facts={"building": vmid, "upid": upid},
+    )  # fmt: skip
+
+
+def _goes_on(one: found.Found) -> bool:
+    """Whether a machine can be used as it is: its disk is there, and nothing was cut off that cannot be repeated."""
+    if one.notes.stage == "sealing" or (one.guest.template and one.notes.stage != "converted"):
+        return False
+    return "scsi0" in one.config
+
+
+def mark(change: Change, planned: Plan, vmid: int, stage: str, **options: Any) -> None:
+    """Write down that a stage is done, and its options in the same call."""
+    path = f"nodes/{planned.node}/qemu/{vmid}/config"
+    change.api.put(path, description=planned.notes().reached(stage).render(), **options)
+
+
+def _create(change: Change, planned: Plan, used: Mapping[int, str]) -> tuple[int, str]:
+    options, path = _options(planned), f"nodes/{planned.node}/qemu"
+
+    def create(vmid: int) -> str:
+        return change.api.post(path, vmid=vmid, **options)
+
+    if planned.spec.vmid:
+        return planned.spec.vmid, create(planned.spec.vmid)
+    return ids.claim(ids.TEMPLATES, used, change.api.is_free, create, change.say)
+
+
+def _options(planned: Plan) -> dict[str, Any]:
+    spec = planned.spec
+    notes = planned.notes().reached("")
+    disk = disks.disk(planned.storage_type, spec.storage, image=planned.volume, iothread=True)
+    card = f"virtio,bridge={spec.bridge}" + (f",tag={spec.vlan}" if spec.vlan else "")
+    return {
+        "name": f"{spec.name}-building", "description": notes.render(), "tags": notes.tags(BUILDING),
+        "ostype": "l26", "cores": spec.cores, "memory": spec.memory, "cpu": "host", "scsihw": "virtio-scsi-single",
+        "scsi0": disk, "boot": "order=scsi0", "ide2": f"{spec.storage}:cloudinit", "net0": card,
+        "serial0": "socket", "vga": "serial0", "agent": f"enabled={int(spec.agent)}", "ciupgrade": 0,
+        **(_uefi(planned) if spec.firmware == "ovmf" else {}),
+    }  # fmt: skip
+
+
+def _uefi(planned: Plan) -> dict[str, str]:
+    spec = planned.spec
+    formats = disks.kind(planned.storage_type).formats
+    efi = f"{spec.storage}:1,efitype=4m,pre-enrolled-keys={int(spec.secure_boot)}"
+    return {
+        "bios": "ovmf",
+        "machine": "q35",
+        "efidisk0": efi + (f",format={formats[0]}" if formats else ""),
+    }
+
+
+def guest_of(change: Change, planned: Plan, vmid: int | None) -> found.Found:
+    """The machine that an earlier stage made. Raises Fault when it is not there, or somebody else's."""
+    cluster = [guest for guest in change.api.guests() if guest.vmid == vmid]
+    made = found.of_image(change.api, cluster, planned.spec.name, planned.node)
+    if not made:
+        raise Fault(f"there is no machine that {planned.spec.name} could be made of; run the stages vm first")
+    return made[-1]

@@ -1,0 +1,144 @@
+"""Stage 1: what a build needs, checked at once and before anything is changed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fleet.builds import needed, plan
+from fleet.findings import Fault, listed
+from fleet.paths import PROXMOX_DIR, VMS_DIR, shown
+from fleet.proxmox import disks, rights
+from fleet.proxmox.change import Change, Result
+from fleet.proxmox.client import Client, Guest
+from fleet.templates import found
+from fleet.templates.spec import Spec, read
+from fleet.vms import addresses, files
+
+OLDEST = (8, 4)  # the first release that takes disk images as content `import`
+
+
+def run(change: Change, arguments: Mapping[str, Any]) -> Result:
+    """Raises Fault with all that is in the way."""
+    spec = read(arguments)
+    release = change.api.get("version")["version"]
+    nodes = change.api.nodes()
+    cluster = change.api.guests()
+    node = spec.node or _node(nodes, cluster, spec.name)
+    if node not in nodes:
+        raise Fault(f"{node} is not a node of the cluster, which has {listed(sorted(nodes))}")
+    if not nodes[node]:
+        raise Fault(f"node {node} is offline; start it, or choose another")
+    storages = change.api.storages(node) or {}
+    types = {name: str(entry["type"]) for name, entry in storages.items()}
+    made = found.of_image(change.api, cluster, spec.name, node)
+    ready = [one for one in made if _is_wanted(one, spec, types)]
+    image_storage = spec.image_storage or _image_storage(storages)
+    problems = [*_release(release), *_storages(spec, storages, image_storage, node, bool(ready))]
+    problems += rights.missing(change.api, needed.rights(spec, node, image_storage, bool(ready)))
+    problems += _surroundings(change.api, spec, node)
+    problems += _strangers(spec, node, cluster, made)
+    if spec.seals and not ready:
+        problems += _seal(spec)
+    if spec.vmid and not ready:
+        owners = {guest.vmid: f"{guest.name} on {guest.node}" for guest in cluster}
+        if spec.vmid in owners and spec.vmid not in [one.guest.vmid for one in made]:
+            problems.append(f"VMID {spec.vmid} belongs to {owners[spec.vmid]}; choose another")
+    building = [one for one in made if "building" in one.guest.tags]
+    problems += [
+        f"another run builds {one} (on {one.notes.builder}); wait until it is done"
+        for one in building
+        if one.notes.is_alive()
+    ]
+    if problems:
+        raise Fault("nothing was changed:\n" + "\n".join(f"- {problem}" for problem in problems))
+    mine = [one for one in building if one.notes.fingerprint == spec.fingerprint()]
+    planned = plan.Plan(
+        spec, node, types[spec.storage], image_storage, spec.fingerprint(),
+        ready=ready[-1].guest.vmid if ready else None, building=mine[-1].guest.vmid if mine else None,
+    )  # fmt: skip
+    what = f"{spec.name} on {node}"
+    message = f"{ready[-1]} is as wanted" if ready else f"{what} is to be built of {spec.image.file}"
+    return Result(message=message, facts={"plan": planned.facts()})
+
+
+def _node(nodes: Mapping[str, bool], cluster: list[Guest], name: str) -> str:
+    """Where nobody says it: the node that has the template, else the first that is online."""
+    has = [guest.node for guest in cluster if guest.name == name and guest.template and nodes.get(guest.node)]
+    return min(has or [node for node, online in nodes.items() if online] or list(nodes))
+
+
+def _is_wanted(one: found.Found, spec: Spec, types: Mapping[str, str]) -> bool:
+    named = one.guest.name == spec.name and one.notes.fingerprint == spec.fingerprint()
+    return named and not found.problems(one.config, types)
+
+
+def _release(text: str) -> Iterator[str]:
+    number = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    if number < OLDEST:
+        yield f"Proxmox VE {text} takes no disk images by its API; 8.4 is the first that does"
+
+
+def _image_storage(storages: Mapping[str, Mapping[str, Any]]) -> str:
+    able = [name for name in sorted(storages) if "import" in storages[name].get("content", "").split(",")]
+    return "local" if "local" in able or not able else able[0]
+
+
+def _storages(spec: Spec, storages: Mapping[str, Any], images: str, node: str, ready: bool) -> Iterator[str]:
+    for name, content in ((spec.storage, "images"), (images, "import")):
+        entry = storages.get(name)
+        if entry is None:
+            yield f"{node} has no storage {name}, or the token may not see it; it has {listed(sorted(storages))}"
+        elif content not in (has := str(entry.get("content", ""))).split(","):
+            command = f"`pvesm set {name} --content {has},{content}`"
+            yield f"storage {name} does not take {content}: {command} on {node}, or name another storage"
+        elif not entry.get("active"):
+            yield f"storage {name} is not active on {node}"
+        else:
+            if content == "images":
+                yield from _kind(str(entry["type"]))
+            least = (spec.disk << 30 or spec.image.size) if content == "images" else spec.image.size
+            if not ready and int(entry.get("avail", 0)) < least * 1.1:
+                free, needed = int(entry.get("avail", 0)) >> 20, int(least * 1.1) >> 20
+                yield f"storage {name} has {free} MiB left on {node}, and {needed} MiB are needed"
+
+
+def _kind(storage_type: str) -> Iterator[str]:
+    try:
+        disks.kind(storage_type)
+    except Fault as fault:
+        yield str(fault)
+
+
+def _surroundings(client: Client, spec: Spec, node: str) -> Iterator[str]:
+    bridges = client.bridges(node)
+    if bridges is not None and spec.bridge not in bridges:
+        yield f"{node} has no bridge {spec.bridge}; it has {listed(sorted(bridges))}"
+    if spec.gpu:
+        known = client.if_told("cluster/mapping/pci")
+        if known is not None and spec.gpu not in (ids := [str(entry["id"]) for entry in known]):
+            yield f"the datacenter has no PCI mapping {spec.gpu}; it has {listed(sorted(ids))}"
+
+
+def _strangers(spec: Spec, node: str, cluster: list[Guest], made: list[found.Found]) -> Iterator[str]:
+    """Guests that have the template's name and that no build of ours made."""
+    ours = {one.guest.vmid for one in made}
+    for guest in cluster:
+        if guest.name == spec.name and guest.node == node and guest.vmid not in ours:
+            yield (
+                f"{guest.name} (VMID {guest.vmid} on {node}) exists and was not built here; rename it, or set"
+                f" proxmox_template_name"
+            )
+
+
+def _seal(spec: Spec) -> Iterator[str]:
+    """An address for the one boot in which the guest agent is installed, that no machine of the fleet has."""
+    if not spec.seal:
+        yield (
+            f"{spec.image.name} has no guest agent, so the build boots once to install it, and needs an address for"
+            " that: set proxmox_template_seal_ipconfig (or PROXMOX_SEAL_IPCONFIG) to one that nobody has, as"
+            " ip=192.168.1.9/24,gw=192.168.1.1; proxmox_template_agent=false builds without agent"
+        )
+        return
+    address = str(addresses.parse(spec.seal)[0].ip.ip)
+    for name, file in files.load_dir(VMS_DIR)[0].items():
+        if address == file.address:
+            yield f"{address} is the address of {name} ({shown(PROXMOX_DIR / 'vms' / name)}.yaml); choose another"

@@ -1,0 +1,39 @@
+"""What a build did, as a table for a person: the template, and the seconds of each stage."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.builds import plan
+from fleet.proxmox.change import Change, Result
+from fleet.templates import found, verify
+
+
+def run(change: Change, arguments: Mapping[str, Any]) -> Result:
+    """`stages`: by name what each answered; `clones`: the machines of the last stage."""
+    given = {key: value for key, value in arguments.items() if key not in ("stages", "clones")}
+    planned = plan.taken(given)
+    stages: Mapping[str, Mapping[str, Any]] = arguments.get("stages") or {}
+    rows = [(name, _seconds(one), _words(one), _upid(one)) for name, one in stages.items() if one]
+    text = verify.table(rows, ("stage", "seconds", "what it did", "task"))
+    vmid = planned.ready or (stages.get("create-template") or {}).get("vmid")
+    if vmid and not change.check:
+        name = planned.spec.name
+        one = found.current(change.api, change.api.guests(), name, planned.node)
+        text = f"{verify.table([verify.row(change.api, one)])}\n\n{text}\n\n{_next(name)}"
+    return Result(message=text)
+
+
+def _seconds(answer: Mapping[str, Any]) -> str:
+    return f"{float(answer['seconds']):.1f}" if "seconds" in answer else "-"
+
+
+def _upid(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("upid") or "-")
+
+
+def _words(answer: Mapping[str, Any]) -> str:
+    return "skipped" if answer.get("skipped") else str(answer.get("msg") or "-").splitlines()[0]
+
+
+def _next(name: str) -> str:
+    return f"next: write `clone: {name}` in a file of proxmox/vms/, or make templates-list"

@@ -1,0 +1,28 @@
+"""The state `cleanup`: what interrupted builds left, retired templates without clones, images that nobody needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.arguments import Arguments
+from fleet.images import lock, volume
+from fleet.proxmox.change import Change, Result
+from fleet.templates import found, remove
+from fleet.templates.spec import LABEL, PREFIX
+
+
+def run(change: Change, arguments: Mapping[str, Any]) -> Result:
+    a = Arguments(arguments, PREFIX)
+    node = a.text("node", LABEL, "the name of a node")
+    a.check()
+    lines: list[str] = []
+    for name in sorted({one.notes.name for one in found.all_of(change.api, change.api.guests(), node)}):
+        lines += remove.unneeded(change, name, node)
+    used = {one.notes.file for one in found.all_of(change.api, change.api.guests(), node)}
+    used |= {image.file for image in lock.read().values()}
+    for place in [node] if node else [name for name, online in change.api.nodes().items() if online]:
+        for storage, about in (change.api.storages(place) or {}).items():
+            if "import" in str(about.get("content", "")).split(","):
+                gone = volume.prune(change.api, place, storage, used, change.check)
+                lines += [f"{volid} is removed" for volid in gone]
+    changed = any(line.endswith("is removed") for line in lines)
+    return Result(changed, "\n".join(lines) or "there is nothing to clean up")

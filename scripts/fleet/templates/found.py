@@ -1,0 +1,92 @@
+"""What Proxmox has of a template: the one in use, those that are being built, and those before it."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from fleet.findings import Fault, listed
+from fleet.proxmox import disks
+from fleet.proxmox.client import Client, Guest
+from fleet.templates import notes as marks
+
+_BUSES = ("scsi", "virtio", "sata", "ide", "efidisk", "tpmstate")
+
+
+class Found(NamedTuple):
+    """A guest that is one of our templates or is to become one, with its configuration."""
+
+    guest: Guest
+    config: Mapping[str, Any]
+    notes: marks.Notes
+
+    def __str__(self) -> str:
+        return f"{self.guest.name} (VMID {self.guest.vmid} on {self.guest.node})"
+
+    @property
+    def path(self) -> str:
+        return f"nodes/{self.guest.node}/qemu/{self.guest.vmid}"
+
+
+def volumes(config: Mapping[str, Any]) -> list[str]:
+    """The volumes of a configuration's disks, without CD and cloud-init drives."""
+    drives = {slot: str(value) for slot, value in config.items() if slot.rstrip("0123456789") in _BUSES}
+    return [
+        value.partition(",")[0]
+        for slot, value in sorted(drives.items())
+        if slot[-1:].isdigit() and "media=cdrom" not in value
+    ]
+
+
+def problems(config: Mapping[str, Any], types: Mapping[str, str]) -> list[str]:
+    """Why a guest is no template that can be cloned; `types`: of its node's storages by name.
+
+    Proxmox sets the flag before it converts the disks. So where the conversion was cut off, only they tell.
+    """
+    if not int(config.get("template") or 0):
+        return ["it is not a template"]
+    found = [volume for volume in volumes(config) if _should_be_base(volume, types)]
+    return [f"its disk {volume} was not converted" for volume in found if not disks.is_base(volume)]
+
+
+def _should_be_base(volume: str, types: Mapping[str, str]) -> bool:
+    storage_type = types.get(volume.partition(":")[0])
+    return storage_type is None or disks.kind(storage_type).templates
+
+
+def of_image(client: Client, cluster: Collection[Guest], name: str, node: str = "") -> list[Found]:
+    """All that builds of this template made, the newest VMID last; on one node, or on all."""
+    # The name of each begins with the template's, so that nobody else's configuration is read.
+    near = [guest for guest in cluster if guest.name.startswith(name)]
+    return [one for one in all_of(client, near, node) if one.notes.name == name]
+
+
+def all_of(client: Client, cluster: Collection[Guest], node: str = "") -> list[Found]:
+    """Everything that builds made, of whatever template; by name, the newest last."""
+    marked = [guest for guest in cluster if {marks.TEMPLATE, marks.BUILDING, marks.RETIRED} & set(guest.tags)]
+    found = []
+    for guest in marked:
+        if guest.container or node not in ("", guest.node):
+            continue
+        config = client.config(guest.node, guest.vmid)
+        if notes := marks.parse(config.get("description")):
+            found.append(Found(guest, config, notes))
+    return sorted(found, key=lambda one: (one.notes.name, one.guest.node, one.guest.vmid))
+
+
+def linked_clones(client: Client, one: Found) -> list[int]:
+    """The VMIDs whose disks need this template's. On thin LVM none does: its volumes outlive their origin."""
+    base, clones = f"base-{one.guest.vmid}-", set()
+    for storage in sorted({text.partition(":")[0] for text in volumes(one.config)}):
+        for entry in client.get(f"nodes/{one.guest.node}/storage/{storage}/content", content="images"):
+            inside = str(entry["volid"]).partition(":")[2].rpartition("/")[0]
+            if base in inside or str(entry.get("parent", "")).startswith(base):
+                clones.add(int(entry["vmid"]))
+    return sorted(clones - {one.guest.vmid})
+
+
+def current(client: Client, cluster: Collection[Guest], name: str, node: str) -> Found:
+    """The template of that name on that node. Raises Fault, which says what there is."""
+    here = [one for one in of_image(client, cluster, name, node) if one.guest.name == name]
+    if here:
+        return here[-1]
+    others = [f"{guest.name} on {guest.node}" for guest in cluster if guest.template]
+    raise Fault(f"{node} has no template {name} that was built here; there are {listed(others)}")
