@@ -11,6 +11,7 @@ QUEUE = PROXMOX_DIR / "new_hosts.txt"
 KNOWN_HOSTS = PROXMOX_DIR / "known_hosts"
 PLAYBOOKS_DIR = PROXMOX_DIR / "playbooks"
 TFVARS = PROXMOX_DIR / "vms.auto.tfvars.json"
+IMAGES = PROXMOX_DIR / "images.yml"
 AUTHORIZED_KEYS = PROXMOX_DIR / "authorized_keys"
 SCHEMA = Path(__file__).with_name("vm.schema.json")  # a link to schemas/, so that it is installed too
 
