@@ -25,6 +25,14 @@ class Task(NamedTuple):
         return f"Proxmox's task {self.kind}{f' of {self.subject}' if self.subject else ''} on {self.node}"
 
 
+class Failed(Fault):
+    """The task ended with an error; `exitstatus` is what Proxmox says of it."""
+
+    def __init__(self, task: Task, exitstatus: str):
+        super().__init__(f"{task} failed: {exitstatus}", code=2)
+        self.exitstatus = exitstatus
+
+
 def is_upid(answer: object) -> bool:
     """Whether an answer names a task that goes on after it."""
     return isinstance(answer, str) and answer.startswith("UPID:") and answer.count(":") >= 8
@@ -47,7 +55,7 @@ def wait(
 ) -> str:
     """Wait for the task to end; its exit status, which is `OK` or `WARNINGS: number`.
 
-    Raises Fault when the task failed, or still runs after `timeout` seconds. A question without an answer
+    Raises Failed when the task failed, Fault when it still runs after `timeout` seconds. A question without an answer
     is asked again: the node may be busy, and the task goes on. `progress` gets each new line of the log.
     """
     task = parse(upid)
@@ -86,7 +94,7 @@ def _show(client: Client, path: str, start: int, progress: Callable[[str], None]
 def _ended(task: Task, exitstatus: str) -> str:
     if exitstatus == "OK" or exitstatus.startswith("WARNINGS"):
         return exitstatus
-    raise Fault(f"{task} failed: {printable(exitstatus)}", code=2)
+    raise Failed(task, printable(exitstatus))
 
 
 def when_unlocked(

@@ -1,0 +1,103 @@
+"""A download by a node: its progress, what is tried again, and what the node's words mean."""
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+
+from fleet.findings import Fault
+from fleet.images.lock import Locked
+from fleet.proxmox import rights, tasks
+from fleet.proxmox.client import Client
+from fleet.proxmox.errors import Refused
+from fleet.proxmox.rights import Right, right
+
+ATTEMPTS = 3
+PAUSE = 3  # seconds before the second attempt, and twice as many before the third
+EVERY = 5  # seconds between two lines of progress
+# wget's lines: 32768K ........ ........ ........ ........ 15% 45.2M 9s
+_DOTS = re.compile(r"[. ]+ (\d{1,3})% +([\d.]+)([KMG]?)(?:[ =]\S+)?$")
+_GONE = re.compile(r"ERROR (4\d\d[^.]*)")
+
+
+def needed(node: str, storage: str) -> list[Right]:
+    """What the token must be allowed to."""
+    return [
+        right(f"/storage/{storage}", "Datastore.AllocateTemplate"),
+        right(f"/nodes/{node}", "Sys.AccessNetwork"),
+    ]
+
+
+def run(
+    client: Client, node: str, storage: str, image: Locked, say: Callable[[str], None], timeout: float
+) -> bool:
+    """Let the node bring the image, or verify the one that is there; whether it was downloaded. Raises Fault."""
+    for attempt in range(1, ATTEMPTS + 1):
+        log: deque[str] = deque(maxlen=30)
+        upid = _begin(client, node, storage, image)
+        try:
+            tasks.wait(client, upid, timeout, _follow(image.name, log.append, say))
+            return not any("no need to download" in line for line in log)
+        except tasks.Failed as failed:
+            fault, again = _meaning(node, storage, image, failed.exitstatus, "\n".join(log))
+            if not again or attempt == ATTEMPTS:
+                raise fault from None
+        say(f"{image.name}: {fault}; attempt {attempt + 1} of {ATTEMPTS}")
+        time.sleep(PAUSE * attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _begin(client: Client, node: str, storage: str, image: Locked) -> str:
+    fields = {"content": "import", "filename": image.file, "url": image.url}
+    if image.checksum:
+        fields |= {"checksum": image.checksum, "checksum-algorithm": image.algorithm}
+    try:
+        return client.post(f"nodes/{node}/storage/{storage}/download-url", **fields)
+    except Refused as refused:
+        lacking = rights.missing(client, needed(node, storage)) if refused.status == 403 else []
+        if not lacking:
+            raise
+        raise Fault(f"{image.name} cannot be downloaded: {'; '.join(lacking)}", code=2) from None
+
+
+def _follow(name: str, keep: Callable[[str], None], say: Callable[[str], None]) -> Callable[[str], None]:
+    """What gets the lines of the task's log: keeps them, and passes some on as percent and rate."""
+    last = -float(EVERY)
+
+    def follow(line: str) -> None:
+        nonlocal last
+        keep(line)
+        if (match := _DOTS.search(line)) and time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            say(f"{name}: {match[1]} %, {match[2]} {match[3]}B/s")
+
+    return follow
+
+
+def _meaning(node: str, storage: str, image: Locked, said: str, log: str) -> tuple[Fault, bool]:
+    """The fault for what a task said, and whether another attempt may succeed."""
+    volume, again = f"{storage}:import/{image.file}", False
+    if said.startswith("checksum mismatch") and said.endswith("aborting"):
+        text = (
+            f"{volume} on {node} is not the image that it should be ({said.removesuffix(', aborting')}): it is broken"
+            f" or was changed, and was left as it is; remove it by `pvesm free {volume}` on {node}, then run this again"
+        )
+    elif said.startswith("checksum mismatch"):
+        text = (
+            f"{image.url} has other content than expected ({said}), of which nothing was kept; `make images-update`"
+            " finds the build that is published now"
+        )
+    elif gone := _GONE.search(log):
+        text = f"{image.url} answers {gone[1]}; `make images-update` finds the build that is published now"
+    elif "certificate" in f"{said}\n{log}":
+        text = f"{node} refuses the certificate of {image.url} ({said})"
+    elif "No space left" in f"{said}\n{log}":
+        text = f"{storage} on {node} is full, and nothing of the image was kept: make room there ({said})"
+    elif said.startswith("refusing to override"):
+        text = f"{volume} on {node} is there already, and without a checksum nobody can tell what it is"
+    elif said.startswith("download failed"):
+        text = f"{node} cannot read {image.url} ({said}): look whether the node reaches that site"
+        again = True
+    else:
+        text = f"{image.url} did not get onto {storage} of {node}: {said}"
+    return Fault(text, code=2), again

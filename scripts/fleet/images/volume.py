@@ -1,0 +1,140 @@
+"""An image as a volume of a storage, from which disks are imported (content type `import`)."""
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from fleet.console import note
+from fleet.findings import Fault, listed
+from fleet.images import download
+from fleet.images.lock import Locked
+from fleet.proxmox import rights, tasks
+from fleet.proxmox.client import Client
+from fleet.proxmox.errors import Refused
+
+_OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+=_-]*-20\d{6}-[0-9a-f]{8}\.(?:qcow2|raw)")
+_OF_FILES = ("dir", "nfs", "cifs", "btrfs", "cephfs", "glusterfs")  # types that can hold images to import
+
+
+class Brought(NamedTuple):
+    volid: str  # local:import/debian12-20261102-1a2b3c4d.qcow2
+    changed: bool
+    message: str
+
+
+def bring(
+    client: Client,
+    node: str,
+    storage: str,
+    image: Locked,
+    say: Callable[[str], None] = note,
+    check: bool = False,
+    timeout: float = 1800,
+    allow_not_verified: bool = False,
+) -> Brought:
+    """See to it that the image is on the storage and is what it should be. Raises Fault.
+
+    What is there is verified each time, by the node, without the site it came from: call this only before something
+    is made of the image. With `check` nothing is done and the answer is what would be. An image without a checksum
+    is taken as it is, and only with `allow_not_verified`.
+    """
+    if not image.checksum and not allow_not_verified:
+        raise Fault(
+            f"{image.url} comes without a checksum, so nobody can tell whether it arrives unchanged: give its"
+            " checksum, as sha256:…, or allow an image that is not verified"
+        )
+    about = _storage(client, node, storage)
+    volume = f"{storage}:import/{image.file}"
+    there = find(client, node, storage, image)
+    if check:
+        what = f"{volume} is on {node}" if there else f"would download {image.url} to {volume} on {node}"
+        return Brought(volume, not there, what)
+    if there and not image.checksum:
+        return Brought(volume, False, f"{volume} is on {node} and was not verified: no checksum is known")
+    if not there:
+        _check_room(node, storage, about, image.size)
+        size = f" ({image.size / 1e6:.0f} MB)" if image.size else ""
+        say(f"{image.name}: {node} downloads {image.url}{size} to {storage}")
+    if download.run(client, node, storage, image, say, timeout):
+        state = "verified" if image.checksum else "not verified: no checksum is known"
+        return Brought(volume, True, f"{volume} was downloaded to {node}, {state}")
+    return Brought(volume, False, f"{volume} is on {node}, verified")
+
+
+def find(client: Client, node: str, storage: str, image: Locked) -> dict[str, Any] | None:
+    """Proxmox's entry of the image on a storage, with its `size` in bytes; None when there is none."""
+    name = f"{storage}:import/{image.file}"
+    return next((entry for entry in _content(client, node, storage) if entry["volid"] == name), None)
+
+
+def choose(client: Client, node: str, image: Locked) -> str:
+    """The storage of a node for an image: the one that has it, else `local`, else the first that can. Raises Fault."""
+    able = _able(client.storages(node) or {})
+    if not able:
+        raise Fault(f"{node} has no storage for images; {_way_out('local', {})}")
+    if len(able) > 1:
+        has = [name for name in able if find(client, node, name, image)]
+        able = has or (["local"] if "local" in able else able)
+    return able[0]
+
+
+def prune(client: Client, node: str, storage: str, keep: Collection[str], check: bool = False) -> list[str]:
+    """Remove the images that this project brought, but for the files in `keep`; the volumes. Raises Fault."""
+    found = [entry["volid"] for entry in _content(client, node, storage)]
+    files = {volume: volume.rpartition("/")[2] for volume in sorted(found)}
+    unused = [volume for volume, file in files.items() if _OURS.fullmatch(file) and file not in keep]
+    for volume in () if check else unused:
+        try:
+            upid = client.delete(f"nodes/{node}/storage/{storage}/content/{quote(volume, safe='')}")
+        except Refused as refused:
+            wanted = [rights.right(f"/storage/{storage}", "Datastore.Allocate")]
+            lacking = rights.missing(client, wanted) if refused.status == 403 else []
+            if not lacking:
+                raise
+            raise Fault(f"{volume} cannot be removed: {'; '.join(lacking)}", code=2) from None
+        if tasks.is_upid(upid):
+            tasks.wait(client, upid)
+    return unused
+
+
+def _content(client: Client, node: str, storage: str) -> list[dict[str, Any]]:
+    return client.get(f"nodes/{node}/storage/{storage}/content", content="import")
+
+
+def _able(storages: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name in sorted(storages) if "import" in storages[name].get("content", "").split(",")]
+
+
+def _storage(client: Client, node: str, name: str) -> dict[str, Any]:
+    storages = client.storages(node) or {}
+    about, able = storages.get(name), _able(storages)
+    if about is None:
+        raise Fault(
+            f"{node} has no storage {name}, or the token lacks Datastore.Audit on /storage/{name};"
+            f" images can be on {listed(able)}"
+        )
+    if name not in able:
+        others = f"choose {' or '.join(able)}, or " if able else ""
+        raise Fault(f"{name} on {node} is not for images: {others}{_way_out(name, about)}")
+    if not about.get("active", 1):
+        raise Fault(f"{name} on {node} does not work at the moment: see `pvesm status` there", code=2)
+    return about
+
+
+def _way_out(name: str, about: dict[str, Any]) -> str:
+    """How a storage becomes one that can hold images."""
+    if about.get("type", "dir") not in _OF_FILES:
+        return f"add one of type dir, nfs or cifs, since one of type {about['type']} cannot hold them"
+    content = ",".join(filter(None, [about.get("content", "images,iso,vztmpl,backup"), "import"]))
+    return f"allow it by `pvesm set {name} --content {content}`"
+
+
+def _check_room(node: str, storage: str, about: dict[str, Any], size: int) -> None:
+    free = about.get("avail")
+    if free is not None and size > int(free):
+        raise Fault(
+            f"{storage} on {node} has {int(free) / 1e6:.0f} MB left, and the image has {size / 1e6:.0f} MB:"
+            " make room there, or choose another storage",
+            code=2,
+        )
