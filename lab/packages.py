@@ -18,6 +18,8 @@ PACKAGES = (
     ("dnsmasq-base", "dnsmasq", "the lab's DHCP server"),
     ("openssh-client", "ssh-keyscan", "host keys, Ansible"),
     ("e2fsprogs", "mkfs.ext4", "the machines' disks"),
+    ("qemu-utils", "qemu-img", "disk images"),
+    ("wget", "wget", "downloads of the simulated Proxmox nodes"),
     ("shellcheck", "shellcheck", "make lint"),
     ("haproxy", "haproxy", "checks HAProxy's configuration in the tests"),
 )

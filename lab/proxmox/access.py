@@ -21,8 +21,8 @@ GITOPS = (
 PRIVILEGES = (*GITOPS, "VM.Backup", "VM.Console", "VM.Monitor", "VM.Snapshot", "VM.Snapshot.Rollback",
               "Datastore.Allocate", "Datastore.AllocateTemplate", "Mapping.Audit",
               "Mapping.Modify", "Mapping.Use", "Permissions.Modify", "Realm.AllocateUser",
-              "SDN.Allocate", "SDN.Audit", "Sys.Console", "Sys.Modify", "Sys.PowerMgmt", "Sys.Syslog",
-              "User.Modify")  # fmt: skip
+              "SDN.Allocate", "SDN.Audit", "Sys.AccessNetwork", "Sys.Console", "Sys.Modify", "Sys.PowerMgmt",
+              "Sys.Syslog", "User.Modify")  # fmt: skip
 ROLES = {
     "Administrator": list(PRIVILEGES),
     "NoAccess": [],

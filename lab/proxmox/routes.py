@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from lab.proxmox import access, faults, guests, state
-from lab.proxmox.errors import ApiError
+from lab.proxmox.errors import ApiError, invalid_keys
+from lab.proxmox.schema import Format, misfits
 
 
 class Route(NamedTuple):
@@ -42,6 +43,11 @@ class Request:
 
     def may(self, path: str, *any_of: str) -> bool:
         return access.may(self.caller, path, *any_of)
+
+    def fits(self, form: Format) -> None:
+        """ApiError 400 unless the parameters fit the schema of the request."""
+        if errors := misfits(form, self.params):
+            raise invalid_keys(errors)
 
     def flag(self, name: str, default: bool = False) -> bool:
         value = self.params.get(name)

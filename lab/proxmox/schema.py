@@ -63,6 +63,21 @@ def problem(prop: Prop, value: str) -> str | None:
     return None
 
 
+def misfits(form: Format, values: dict) -> dict[str, str]:
+    """What is wrong with a request's parameters, by name: those it does not have, lacks, or refuses."""
+    wrong = dict.fromkeys(values.keys() - form.keys(), UNKNOWN)
+    for key, prop in form.items():
+        if key not in values:
+            wrong |= {key: "property is missing and it is not optional"} if prop.required else {}
+            continue
+        known = boolean(values[key]) if prop.kind == "boolean" else None
+        if error := problem(prop, str(values[key] if known is None else known)):
+            wrong[key] = error
+        if prop.needs and prop.needs not in values:
+            wrong[prop.needs] = f"missing property required by '{key}'"
+    return wrong
+
+
 def parse(form: Format, text: str, path: str) -> dict[str, str]:
     """A property string of the option `path`, its values by key. Unfit when it does not fit the format."""
     found = _split(form, text)

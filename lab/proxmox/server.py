@@ -9,7 +9,7 @@ from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lab.proxmox import access, faults, login
+from lab.proxmox import access, faults, login, multipart
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.routes import dispatch
 
@@ -54,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
     def body(self) -> dict:
+        if self.headers.get_content_type() == "multipart/form-data":
+            return multipart.read(self.rfile, self.headers)
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         if not content:
             return {}

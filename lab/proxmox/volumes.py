@@ -10,6 +10,7 @@ from lab.proxmox import faults, state
 from lab.proxmox.errors import ApiError
 
 FORMATS = ("raw", "qcow2", "vmdk")
+DOWNLOADING = ".tmp_"  # in the names of what is not complete yet
 OWNER = re.compile(r"(?:^|/)(?:vm|base)-(\d+)-")
 
 
@@ -85,9 +86,10 @@ def full_name(storage: str, vmid: int, name: str, kind: str = "raw") -> str:
 
 
 def of_storage(node: str, storage: str) -> list[str]:
-    """Identifiers of the volumes that a storage holds."""
+    """Identifiers of the volumes that a storage holds; a download that is under way is not one of them."""
     directory = state.root() / "volumes" / node / storage
-    return sorted(f"{storage}:{p.relative_to(directory)}" for p in directory.rglob("*") if p.is_file())
+    files = (p for p in directory.rglob("*") if p.is_file() and DOWNLOADING not in p.name)
+    return sorted(f"{storage}:{p.relative_to(directory)}" for p in files)
 
 
 def of_guest(node: str, vmid: int) -> list[str]:

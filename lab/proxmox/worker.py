@@ -8,7 +8,7 @@ import traceback
 
 from lab.proxmox import faults, tasks
 from lab.proxmox.errors import ApiError
-from lab.proxmox.jobs import copies, disks, power
+from lab.proxmox.jobs import copies, disks, images, power
 
 
 def nothing() -> None:
@@ -18,6 +18,7 @@ def nothing() -> None:
 JOBS = {
     "clone": copies.clone,
     "destroy": disks.destroy,
+    "download": images.download,
     "ha_request": power.ha_request,
     "migrate": disks.migrate,
     "move_disk": disks.move_disk,
@@ -29,6 +30,7 @@ JOBS = {
     "start": power.start,
     "stop": power.stop,
     "template": copies.template,
+    "upload": images.upload,
 }
 # What a task that fails on purpose has to undo.
 ABORTS = {"clone": copies.clone_abort}
