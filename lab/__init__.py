@@ -18,6 +18,7 @@ PROXMOX_URL = f"https://{GATEWAY}:8006/"
 VAULT_URL = "http://127.0.0.1:8200"
 POSTGRES_PORT = 5432
 FORGE_URL = "http://127.0.0.1:3000"
+IMAGES_URL = f"https://{GATEWAY}"
 INSTALLER_URL = f"http://{GATEWAY}:8080/install.sh"
 
 

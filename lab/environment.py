@@ -27,6 +27,7 @@ def environment() -> dict[str, str]:
         "PROXMOX_VE_ENDPOINT": PROXMOX_URL,
         "PROXMOX_VE_API_TOKEN": secret("proxmox_token"),
         "PROXMOX_VE_INSECURE": "false",
+        "PROXMOX_IMAGES": str(lab_dir() / "images/images.yml"),
         "PG_CONN_STR": postgres.connection_string(),
         "VAULT_ADDR": VAULT_URL,
         "VAULT_TOKEN": secret("vault_token"),

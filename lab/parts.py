@@ -5,7 +5,20 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lab import BRIDGE, GATEWAY, LabError, builds, dhcp, network, packages, postgres, vault
+from lab import (
+    BRIDGE,
+    GATEWAY,
+    IMAGES_URL,
+    LabError,
+    builds,
+    dhcp,
+    lab_dir,
+    network,
+    packages,
+    postgres,
+    vault,
+)
+from lab.images import catalogue
 
 
 def _nothing() -> None:
@@ -38,6 +51,12 @@ def _forge_answers() -> bool:
     return client.alive()
 
 
+def _catalogue() -> None:
+    place = lab_dir() / "images"
+    place.mkdir(exist_ok=True)
+    (place / "images.yml").write_text(catalogue.text(IMAGES_URL))
+
+
 def _listens(host: str, port: int) -> Callable[[], bool]:
     def ready() -> bool:
         with network.inside(), socket.create_connection((host, port), timeout=2):
@@ -54,6 +73,7 @@ DAEMONS = (
     ),
     Daemon(dhcp.NAME, f"{BRIDGE}:67", dhcp.argv, dhcp.ready, prepare=dhcp.prepare),
     Daemon("proxmox", f"{GATEWAY}:8006", _python("lab.proxmox"), _listens(GATEWAY, 8006)),
+    Daemon("images", f"{GATEWAY}:443", _python("lab.images"), _listens(GATEWAY, 443), prepare=_catalogue),
     Daemon("k3s", f"{GATEWAY}:8080", _installer, _listens(GATEWAY, 8080)),
     Daemon(
         "forge",

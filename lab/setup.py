@@ -1,10 +1,11 @@
-"""What the lab needs before it can start: Debian packages, built programs, the machines' root file system."""
+"""What the lab needs before it can start: Debian packages, built programs, the machines' disks."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import builds, lab_dir, packages, template, terraform
+from lab import builds, lab_dir, packages, terraform
+from lab.images import builds as images
 
 
 def _made_dir(path: Path) -> Path:
@@ -33,7 +34,7 @@ def everything() -> None:
     packages.check_tools()
     packages.install()
     with ThreadPoolExecutor(1) as aside:  # it waits for packages while the compiler works
-        system = aside.submit(template.prepare)
+        system = aside.submit(images.prepare)
         packages.fetch_etcd()
         for item in builds.BUILDS:
             if item.name != "opentofu" or terraform.is_built():

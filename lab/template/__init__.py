@@ -1,7 +1,8 @@
-"""The template's root file system: a raw ext4 image in the cache, under a hash of all that makes it.
+"""The machines' root file system: raw ext4 images in the cache, under a hash of all that makes them.
 
 mmdebstrap makes a minimal Debian 12 with cloud-init and OpenSSH; `files/` is laid over it, `finish.sh`
-runs in it. The packages that playbooks install are not in it, but their files are, in a package archive
+runs in it. There are two: the template's has the guest agent, `plain` is as bare as most cloud images.
+The packages that playbooks install are in neither, but their files are, in a package archive
 inside the image: so `apt install` is real, though no machine of the lab reaches a mirror.
 """
 
@@ -18,8 +19,8 @@ SIZE = 3 << 30
 DESCRIPTION = """\
 A template of the lab: named as the production template, but it is a minimal Debian 12 with cloud-init and
 OpenSSH in a raw ext4 image without partitions, run by systemd-nspawn on the host's kernel.
-No bootloader, no kernel, no QEMU guest agent (the lab's API answers in its place).
-apt knows only an archive inside the image; it offers haproxy."""
+It has the QEMU guest agent, which Ubuntu's own image lacks, but no bootloader and no kernel.
+apt knows only an archive inside the image; it offers haproxy and the agent."""
 
 HERE = Path(__file__).parent
 SUITE = "bookworm"
@@ -28,29 +29,28 @@ PACKAGES = (
     "iproute2", "iputils-ping", "netbase", "procps", "ca-certificates", "curl", "e2fsprogs",
     "xfsprogs", "kmod", "cloud-guest-utils",
 )  # fmt: skip
-OFFERED = ("haproxy",)
+AGENT = "qemu-guest-agent"
+OFFERED = ("haproxy", AGENT)
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
 def image() -> Path:
-    """The image's place in the cache, whether it exists yet or not."""
-    recipe = [
-        PACKAGES,
-        OFFERED,
-        EXCLUDED,
-        SUITE,
-        SIZE,
-        inspect.getsource(_build),
-        inspect.getsource(_archive),
-    ]
+    """The place in the cache of the image with the guest agent, whether it exists yet or not."""
+    functions = (_build, _archive, _file_system)
+    recipe = [PACKAGES, OFFERED, EXCLUDED, SUITE, SIZE, *map(inspect.getsource, functions)]
     digest = hashlib.sha256(repr(recipe).encode())
     for path in [*sorted(p for p in (HERE / "files").rglob("*") if p.is_file()), HERE / "finish.sh"]:
         digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes() + b"\0")
     return cache_dir() / f"rootfs-{digest.hexdigest()[:8]}" / "root.ext4"
 
 
+def plain() -> Path:
+    """The place of the one without it."""
+    return image().with_name("plain.ext4")
+
+
 def prepare() -> Path:
-    """Build the image unless it is there."""
+    """Build both images unless they are there; the one with the agent."""
     target = image()
     if target.exists():
         return target
@@ -77,16 +77,22 @@ def _build(folder: Path) -> None:
     )  # fmt: skip
     _archive(root)
     shutil.copytree(HERE / "files", root, dirs_exist_ok=True)
-    shutil.copy(HERE / "finish.sh", root / "finish.sh")
-    run(["chroot", str(root), "sh", "/finish.sh"], "rootfs-finish")
-    (root / "finish.sh").unlink()
+    finish = ["chroot", str(root), "sh", "-c", (HERE / "finish.sh").read_text()]
+    run(finish, "rootfs-finish")
+    _file_system(root, folder / "plain.ext4")
+    run(["chroot", str(root), "apt-get", "--quiet", "--yes", "install", AGENT], "rootfs-agent")
+    run(finish, "rootfs-finish")
+    _file_system(root, folder / "root.ext4")
+    shutil.rmtree(root)
+
+
+def _file_system(root: Path, file: Path) -> None:
     # lazy_itable_init=0 with an empty file costs nothing and leaves the kernel nothing to do later.
     run(
         ["mkfs.ext4", "-q", "-F", "-m", "0", "-L", "root", "-O", "^has_journal", "-E",
-         "lazy_itable_init=0,nodiscard", "-d", str(root), str(folder / "root.ext4"), str(SIZE >> 10) + "k"],
+         "lazy_itable_init=0,nodiscard", "-d", str(root), str(file), str(SIZE >> 10) + "k"],
         "rootfs-image",
     )  # fmt: skip
-    shutil.rmtree(root)
 
 
 def _archive(root: Path) -> None:
