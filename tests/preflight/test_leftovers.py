@@ -3,8 +3,7 @@
 import pytest
 
 from fleet.findings import Fault
-from fleet.preflight import leftovers
-from fleet.preflight import needs as preflight
+from fleet.preflight import leftovers, offered
 from fleet.proxmox.client import Guest
 from tests.helpers.machines import Cluster, made
 
@@ -50,7 +49,7 @@ def test_containers_are_ignored():
     ]
     cluster = Cluster([*found, Guest(107, "ubuntu24-template", "node01", True, "stopped", "", True)], {})
     assert leftovers.orphans(cluster, found, {"k8s-dev": made("k8s-dev")}) == ({}, [])
-    assert preflight.template_of(made("k8s-dev"), cluster.guests())[0] is None
+    assert offered.template_of(made("k8s-dev"), cluster.guests()) is None
 
 
 def test_an_orphan_is_waited_for_while_its_clone_goes_on(capsys):

@@ -64,14 +64,3 @@ def test_a_protected_template_is_refused_before_the_clone(config, fields, proble
     if problem:
         assert text.startswith("error k8s-dev.yaml:5:1: clone: template ubuntu24-template is protected")
         assert "; run `qm set 9000 --protection 0` on node01" in text
-
-
-def test_of_two_templates_the_newest_on_the_target_node_is_taken():
-    newer = TEMPLATE._replace(vmid=9002)
-    elsewhere = TEMPLATE._replace(vmid=9010, node="node02")
-    for machines, vmid in (
-        ([newer, TEMPLATE, elsewhere], 9002),
-        ([elsewhere], 9010),
-        ([TEMPLATE, elsewhere], 9000),
-    ):
-        assert preflight.template_of(made("a"), machines)[0].vmid == vmid

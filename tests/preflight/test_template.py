@@ -43,7 +43,7 @@ def test_a_template_and_a_file(fields, config, expected):
         ({"scsi0": {"size": "9G", "storage": "ssd"}}, {},
          ["disks.scsi0.storage: is ssd, but a linked clone has its disk where the template has it, on local-lvm"]),
         ({"scsi0": {"size": "9G"}}, {"local-lvm": {"type": "lvm"}},
-         ["full_clone: is false, but Proxmox has no linked clones on local-lvm, which is LVM without thin volumes"]),
+         ["full_clone: is false, but Proxmox has no linked clones on local-lvm, of type lvm"]),
     ],
 )  # fmt: skip
 def test_a_linked_clone(disks, storages, expected):

@@ -12,21 +12,28 @@ data "proxmox_virtual_environment_vms" "templates" {
 }
 
 locals {
-  # Names are not unique in Proxmox. The sort key puts templates on the machine's own node last, and of these
-  # the highest VMID, which is the newest.
-  candidates = {
-    for name, vm in var.vms : name => sort([
-      for template in data.proxmox_virtual_environment_vms.templates.vms :
-      format("%d %09d %s", template.node_name == vm.target_node ? 1 : 0, template.vm_id, template.node_name)
-      if template.name == vm.clone
-    ])
+  # Names are not unique in Proxmox: a rebuilt template takes over the name of the one before it. Padded, the VMIDs
+  # are sorted as numbers. scripts/fleet/preflight/offered.py chooses in the same way.
+  offered = [
+    for template in data.proxmox_virtual_environment_vms.templates.vms : {
+      name = template.name
+      node = template.node_name
+      id   = format("%09d", template.vm_id)
+    } if length(setintersection(coalesce(template.tags, []), ["building", "retired"])) == 0 &&
+    !endswith(template.name, "-building")
+  ]
+  places = {
+    for name, vm in var.vms : name => {
+      here  = sort([for one in local.offered : "${one.id} ${one.node}" if one.name == vm.clone && one.node == vm.target_node])
+      there = [for one in local.offered : "${one.id} ${one.node}" if one.name == vm.clone && one.node != vm.target_node]
+    }
   }
 
+  # "VMID node": on the machine's own node the newest, else the only one elsewhere, else "".
   templates = {
-    for name, found in local.candidates : name => length(found) == 0 ? null : {
-      vm_id     = tonumber(split(" ", element(found, length(found) - 1))[1])
-      node_name = split(" ", element(found, length(found) - 1))[2]
-    }
+    for name, found in local.places : name => concat(
+      length(found.here) > 0 ? reverse(found.here) : length(found.there) == 1 ? found.there : [], [""]
+    )[0]
   }
 
   # The further cards in the order of their slots, and the addresses of each, by which the provider counts.
@@ -88,8 +95,8 @@ resource "proxmox_virtual_environment_vm" "this" {
     content {
       # Existing machines ignore this block, so a template that is gone must not stop their plan; a new machine
       # fails with this id, and generate_tfvars.py says so before.
-      vm_id     = try(local.templates[each.key].vm_id, 999999999)
-      node_name = try(local.templates[each.key].node_name, each.value.target_node)
+      vm_id     = try(tonumber(split(" ", local.templates[each.key])[0]), 999999999)
+      node_name = try(split(" ", local.templates[each.key])[1], each.value.target_node)
       full      = each.value.full_clone
       # With more, an id that is taken would be adopted: the second "already exists" counts as done.
       retries = 1

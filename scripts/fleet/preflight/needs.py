@@ -7,25 +7,13 @@ from typing import Any
 
 from fleet.console import note
 from fleet.findings import Finding
+from fleet.preflight import offered
 from fleet.preflight.template import conflicts, linked
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.properties import disk_mib
 from fleet.vms.hardware import NONE
 from fleet.vms.machine import Disk, Machine
 from fleet.vms.values import slot_order
-
-
-def template_of(machine: Machine, cluster: Iterable[Guest]) -> tuple[Guest | None, str]:
-    """The template that Terraform takes too: on the target node first, then the newest; and a remark."""
-    name, node = machine.clone, machine.target_node
-    fitting = [one for one in cluster if one.template and not one.container and one.name == name]
-    if not fitting:
-        return None, ""
-    taken = max(fitting, key=lambda guest: (guest.node == node, guest.vmid))
-    remark = f"{machine.name}: template {name} is VMID {taken.vmid} on {taken.node}"
-    if len(fitting) > 1:
-        remark += f", of {len(fitting)} with that name"
-    return taken, remark
 
 
 def needs(client: Client, cluster: list[Guest], machines: Mapping[str, Machine]) -> list[Finding]:
@@ -73,16 +61,12 @@ def _storages(machine: Machine) -> Iterator[tuple[str, str]]:
 def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> list[Finding]:
     if machine.clone == NONE:
         return []
-    template, remark = template_of(machine, cluster)
+    template = offered.template_of(machine, cluster)
     if template is None:
-        templates = {str(guest.vmid): guest.name for guest in cluster if guest.template}
-        message = f"Proxmox has no template {machine.clone}; it has {_list(set(templates.values()))}"
-        if machine.clone in templates:
-            message = f"{machine.clone} is a VMID; write the template's name, {templates[machine.clone]}"
-        return [machine.finding("clone", message)]
-    note(remark)
-    config = client.config(template.node, template.vmid)
-    findings = []
+        return [offered.none_offered(machine, cluster)]
+    note(f"{machine.name}: template {template.name} is VMID {template.vmid} on {template.node}")
+    config, storages = client.config(template.node, template.vmid), client.storages(template.node) or {}
+    findings = offered.half_converted(machine, template, config, storages)
     if problem := _protected(config, machine):
         message = (
             f"template {template.name} is protected, which its clones inherit: {problem}; run"
@@ -99,7 +83,7 @@ def _template_fits(client: Client, cluster: list[Guest], machine: Machine) -> li
             )
             findings.append(machine.finding("disks", message))
     if not machine.full_clone:
-        findings += linked(machine, config, client.storages(template.node) or {})
+        findings += linked(machine, config, storages)
     for disk in machine.disks:
         has = disk_mib(str(config.get(disk.slot, "")))
         if has > disk.size * 1024:

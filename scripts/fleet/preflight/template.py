@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.findings import Finding
+from fleet.preflight.offered import storage_kind
 from fleet.proxmox import properties
 from fleet.proxmox.client import Guest
 from fleet.vms.machine import Machine
@@ -54,8 +55,6 @@ def linked(
                 f"is {disk.storage}, but a linked clone has its disk where the template has it, on {storage}"
             )
             yield machine.finding(f"disks.{disk.slot}.storage", message)
-        elif disk.slot in config and storages.get(storage, {}).get("type") == "lvm":
-            message = (
-                f"is false, but Proxmox has no linked clones on {storage}, which is LVM without thin volumes"
-            )
+        elif disk.slot in config and (kind := storage_kind(storages, storage)) and not kind.templates:
+            message = f"is false, but Proxmox has no linked clones on {storage}, of type {storages[storage]['type']}"
             yield machine.finding("full_clone", message)

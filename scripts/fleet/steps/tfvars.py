@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
-from fleet.preflight import devices, leftovers, needs
+from fleet.preflight import devices, leftovers, needs, offered
 from fleet.proxmox import ha, ids
 from fleet.proxmox.client import Client, Guest
 from fleet.steps.validate import check_folder
@@ -117,7 +117,7 @@ def _disks(
     """The disks of a machine whose file lists none: its own, else its template's; () when offline."""
     if have:
         return have.disks
-    source = guest or needs.template_of(one, cluster)[0]
+    source = guest or offered.template_of(one, cluster)
     return needs.disks_of(client.config(source.node, source.vmid)) if client and source else ()
 
 
