@@ -1,20 +1,17 @@
 """Volumes that are added to and removed from a machine's configuration."""
 
-import re
-
-from lab.proxmox import access, allocation, config, permissions, properties, state, volumes
+from lab.proxmox import access, allocation, config, imports, properties, state, storages, volumes
 from lab.proxmox.errors import ApiError, invalid_keys
 from lab.proxmox.guests import Guest
 
-NEW_DISK = re.compile(r"(?:([^/:\s]+):)?(\d+(?:\.\d+)?)")
+NEW_DISK = imports.NEW_DISK
 TPM_STATE = 4 << 20
 
 
 def check_medium(key: str, drive: dict) -> None:
     """Refusals that need no machine: parameters that contradict each other, and ISO images as disks."""
     file = drive["file"]
-    if "import-from" in drive:
-        raise ApiError("import-from is not implemented here", 501)
+    imports.check_syntax(key, drive)
     if file in ("none", "cdrom"):
         drive.setdefault("media", "cdrom")
         return
@@ -25,6 +22,12 @@ def check_medium(key: str, drive: dict) -> None:
 
 def check_access(guest: Guest, key: str, drive: dict, caller: access.Caller) -> None:
     """Whether the caller may use what a drive is made from, or take from a storage."""
+    _check_file(guest, key, drive, caller)
+    if source := drive.get("import-from"):
+        imports.check_access(guest, key, source, caller)
+
+
+def _check_file(guest: Guest, key: str, drive: dict, caller: access.Caller) -> None:
     file, new = drive["file"], NEW_DISK.fullmatch(drive["file"])
     if file == "none" or config.is_cloudinit(file):
         return
@@ -34,52 +37,52 @@ def check_access(guest: Guest, key: str, drive: dict, caller: access.Caller) -> 
         if not new[1]:
             raise ApiError("no storage ID specified (and no default storage)")
         access.check(caller, f"/storage/{new[1]}", "Datastore.AllocateSpace")
-        if "images" not in volumes.check_storage(new[1])["content"].split(","):
+        if not storages.holds(new[1], "images"):
             raise invalid_keys({"storage": f"storage '{new[1]}' does not support vm images"})
-    elif ":" not in file:
-        if not permissions.root(caller):
-            raise ApiError("Only root can pass arbitrary filesystem paths.")
     else:
-        _check_volume(guest, key, file, caller)
+        imports.check_read(guest, file, caller)
+        if ":" in file and volumes.content(file) not in ("images", "iso"):
+            raise invalid_keys({key: "content type needs to be 'images' or 'iso'"})
 
 
-def _check_volume(guest: Guest, key: str, volid: str, caller: access.Caller) -> None:
-    kind, owner, path = volumes.content(volid), volumes.owner(volid), f"/storage/{volumes.storage_of(volid)}"
-    if not access.may(caller, path, "Datastore.Allocate"):
-        if kind in ("iso", "import", "vztmpl"):
-            access.check(caller, path, "Datastore.AllocateSpace", "Datastore.Audit")
-        elif kind != "images":
-            raise ApiError(f"missing privileges to access {volid}")
-        elif owner != guest.vmid:
-            access.check(caller, path, "Datastore.Audit")
-            access.check(caller, f"/vms/{owner}", "VM.Config.Disk")
-    if kind not in ("images", "iso"):
-        raise invalid_keys({key: "content type needs to be 'images' or 'iso'"})
-
-
-def allocate(guest: Guest, key: str, drive: dict) -> dict:
-    """Turn a requested drive into an existing volume: STORE:GiB, STORE:cloudinit, or a volume's name."""
+def allocate(guest: Guest, key: str, drive: dict, made: list[str]) -> dict:
+    """Turn a requested drive into a volume: STORE:GiB, STORE:cloudinit, or one that exists; new ones join `made`."""
     file = drive["file"]
     if file in ("none", "cdrom"):
         return {k: v for k, v in drive.items() if k != "size"}
     if config.is_cloudinit(file):
-        return _cloudinit(guest, key, drive)
-    kept = {k: v for k, v in drive.items() if k != "format"}
+        result = _cloudinit(guest, key, drive)
+        made.append(result["file"])
+        return result
+    kept = {k: v for k, v in drive.items() if k not in ("format", "import-from")}
     if new := NEW_DISK.fullmatch(file):
-        length, kind = int(float(new[2]) * state.GIB), drive.get("format")
-        if key == "efidisk0":
-            length = efi_size(new[1], drive.get("efitype", "2m"))
-            if kept.get("pre-enrolled-keys") == "1":
-                kept["ms-cert"] = "2023k"  # the certificates that Proxmox puts there
-        elif key == "tpmstate0":
-            length = TPM_STATE
-        file = allocation.allocate(guest.node, new[1], guest.vmid, length, kind)
+        file = _new(guest, key, drive, new[1], int(float(new[2]) * state.GIB))
+        made.append(file)
+        if key == "efidisk0" and kept.get("pre-enrolled-keys") == "1" and "import-from" not in drive:
+            kept["ms-cert"] = "2023k"  # the certificates that Proxmox puts there
+        if guest.template:
+            made[-1] = file = allocation.to_base(guest.node, file)
     elif (wanted := drive.get("format")) and wanted != volumes.kind(file):
         raise ApiError(
             f"drive '{key}' - volume '{file}' - 'format={wanted}' option different from storage format "
             f"'{volumes.kind(file)}'"
         )
-    return kept | {"file": file, "size": properties.show_size(volumes.size(guest.node, file))}
+    result = kept | {"file": file, "size": properties.show_size(volumes.size(guest.node, file))}
+    if new:
+        print(f"{key}: successfully created disk '{properties.show(result, 'file')}'", flush=True)
+    return result
+
+
+def _new(guest: Guest, key: str, drive: dict, storage: str, length: int) -> str:
+    """A new volume: empty, or made from an image."""
+    kind = drive.get("format")
+    if key == "efidisk0":
+        length = efi_size(drive.get("efitype", "2m"))
+    elif key == "tpmstate0":
+        length = TPM_STATE
+    if source := drive.get("import-from"):
+        return imports.volume(guest, key, source, storage, kind or "", length)
+    return allocation.allocate(guest.node, storage, guest.vmid, length, kind)
 
 
 def _cloudinit(guest: Guest, key: str, drive: dict) -> dict:
@@ -92,10 +95,8 @@ def _cloudinit(guest: Guest, key: str, drive: dict) -> dict:
     return {k: v for k, v in drive.items() if k != "format"} | {"file": volid, "media": "cdrom"}
 
 
-def efi_size(storage: str, kind: str) -> int:
-    """Bytes for UEFI variables: those of the firmware's file, on a thin pool whole extents."""
-    if volumes.check_storage(storage)["type"] == "lvmthin":
-        return 4 << 20
+def efi_size(kind: str) -> int:
+    """Bytes for UEFI variables: those of the firmware's file."""
     return 528 << 10 if kind == "4m" else 128 << 10
 
 

@@ -41,6 +41,23 @@ def hard_disks(config: dict) -> dict[str, dict]:
     return {k: d for k, d in disks(config).items() if k not in ("efidisk0", "tpmstate0")}
 
 
+def default_boot(config: dict) -> str:
+    """The boot order of a new machine that is given none: its first disk, CD drive and card."""
+    buses = {"ide": 0, "scsi": 1, "virtio": 2, "sata": 3}
+
+    def place(slot: str) -> tuple[int, int]:
+        bus = slot.rstrip("0123456789")
+        return buses.get(bus, 4), int(slot[len(bus) :])
+
+    known = {k: d for k, d in drives(config).items() if k not in ("efidisk0", "tpmstate0")}
+    devices = [
+        *sorted((k for k, d in known.items() if not is_cdrom(d)), key=place)[:1],
+        *sorted((k for k, d in known.items() if is_cdrom(d)), key=place)[:1],
+        *sorted((k for k in config if properties.NET.fullmatch(k)), key=place)[:1],
+    ]
+    return f"order={';'.join(devices)}" if devices else ""
+
+
 def check_values(options: dict) -> None:
     errors = {}
     for key, value in options.items():

@@ -10,7 +10,9 @@ below /api2/json, without query) or in "TASK type:id" of a worker, for example "
     {"match": "GET /nodes/[^/]+/qemu$", "data": []}         the template is missing
     {"match": "TASK qmclone:", "delay": 20}                 a slow task (or request)
     {"match": "TASK qmstart:", "error": "start failed: QEMU exited with code 1"}
+    {"match": "TASK qmcreate:", "kill": true}               its worker is killed, and undoes nothing
     {"full": "local-lvm"}                                   nothing can be allocated on the storage
+    {"full": "local-lvm", "at": 40}                         it fills up when 40 % of an image have been copied
     {"no_boot": 500}                                        the machine starts and never answers
     {"offline": "node02"}                                   a node that does not answer: 595
     {"release": 8}                                          Proxmox VE 8.4 instead of 9: HA groups, VM.Monitor
@@ -20,9 +22,13 @@ From Python: `with faults.injected({...}, {...}): …`, which needs LAB_DIR in t
 """
 
 import contextlib
+import os
 import re
+import signal
+import time
 
 from lab.proxmox import state
+from lab.proxmox.errors import ApiError
 
 
 def _path():
@@ -34,7 +40,12 @@ def current() -> list[dict]:
 
 
 def storage_full(storage: str) -> bool:
-    return any(fault.get("full") == storage for fault in current())
+    return any(fault.get("full") == storage and "at" not in fault for fault in current())
+
+
+def fills_up_at(storage: str) -> float | None:
+    """The percentage of an image that still fits onto the storage."""
+    return next((fault["at"] for fault in current() if fault.get("full") == storage and "at" in fault), None)
 
 
 def never_boots(vmid: int) -> bool:
@@ -67,6 +78,16 @@ def take(subject: str) -> dict | None:
                     state.write_json(_path(), [f for f in faults if f.get("times", 1) > 0])
                 return fault
     return None
+
+
+def meet(subject: str) -> None:
+    """Suffer in a worker what a fault has for it."""
+    fault = take(subject) or {}
+    time.sleep(fault.get("delay", 0))
+    if fault.get("kill"):
+        os.killpg(0, signal.SIGKILL)
+    if fault.get("error"):
+        raise ApiError(fault["error"])
 
 
 def inject(*faults: dict) -> None:

@@ -28,6 +28,11 @@ def _volume(value: str) -> None:
         volume_id(value)
 
 
+def _source(value: str) -> None:
+    if not value.startswith("/"):
+        volume_id(value)
+
+
 def _size(value: str) -> None:
     if not re.fullmatch(r"\d+(\.\d+)?[KMGT]?", value):
         raise ValueError(f"value does not look like a valid disk size: {value}")
@@ -102,7 +107,7 @@ _DRIVE: Format = _FILE | {
     "detect_zeroes": FLAG,
     "serial": Prop(check=_matching(r"[-%a-zA-Z0-9_.!~*'()]*", "invalid urlencoded string: {}")),
     "shared": FLAG,
-    "import-from": Prop(),
+    "import-from": Prop(check=_source),
     **{f"{unit}{way}{peak}": Prop("number" if unit == "mbps" else "integer")
        for unit in ("mbps", "iops") for way in ("", "_rd", "_wr") for peak in ("", "_max")},
     **{f"{unit}{way}_max_length": Prop("integer", minimum=1)
@@ -122,12 +127,12 @@ DRIVES: dict[str, Format] = {
     "scsi": _DRIVE | _SSD | _WWN | _THREAD | _READ_ONLY | _NAMED,
     "virtio": _DRIVE | _THREAD | _READ_ONLY,
     "efidisk": _FILE | {
-        "import-from": Prop(),
+        "import-from": Prop(check=_source),
         "efitype": Prop(enum=("2m", "4m")),
         "pre-enrolled-keys": FLAG,
         "ms-cert": Prop(enum=("2011", "2023", "2023w", "2023k")),
     },
-    "tpmstate": _FILE | {"import-from": Prop(), "version": Prop(enum=("v1.2", "v2.0"))},
+    "tpmstate": _FILE | {"import-from": Prop(check=_source), "version": Prop(enum=("v1.2", "v2.0"))},
 }  # fmt: skip
 
 _PCI = r"(?:[a-f0-9]{4,}:)?[a-f0-9]{2}:[a-f0-9]{2}(?:\.[a-f0-9])?"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from lab.proxmox import access, faults, guests, state
+from lab.proxmox import access, faults, guests, pools, state
 from lab.proxmox.errors import ApiError, invalid_keys
 from lab.proxmox.schema import Format, misfits
 
@@ -70,6 +70,13 @@ class Request:
                 "Parameter verification failed.", 400, {name: "property is missing and it is not optional"}
             )
         return str(self.params[name])
+
+    def check_made(self, vmid: int, pool: str | None) -> None:
+        """The right to make a machine of this VMID, by itself or in its pool."""
+        if pool and pool not in pools.read():
+            raise ApiError(f"pool '{pool}' does not exist")
+        if not self.may(f"/vms/{vmid}", "VM.Allocate"):
+            self.check(f"/pool/{pool}" if pool else f"/vms/{vmid}", "VM.Allocate")
 
     def audited(self) -> guests.Guest:
         """The machine that the path names, if the caller may see it."""

@@ -9,7 +9,9 @@ from lab.proxmox.guests import Guest
 def summary(guest: Guest, caller: access.Caller | None = None) -> dict:
     """A machine as lists and status/current show it."""
     current = guest.config
-    process = None if guest.template or current.get("lock") == "clone" else machines.running(guest.vmid)
+    process = (
+        None if guest.template or current.get("lock") in ("clone", "create") else machines.running(guest.vmid)
+    )
     disks = config.disks(current)
     result = {
         "vmid": guest.vmid,

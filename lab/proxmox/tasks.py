@@ -4,6 +4,7 @@ A UPID names the process by pid and start time; a task runs as long as that proc
 log's last line says how it ended. A worker that was killed has "unexpected status".
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -52,9 +53,11 @@ def log_path(upid: str) -> Path:
 
 def start(node: str, kind: str, vmid: int | str, user: str, job: str, /, **arguments) -> str:
     """Run `worker.JOBS[job](**arguments)` in a worker; the task's UPID."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # it is stopped once it listens
     worker = subprocess.Popen(
         [sys.executable, "-m", "lab.proxmox.worker"], cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True
     )
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     cgroup.join(CGROUP, worker.pid)
     upid = Upid(
         node, worker.pid, state.process_start(worker.pid) or 0, int(time.time()), kind, str(vmid), user
@@ -110,8 +113,36 @@ def listed(node: str) -> list[dict]:
     return sorted(found, key=lambda task: -task["starttime"])
 
 
+def waited(upid_text: str, seconds: int) -> str | None:
+    """None once the task is well ended, its UPID if it still runs after `seconds`; ApiError if it failed."""
+    deadline, ended = time.monotonic() + seconds, None
+    while (ended := exit_status(parse(upid_text))) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if ended is None:
+        return upid_text
+    if ended != "OK" and not ended.startswith("WARNINGS: "):
+        raise ApiError(ended)
+    return None
+
+
 def stop(upid_text: str) -> None:
-    """End a worker as PVE does; locks that it holds remain."""
+    """End a worker and all that it started, as PVE does: they are asked, and killed after five seconds."""
     upid = parse(upid_text)
-    if exit_status(upid) is None:
-        os.kill(upid.pid, signal.SIGTERM)
+    lines_of(upid_text)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if exit_status(upid) is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(upid.pid, number)
+        deadline = time.monotonic() + 5
+        while exit_status(upid) is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def interrupted(words: str) -> None:
+    """In a worker: what being stopped does to the work that follows."""
+
+    def stop_work(*_) -> None:
+        raise ApiError(words)
+
+    signal.signal(signal.SIGTERM, stop_work)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

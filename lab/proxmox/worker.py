@@ -3,26 +3,22 @@
 import json
 import os
 import sys
-import time
 import traceback
 
 from lab.proxmox import faults, tasks
 from lab.proxmox.errors import ApiError
-from lab.proxmox.jobs import copies, disks, images, power
-
-
-def nothing() -> None:
-    """The work was done before the task: changes to a configuration."""
+from lab.proxmox.jobs import configs, copies, disks, images, power
 
 
 JOBS = {
+    "change": configs.change,
     "clone": copies.clone,
+    "create": configs.create,
     "destroy": disks.destroy,
     "download": images.download,
     "ha_request": power.ha_request,
     "migrate": disks.migrate,
     "move_disk": disks.move_disk,
-    "nothing": nothing,
     "reboot": power.reboot,
     "reset": power.reset,
     "resize": disks.resize,
@@ -32,8 +28,8 @@ JOBS = {
     "template": copies.template,
     "upload": images.upload,
 }
-# What a task that fails on purpose has to undo.
-ABORTS = {"clone": copies.clone_abort}
+# What a task has to undo that fails before its work.
+ABORTS = {"clone": copies.clone_abort, "create": configs.create_abort}
 
 
 def main() -> int:
@@ -43,11 +39,12 @@ def main() -> int:
     os.dup2(log, 2)
     upid = tasks.parse(order["upid"])
     try:
-        fault = faults.take(f"TASK {upid.type}:{upid.id}") or {}
-        time.sleep(fault.get("delay", 0))
-        if fault.get("error"):
+        try:
+            tasks.interrupted("received interrupt")
+            faults.meet(f"TASK {upid.type}:{upid.id}")
+        except ApiError:
             ABORTS.get(order["job"], lambda **_: None)(**order["arguments"])
-            raise ApiError(fault["error"])
+            raise
         warnings = JOBS[order["job"]](**order["arguments"]) or 0
     except ApiError as error:
         print(f"TASK ERROR: {error.message}", flush=True)

@@ -2,8 +2,9 @@
 
 import re
 
-from lab.proxmox import access, cloudinit, guests, machines, tasks, update
+from lab.proxmox import access, checks, cloudinit, guests, tasks
 from lab.proxmox.errors import ApiError, invalid
+from lab.proxmox.jobs import configs
 from lab.proxmox.routes import VM, Request, route
 
 
@@ -36,7 +37,8 @@ def get_pending(request: Request):
     return result
 
 
-def _update(request: Request) -> None:
+def _checked(request: Request) -> dict:
+    """What to change, in the terms of configs.change."""
     params = dict(request.params)
     delete = [key for key in re.split(r"[,; ]+", str(params.pop("delete", ""))) if key]
     revert = [key for key in re.split(r"[,; ]+", str(params.pop("revert", ""))) if key]
@@ -47,29 +49,26 @@ def _update(request: Request) -> None:
         raise invalid(skiplock="Only root may use this option.")
     if not params and not delete and not revert:
         raise ApiError("no options specified")
-    with guests.lock(request.vmid):
-        guest = guests.load(request.node, request.vmid)
-        if digest and digest != guest.digest():
-            raise ApiError("checksum mismatch (file change by other user?)")
-        if not skiplock:
-            guest.check_lock()
-        for key in revert:
-            guest.pending.pop(key, None)
-            guest.pending_delete = [k for k in guest.pending_delete if k != key]
-        update.update(guest, params, delete, bool(machines.running(request.vmid)), request.caller)
-        guest.save()
-        machines.sync(request.vmid)
+    delete = ["ide2" if key == "cdrom" else key for key in delete]
+    guest = guests.load(request.node, request.vmid)
+    options = checks.check(guest, params, delete, request.caller)
+    configs.checked(request.node, request.vmid, digest, bool(skiplock))
+    return {
+        "node": request.node, "vmid": request.vmid, "options": options, "delete": delete, "revert": revert,
+        "digest": digest, "skiplock": bool(skiplock),
+    }  # fmt: skip
 
 
 @route("PUT", f"{VM}/config")
 def put_config(request: Request):
-    _update(request)
+    configs.change(**_checked(request))
 
 
 @route("POST", f"{VM}/config")
 def post_config(request: Request):
-    _update(request)
-    return tasks.start(request.node, "qmconfig", request.vmid, request.caller.name, "nothing")
+    change, delay = _checked(request), request.number("background_delay")
+    upid = tasks.start(request.node, "qmconfig", request.vmid, request.caller.name, "change", **change)
+    return tasks.waited(upid, delay) if delay else upid
 
 
 @route("GET", f"{VM}/cloudinit")

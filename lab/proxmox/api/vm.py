@@ -1,10 +1,16 @@
 """Machines below /nodes/NODE/qemu: list, create, migrate, destroy."""
 
-from lab.proxmox import config, guests, ha, machines, pools, state, tasks, update
+from lab.proxmox import checks, guests, ha, machines, state, tasks
+from lab.proxmox import options as known
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.guests import Guest
 from lab.proxmox.routes import VM, Request, route
 from lab.proxmox.summary import summary
+
+# Restores from backups, and parameters that no client of the lab uses.
+NOT_HERE = {
+    "archive", "force", "ha-managed", "import-working-storage", "live-restore", "storage", "unique",
+}  # fmt: skip
 
 
 @route("GET", "/nodes/{node}/qemu")
@@ -15,26 +21,30 @@ def list_guests(request: Request):
 
 @route("POST", "/nodes/{node}/qemu")
 def create(request: Request):
-    vmid = int(request.params.pop("vmid", 0) or guests.next_free())
-    request.check(f"/vms/{vmid}", "VM.Allocate")
-    pool, start = request.params.pop("pool", None), request.flag("start")
-    request.params.pop("start", None)
+    request.required("vmid")
+    vmid, start, pool = request.number("vmid"), request.flag("start"), request.params.get("pool")
+    if not 100 <= vmid < 1_000_000_000:
+        raise invalid(vmid="invalid format - value does not look like a valid VM ID")
+    if refused := request.params.keys() & NOT_HERE:
+        raise ApiError(f"the lab creates no machine with {', '.join(sorted(refused))}", 501)
+    options = {k: v for k, v in request.params.items() if k not in ("vmid", "start", "pool", "bwlimit")}
+    known.checked({k: v for k, v in options.items() if k != "cdrom"})
+    request.check_made(vmid, pool)
+    if start:
+        request.check(f"/vms/{vmid}", "VM.PowerMgmt")
+    guest = Guest(vmid, request.node)
+    options = checks.check(guest, options, [], request.caller)
     with guests.lock(vmid):
         try:
             guests.check_unused(vmid)
         except ApiError as error:
             raise ApiError(f"unable to create VM {vmid} - {error.message}") from None
-        guest = Guest(vmid, request.node)
-        config.identity(guest.config)
-        update.update(guest, request.params, [], False, request.caller)
+        guest.config = {"lock": "create"}
         guest.save()
-    if pool:
-        pools.change(pool, [vmid])
-    if start:
-        return tasks.start(
-            request.node, "qmstart", vmid, request.caller.name, "start", node=request.node, vmid=vmid
-        )
-    return tasks.start(request.node, "qmcreate", vmid, request.caller.name, "nothing")
+    return tasks.start(
+        request.node, "qmcreate", vmid, request.caller.name, "create",
+        node=request.node, vmid=vmid, options=options, pool=pool, start=start, user=request.caller.name,
+    )  # fmt: skip
 
 
 @route("GET", VM)

@@ -44,11 +44,12 @@ def _clone_drive(
         return text
     full = full or key == "tpmstate0"
     print(f"create {'full' if full else 'linked'} clone of drive {key} ({file})", flush=True)
-    drive["file"] = allocation.copy(source.node, file, source.node, target, newid, not full, kind)
-    if key == "efidisk0":  # made anew with the size that its storage gives to it
-        allocation.resize(source.node, drive["file"], attach.efi_size(target, drive.get("efitype", "2m")))
+    if full:
+        length = attach.efi_size(drive.get("efitype", "2m")) if key == "efidisk0" else 0
+        drive["file"] = allocation.copy(source.node, file, source.node, target, newid, kind, length)
+    else:
+        drive["file"] = allocation.link(source.node, file, newid)
     drive["size"] = properties.show_size(volumes.size(source.node, drive["file"]))
-    print(f"transferred {drive['size']} of {drive['size']} (100.00%)", flush=True)
     return properties.show(drive, "file")
 
 
