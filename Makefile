@@ -1,13 +1,16 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean
+.PHONY: help setup demo test fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
+	images-update
 PYTHON := .venv/bin/python
-FAST := $(addprefix tests/,adopt ansible git ground preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
+FAST := $(addprefix tests/,adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
 EXTRAS := terraform,ansible,release,dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 14
+	@echo; echo Proxmox
+	@sed -n 's/^\([a-z-]*\):.* ### /\1\t/p' Makefile | expand -t 14
 
 setup: ## install the Python environment (.venv) and what the lab is built of
 	@scripts/setup_venv.sh $(EXTRAS)
@@ -66,6 +69,9 @@ clean: lab-down ## remove all that this checkout made (CACHE=1: and what is unus
 	@for lab in .lab-test .lab-bench; do test ! -d $$lab || LAB_DIR=$$lab $(PYTHON) -m lab down; done
 	@test -z "$(CACHE)" || { $(PYTHON) -m lab clean-cache; scripts/setup_venv.sh --clean; }
 	@rm -rf .lab .lab-test .lab-bench .venv proxmox/.terraform proxmox/vms.auto.tfvars.json
+
+images-update: .venv ### lock the newest builds of the cloud images: proxmox/images.lock.yml (IMAGE=debian12: one)
+	@$(PYTHON) scripts/update_images.py $(IMAGE)
 
 .venv:
 	@scripts/setup_venv.sh $(EXTRAS)
