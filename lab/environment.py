@@ -5,7 +5,18 @@ import os
 import sys
 from pathlib import Path
 
-from lab import FORGE_URL, INSTALLER_URL, PROXMOX_URL, VAULT_URL, builds, lab_dir, postgres, secret, terraform
+from lab import (
+    FORGE_URL,
+    GATEWAY,
+    INSTALLER_URL,
+    PROXMOX_URL,
+    VAULT_URL,
+    builds,
+    lab_dir,
+    postgres,
+    secret,
+    terraform,
+)
 
 # What of the environment is secret: on GitHub, secrets of the repository.
 SECRET_NAMES = ("PROXMOX_VE_API_TOKEN", "PG_CONN_STR", "VAULT_TOKEN", "SSH_PRIVATE_KEY", "GITHUB_TOKEN")
@@ -27,6 +38,8 @@ def environment() -> dict[str, str]:
         "PROXMOX_VE_ENDPOINT": PROXMOX_URL,
         "PROXMOX_VE_API_TOKEN": secret("proxmox_token"),
         "PROXMOX_VE_INSECURE": "false",
+        # For the one boot of a template's build; no machine has it.
+        "PROXMOX_SEAL_IPCONFIG": f"ip=192.168.1.9/24,gw={GATEWAY}",
         "PROXMOX_IMAGES": str(lab_dir() / "images/images.yml"),
         "PG_CONN_STR": postgres.connection_string(),
         "VAULT_ADDR": VAULT_URL,

@@ -15,7 +15,8 @@ ROOT_USER = "root@pam"
 GITOPS = (
     "VM.Allocate", "VM.Audit", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit",
     "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options",
-    "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt", "Datastore.AllocateSpace", "Datastore.Audit",
+    "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt", "Datastore.AllocateSpace", "Datastore.AllocateTemplate",
+    "Datastore.Audit", "Sys.AccessNetwork",
     "Pool.Allocate", "Pool.Audit", "SDN.Use", "Sys.Audit",
 )  # fmt: skip
 PRIVILEGES = (*GITOPS, "VM.Backup", "VM.Console", "VM.Monitor", "VM.Snapshot", "VM.Snapshot.Rollback",

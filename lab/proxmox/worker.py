@@ -9,7 +9,6 @@ from lab.proxmox import faults, tasks
 from lab.proxmox.errors import ApiError
 from lab.proxmox.jobs import configs, copies, disks, images, power
 
-
 JOBS = {
     "change": configs.change,
     "clone": copies.clone,

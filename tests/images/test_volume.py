@@ -92,22 +92,6 @@ def test_an_image_that_is_there_is_verified_not_trusted(said):
     assert len(node.asked) == 4
 
 
-def test_progress_is_shown_now_and_then(said, monkeypatch):
-    clock = []
-    monkeypatch.setattr(download.time, "monotonic", lambda: clock[-1])
-    follow = download._follow("a", lambda _: None, said.append)
-    for at, line in (
-        (0, "     0K .... ....  1% 9.5M 3s"),
-        (4.9, "  3072K .... ....  2%  10M 3s"),
-        (5.0, "2026-11-02 12:00:00 (10 MB/s) - saved"),
-        (5.1, "  6144K .... .... 50%  800K 1s"),
-        (9.9, "  9216K ....      100%  99M=1s"),
-    ):
-        clock.append(at)
-        follow(line)
-    assert said == ["a: 1 %, 9.5 MB/s", "a: 50 %, 800 KB/s"]
-
-
 @pytest.mark.parametrize(("files", "changed"), [([], True), ([FILE], False)])
 def test_check_mode_predicts_and_begins_nothing(said, files, changed):
     node = Node(files=files)

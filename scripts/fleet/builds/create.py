@@ -9,7 +9,7 @@ from typing import Any
 from fleet.builds import plan
 from fleet.builds.plan import Plan
 from fleet.findings import Fault
-from fleet.images.progress import Meter
+from fleet.images import progress
 from fleet.paths import VMS_DIR
 from fleet.proxmox import disks, ids, tasks
 from fleet.proxmox.change import Change, Result
@@ -39,8 +39,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         remove.destroy(change.api, one)
         removed = True
     vmid, upid = _create(change, planned, ids.used(cluster, VMS_DIR))
-    meter = Meter(change.say, f"import of {spec.image.file} to {spec.storage}")
-    tasks.wait(change.api, upid, spec.timeout, progress=meter.line)
+    follow = progress.follow(f"import of {spec.image.file} to {spec.storage}", change.say)
+    tasks.wait(change.api, upid, spec.timeout, progress=follow)
     mark(change, planned, vmid, "created")
     return Result(
         True, f"VMID {vmid} was created on {planned.node}",

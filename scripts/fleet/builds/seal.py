@@ -5,6 +5,7 @@ first boot leaves, so that each clone has a first boot of its own.
 """
 
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,10 +54,15 @@ def _answers(address: str) -> bool:
 
 
 def _end(change: Change, planned: plan.Plan, one: Any) -> Result:
-    tasks.wait(change.api, change.api.post(f"{one.path}/status/shutdown", timeout=TIMEOUT), TIMEOUT + 30)
+    end = time.monotonic() + TIMEOUT
+    while change.api.get(f"{one.path}/status/current")["status"] != "stopped":
+        if time.monotonic() > end:
+            raise Fault(f"{one} did not switch itself off within {TIMEOUT} s; see its console in Proxmox")
+        time.sleep(1)
     wanted = cloud_init.options(planned.spec.cloud_init)
     gone = [name for name in ("sshkeys",) if name not in wanted]
     create.mark(
         change, planned, one.guest.vmid, "sealed", **wanted, **({"delete": ",".join(gone)} if gone else {})
     )
-    return Result(True, f"{one} has the guest agent and is off")
+    seconds = {"seconds": round(time.time() - one.notes.at, 1)}  # since the boot
+    return Result(True, f"{one} has the guest agent and is off", facts=seconds)

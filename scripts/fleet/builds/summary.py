@@ -36,4 +36,4 @@ def _words(answer: Mapping[str, Any]) -> str:
 
 
 def _next(name: str) -> str:
-    return f"next: write `clone: {name}` in a file of proxmox/vms/, or make templates-list"
+    return f"next: write `clone: {name}` in a file of proxmox/vms/, or `make template-list`"

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from fleet.findings import Fault
+from fleet.images import progress
 from fleet.images.lock import Locked
 from fleet.proxmox import rights, tasks
 from fleet.proxmox.client import Client
@@ -14,9 +15,6 @@ from fleet.proxmox.rights import Right, right
 
 ATTEMPTS = 3
 PAUSE = 3  # seconds before the second attempt, and twice as many before the third
-EVERY = 5  # seconds between two lines of progress
-# wget's lines: 32768K ........ ........ ........ ........ 15% 45.2M 9s
-_DOTS = re.compile(r"[. ]+ (\d{1,3})% +([\d.]+)([KMG]?)(?:[ =]\S+)?$")
 _GONE = re.compile(r"ERROR (4\d\d[^.]*)")
 
 
@@ -36,7 +34,7 @@ def run(
         log: deque[str] = deque(maxlen=30)
         upid = _begin(client, node, storage, image)
         try:
-            tasks.wait(client, upid, timeout, _follow(image.name, log.append, say))
+            tasks.wait(client, upid, timeout, progress.follow(image.name, say, log.append))
             return not any("no need to download" in line for line in log)
         except tasks.Failed as failed:
             fault, again = _meaning(node, storage, image, failed.exitstatus, "\n".join(log))
@@ -58,20 +56,6 @@ def _begin(client: Client, node: str, storage: str, image: Locked) -> str:
         if not lacking:
             raise
         raise Fault(f"{image.name} cannot be downloaded: {'; '.join(lacking)}", code=2) from None
-
-
-def _follow(name: str, keep: Callable[[str], None], say: Callable[[str], None]) -> Callable[[str], None]:
-    """What gets the lines of the task's log: keeps them, and passes some on as percent and rate."""
-    last = -float(EVERY)
-
-    def follow(line: str) -> None:
-        nonlocal last
-        keep(line)
-        if (match := _DOTS.search(line)) and time.monotonic() - last >= EVERY:
-            last = time.monotonic()
-            say(f"{name}: {match[1]} %, {match[2]} {match[3]}B/s")
-
-    return follow
 
 
 def _meaning(node: str, storage: str, image: Locked, said: str, log: str) -> tuple[Fault, bool]:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs once, as root, in a machine that is to become a template: installs the guest agent, and removes what a first boot
-# leaves, so that each clone has a first boot of its own. $1: the account of this boot, which goes too.
+# Runs once, as root, in a machine that is to become a template: installs the guest agent, removes what a first boot
+# leaves, so that each clone has a first boot of its own, and switches the machine off. $1: the account of this boot,
+# which goes too.
 set -eu
 cloud-init status --wait >/dev/null || true # a module that failed is no reason to have no agent
 if command -v apt-get >/dev/null; then
@@ -20,6 +21,8 @@ else
 fi
 systemctl -q enable qemu-guest-agent 2>/dev/null || true # Debian's starts with its device and cannot be enabled
 
+# After this session, which could not be closed without its account and the machine's host keys.
+cat >/run/template-seal.sh <<'END'
 cloud-init clean --logs --seed
 rm -f /etc/ssh/ssh_host_* /etc/sudoers.d/90-cloud-init-users /root/.ssh/authorized_keys
 rm -f /etc/netplan/50-cloud-init.yaml /etc/network/interfaces.d/50-cloud-init /etc/udev/rules.d/70-persistent-net.rules
@@ -29,4 +32,6 @@ rm -f /var/lib/dhcp/* /var/lib/dbus/machine-id /var/lib/systemd/random-seed
 journalctl -q --rotate --vacuum-size=1 2>/dev/null || true
 userdel --force --remove "$1" 2>/dev/null || true
 fstrim --all 2>/dev/null || true
-sync
+systemctl poweroff
+END
+systemd-run --quiet --collect --on-active=5 --unit=template-seal /bin/sh -eu /run/template-seal.sh "$1"
