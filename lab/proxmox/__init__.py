@@ -9,5 +9,5 @@ Options      options.py (which there are), formats.py (tables of property string
 Volumes      volumes.py (names, sizes), allocation.py (new, copied, freed), contents.py and multipart.py (brought here)
 Tasks        tasks.py (UPIDs and logs), worker.py (one task's process), jobs/ (what the tasks do)
 Running      machines.py (from outside), machine.py (one machine), nspawn.py, disks.py (loop devices),
-             guest_agent.py, boot.py (when a node comes up), state.py (where everything is kept)
+             guest_agent.py and agent_channel.py, boot.py (when a node comes up), state.py (where everything is kept)
 """

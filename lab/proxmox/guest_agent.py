@@ -1,73 +1,53 @@
-"""What the QEMU guest agent would answer, looked up from outside the machine.
+"""What the API answers for the QEMU guest agent: what the machine's own says.
 
 An empty machine (LAB_PROXMOX_HOLLOW) answers what its configuration says; with `ip=dhcp` that is the address
 reserved for its MAC, or one of the pool by its VMID.
 """
 
 import ipaddress
-import json
 import os
 import platform
-import shlex
-import subprocess
-from pathlib import Path
 
 from lab import dhcp
-from lab.proxmox import faults, properties
+from lab.proxmox import agent_channel, faults, properties
 from lab.proxmox.errors import ApiError
 from lab.proxmox.guests import Guest
 from lab.proxmox.machines import running
 from lab.proxmox.schema import boolean
 
 
-def _leader(guest: Guest) -> int | None:
-    """The pid of the machine's init, None for an empty machine. ApiError when no agent would answer."""
+def enabled(options: dict) -> bool:
+    agent = properties.parse(str(options.get("agent", "0")), "enabled")
+    return bool(boolean(agent.get("enabled", "0")))
+
+
+def _check(guest: Guest) -> None:
+    """ApiError where Proxmox does not even ask."""
     if "agent" not in guest.config:
         raise ApiError("No QEMU guest agent configured")
-    status = running(guest.vmid)
-    if not status:
+    if not running(guest.vmid):
         raise ApiError(f"VM {guest.vmid} is not running")
-    agent = properties.parse(guest.config["agent"], "enabled")
-    if not boolean(agent.get("enabled", "0")) or faults.agent_silent(guest.vmid):
+    if not enabled(guest.config) or faults.agent_silent(guest.vmid):
         raise ApiError("QEMU guest agent is not running")
-    if os.environ.get("LAB_PROXMOX_HOLLOW"):
-        return None
-    leader = status.get("leader")
-    if not leader or not Path(f"/proc/{leader}/root/run/sshd").exists():  # made when its services start
-        raise ApiError("QEMU guest agent is not running")
-    return leader
+
+
+def _hollow() -> bool:
+    return bool(os.environ.get("LAB_PROXMOX_HOLLOW"))
 
 
 def ping(guest: Guest) -> dict:
-    _leader(guest)
-    return {}
+    _check(guest)
+    return {} if _hollow() else agent_channel.ask(guest.vmid, "guest-ping")
 
 
 def interfaces(guest: Guest) -> list[dict]:
-    """The network interfaces as seen inside the machine."""
-    leader = _leader(guest)
-    if leader is None:
-        return _configured(guest)
-    found = subprocess.run(
-        ["nsenter", f"--target={leader}", "--net", "ip", "-json", "-stats", "address"],
-        capture_output=True,
-        text=True,
-    )
-    result = []
-    for link in json.loads(found.stdout or "[]"):
-        stats = link.get("stats64", {})
-        result.append({
-            "name": link["ifname"],
-            "hardware-address": link.get("address", "00:00:00:00:00:00"),
-            "ip-addresses": [
-                {"ip-address": a["local"], "prefix": a["prefixlen"],
-                 "ip-address-type": "ipv4" if a["family"] == "inet" else "ipv6"}
-                for a in link.get("addr_info", [])
-            ],
-            "statistics": {f"{way}-{what}": stats.get(way, {}).get({"errs": "errors"}.get(what, what), 0)
-                           for way in ("rx", "tx") for what in ("bytes", "packets", "errs", "dropped")},
-        })  # fmt: skip
-    return result
+    _check(guest)
+    return _configured(guest) if _hollow() else agent_channel.ask(guest.vmid, "guest-network-get-interfaces")
+
+
+def os_info(guest: Guest) -> dict:
+    _check(guest)
+    return _host() if _hollow() else agent_channel.ask(guest.vmid, "guest-get-osinfo")
 
 
 def _configured(guest: Guest) -> list[dict]:
@@ -93,11 +73,9 @@ def _configured(guest: Guest) -> list[dict]:
     return result
 
 
-def os_info(guest: Guest) -> dict:
-    """The system's name and version, from its own os-release; the kernel is the host's."""
-    leader = _leader(guest)
-    file = Path(f"/proc/{leader}/root/etc/os-release" if leader else "/etc/os-release")
-    fields = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
+def _host() -> dict:
+    """The host's own system, which an empty machine would run on."""
+    about = platform.freedesktop_os_release()
     names = {
         "id": "ID",
         "name": "NAME",
@@ -105,8 +83,7 @@ def os_info(guest: Guest) -> dict:
         "version": "VERSION",
         "version-id": "VERSION_ID",
     }
-    system = {key: shlex.split(fields[name])[0] for key, name in names.items() if fields.get(name)}
-    return system | {
+    return {key: about[name] for key, name in names.items() if about.get(name)} | {
         "kernel-release": platform.release(),
         "kernel-version": platform.version(),
         "machine": platform.machine(),

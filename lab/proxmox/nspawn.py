@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from lab import cgroup
-from lab.proxmox import machines, properties, state
+from lab.proxmox import agent_channel, guest_agent, machines, properties, state
 from lab.proxmox.disks import Disks
 from lab.proxmox.errors import ApiError
 from lab.proxmox.guests import Guest
@@ -31,6 +31,7 @@ def boot(guest: Guest, disks: Disks, console: Path) -> subprocess.Popen:
         "--resolv-conf=off", "--timezone=off", f"--bind-ro={disks.guest_directory}:/run/machine",
         *(f"--bind={device}" for device in disks.devices()),
         f"--network-namespace-path={network}",
+        *_agent(guest),
         "--capability=CAP_NET_ADMIN,CAP_SYS_RESOURCE",
     ]  # fmt: skip
     unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
@@ -39,6 +40,18 @@ def boot(guest: Guest, disks: Disks, console: Path) -> subprocess.Popen:
         return subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
+
+
+def _agent(guest: Guest) -> list[str]:
+    """What stands for the guest agent's virtio port: a unit that has the agent listen on a socket."""
+    if not guest_agent.enabled(guest.config):
+        return []
+    place = agent_channel.folder(guest.vmid)
+    units = place.with_name("units")
+    agent_channel.write_unit(units)
+    place.mkdir(exist_ok=True)
+    (place / agent_channel.SOCKET).unlink(missing_ok=True)
+    return [f"--bind-ro={units}:/run/systemd/system", f"--bind={place}:/run/guest-agent"]
 
 
 def _network(guest: Guest) -> str:

@@ -3,12 +3,14 @@
 import contextlib
 import os
 import signal
+import subprocess
 
 import pytest
 from proxmoxer import ResourceException
 
 from lab import cgroup, daemons, leftovers, process
-from lab.proxmox import faults, machines, properties
+from lab.images import builds as images
+from lab.proxmox import faults, machines, properties, volumes
 from tests.helpers.proxmox import finished, host_key, keys, made, ssh, wait_for
 
 BY_ID = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"
@@ -106,6 +108,33 @@ def test_a_package_is_installed_without_a_mirror(api, vm):
         "sudo apt-get -qq install -y haproxy >&2; systemctl is-active haproxy; sudo haproxy -v",
     )
     assert out.startswith("active\nHAProxy version 2.6")
+
+
+def test_a_guest_agent_that_is_installed_later(api, vm):
+    """Most cloud images have none; once it is installed it answers, and after each restart."""
+    disk = volumes.path("node01", vm.config.get()["scsi0"].partition(",")[0])
+    subprocess.run(["qemu-img", "convert", "-O", "raw", images.image("A"), disk], check=True)
+    vm.config.put(ciuser="suporte", sshkeys=keys(), ipconfig0="ip=192.168.1.26/24")
+    assert finished(api, vm.status.start.post()) == "OK"
+    assert ssh("192.168.1.26", "cat /etc/image-build").strip() == "A"
+    with pytest.raises(ResourceException, match="QEMU guest agent is not running"):
+        vm.agent.ping.post()
+    ssh("192.168.1.26", "sudo apt-get -qq install -y qemu-guest-agent >&2")
+    assert vm.agent.ping.post() == {"result": {}}
+    assert vm.agent("get-osinfo").get()["result"]["pretty-name"] == "Debian GNU/Linux 12 (bookworm)"
+    assert ssh("192.168.1.26", "systemctl --failed --quiet") == ""
+    assert finished(api, vm.status.reboot.post()) == "OK"
+    ssh("192.168.1.26", "until systemctl -q is-active qemu-guest-agent; do sleep 0.1; done")
+    assert vm.agent.ping.post() == {"result": {}}
+    vm.config.put(agent=0)
+    assert finished(api, vm.status.reboot.post()) == "OK"
+    ssh("192.168.1.26", "true")
+    with pytest.raises(ResourceException, match="QEMU guest agent is not running"):
+        vm.agent.ping.post()
+    vm.config.put(delete="agent")
+    assert finished(api, vm.status.reboot.post()) == "OK"
+    with pytest.raises(ResourceException, match="No QEMU guest agent configured"):
+        vm.agent.ping.post()
 
 
 def test_a_cloud_init_drive_elsewhere_with_a_snippet_and_a_second_card(api, vm):
