@@ -23,8 +23,7 @@ ubuntu24:
 rocky9:
   aliases: [rocky-9]
   url: {site}{rocky}/Rocky-9-GenericCloud-Base.latest.x86_64.qcow2
-  checksums: {site}{rocky}/CHECKSUM
-  builds: {site}{rocky}/
+  checksums: {site}{rocky}/Rocky-9-GenericCloud-Base.latest.x86_64.qcow2.CHECKSUM
   user: rocky
   agent: true
   firmware: seabios

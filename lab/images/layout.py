@@ -50,15 +50,16 @@ def _ubuntu(builds: list[Build]) -> Files:
 
 
 def _rocky(builds: list[Build]) -> Files:
-    """Dated names beside one with `latest`, all in one folder, whose CHECKSUM is written as BSD's tools do it."""
+    """Dated names beside one with `latest`, all in one folder; a CHECKSUM of each and of all, as BSD writes it."""
     stem = f"{ROCKY}/Rocky-9-GenericCloud-Base"
     names: Files = {f"{stem}-9.6-{build.date}.0.x86_64.qcow2": build.file for build in builds}
     names[f"{stem}.latest.x86_64.qcow2"] = builds[-1].file
-    text = ""
-    for path, file in sorted(names.items()):
+    sums = {}
+    for path, file in names.items():
         name = path.rpartition("/")[2]
-        text += f"# {name}: {file.stat().st_size} bytes\nSHA256 ({name}) = {checksum(file, 'sha256')}\n"
-    return names | {f"{ROCKY}/CHECKSUM": text.encode()}
+        text = f"# {name}: {file.stat().st_size} bytes\nSHA256 ({name}) = {checksum(file, 'sha256')}\n"
+        sums[f"{path}.CHECKSUM"] = text.encode()
+    return names | sums | {f"{ROCKY}/CHECKSUM": b"".join(sums.values())}
 
 
 LAYOUTS: dict[str, Callable[[list[Build]], Files]] = {

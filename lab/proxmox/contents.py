@@ -1,15 +1,14 @@
 """Files that are brought onto a storage: what they may be called, and whether they are what they are called."""
 
-import json
 import re
 import subprocess
 from pathlib import Path
 
+from lab.proxmox import qemu_img
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.schema import Format, Prop
 
 KINDS = ("iso", "vztmpl", "import")
-FILE_BASED = ("dir", "nfs", "cifs", "btrfs", "cephfs")
 ALGORITHMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 PARAMETERS: Format = {
     "content": Prop(enum=KINDS, required=True),
@@ -37,7 +36,7 @@ def check(file: Path, kind: str, name: str) -> None:
     """ApiError unless the file can be trusted: an image that refers to others could show a node's own files."""
     extension = name.rpartition(".")[2]
     if kind == "iso":
-        _check_image(file, [])
+        qemu_img.info(file, None, trusted=False)
     elif kind == "import" and extension == "ova":
         listed = subprocess.run(["tar", "-t", "-f", file], capture_output=True, text=True)
         if listed.returncode:
@@ -45,19 +44,4 @@ def check(file: Path, kind: str, name: str) -> None:
         if not any(line.endswith(".ovf") for line in listed.stdout.splitlines()):
             raise ApiError("ova archive has no .ovf file inside")
     elif kind == "import":
-        _check_image(file, ["-f", extension])
-
-
-def _check_image(file: Path, form: list[str]) -> None:
-    argv = ["qemu-img", "info", "--output=json", str(file), *form]
-    asked = subprocess.run(argv, capture_output=True, text=True)
-    if not asked.stdout:
-        raise ApiError(asked.stderr.strip() or "failed to query file information with qemu-img")
-    about = json.loads(asked.stdout)
-    data = about.get("format-specific", {}).get("data", {})
-    if about["format"] == "qcow2" and data.get("data-file"):
-        raise ApiError(f"{file}: 'data-file' references are not allowed!")
-    if about["format"] == "vmdk" and max(len(about.get("children", ())), len(data.get("extents", ()))) > 1:
-        raise ApiError(f"{file}: multiple children or extents are not allowed!")
-    if about.get("backing-filename"):
-        raise ApiError(f"backing file not allowed for untrusted image '{file}'!")
+        qemu_img.info(file, extension, trusted=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import requests
 
 from lab import lab_dir
-from lab.proxmox import contents, formats, tasks, volumes
+from lab.proxmox import contents, formats, storages, tasks
 from lab.proxmox.errors import ApiError
 from lab.proxmox.routes import Request, route
 from lab.proxmox.schema import Format, Prop
@@ -22,12 +22,9 @@ def _check_network(request: Request) -> None:
         raise ApiError("Permission check failed", 403)
 
 
-def _file_based(storage: str, words: str = "") -> list[str]:
-    """The content types of a storage of files."""
-    about = volumes.check_storage(storage)
-    if about["type"] not in contents.FILE_BASED:
-        raise ApiError(f"can't upload to storage type '{about['type']}'{words}")
-    return about["content"].split(",")
+def _check_files(storage: str, words: str = "") -> None:
+    if not storages.kind(storage).files:
+        raise ApiError(f"can't upload to storage type '{storages.check(storage)['type']}'{words}")
 
 
 def _sums(request: Request) -> dict[str, str]:
@@ -43,8 +40,9 @@ def download_url(request: Request):
     request.check(f"/storage/{storage}", "Datastore.AllocateTemplate")
     _check_network(request)
     request.fits(ADDRESS | contents.PARAMETERS | {"compression": Prop(enum=COMPRESSION)})
-    kind, kept = request.params["content"], _file_based(storage, ", not a file based storage!")
-    if kind not in kept:
+    kind = request.params["content"]
+    _check_files(storage, ", not a file based storage!")
+    if not storages.holds(storage, kind):
         raise ApiError(f"storage '{storage}' is not configured for content-type '{kind}'")
     name = contents.file_name(kind, request.params["filename"])
     return tasks.start(
@@ -61,11 +59,12 @@ def upload(request: Request):
         storage = request.names["storage"]
         request.check(f"/storage/{storage}", "Datastore.AllocateTemplate")
         request.fits(contents.PARAMETERS)
-        kind, kept = request.params["content"], _file_based(storage)
+        kind = request.params["content"]
+        _check_files(storage)
         if not sent.name:
             raise ApiError("missing temporary file name")
         name = contents.file_name(kind, request.params["filename"])
-        if kind not in kept:
+        if not storages.holds(storage, kind):
             raise ApiError(f"storage '{storage}' does not support '{kind}' content")
         return tasks.start(
             request.node, "imgcopy", "", request.caller.name, "upload",
