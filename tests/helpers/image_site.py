@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lab import credentials
 from lab.images import catalogue, faults, server
-from lab.images.shelf import Shelf
+from lab.images.shelf import IMAGES, Shelf
 
 MIB = {"A": 64, "B": 65}
 
@@ -30,17 +30,16 @@ class ImageSite(NamedTuple):
 
     def file(self, image: str, build: str) -> Path:
         """What the site serves as that build."""
-        return _image(self.folder, image, build)
+        return self.folder / f"{image}-{build}.qcow2"
 
 
-def _image(folder: Path, image: str, build: str) -> Path:
-    file = folder / f"{image}-{build}.qcow2"
-    if not file.exists():
-        size = f"{MIB[build]}M"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", file, size], check=True)
-        with file.open("r+b") as stream:  # so that a download takes more than one piece
-            stream.truncate(1 << 20)
-    return file
+def _image(file: Path, mebibytes: int) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", file, f"{mebibytes}M"], check=True)
+    with file.open(
+        "r+b"
+    ) as stream:  # so that a download takes more than one piece, and no two images are alike
+        stream.seek((1 << 20) - len(file.name))
+        stream.write(file.name.encode())
 
 
 @contextlib.contextmanager
@@ -52,7 +51,10 @@ def image_site(folder: Path) -> Iterator[ImageSite]:
     ca, pem, secret = folder / "ca.pem", folder / "site.pem", folder / "site.key"
     for file, text in ((ca, authority.text), (pem, certificate + authority.text), (secret, key)):
         file.write_text(text)
-    shelf = Shelf(folder, lambda image, build: _image(folder, image, build))
+    for image in IMAGES:
+        for build, size in MIB.items():
+            _image(folder / f"{image}-{build}.qcow2", size)
+    shelf = Shelf(folder, lambda image, build: folder / f"{image}-{build}.qcow2")
     with server.serving(("127.0.0.1", 0), folder, shelf, (pem, secret)) as url:
         listed = folder / "images.yml"
         listed.write_text(catalogue.text(url))
