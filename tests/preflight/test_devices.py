@@ -37,8 +37,12 @@ CASES = [
      ["a.yaml: cdrom: local:iso/x.iso is not on node01; of this kind local has local:iso/y.iso"]),
     ({"a": {"cdrom": "local:iso/x.iso"}}, {}, []),
     ({"a": {"cdrom": "none"}}, {ISO: []}, []),
-    ({"a": {"cicustom": {"vendor": "local:snippets/v.yaml"}}}, {ISO: []},
-     ["a.yaml: cicustom.vendor: local:snippets/v.yaml is not on node01; of this kind local has none"]),
+    ({"a": {"cdrom": "local:iso/x.iso"}}, {ISO: []},
+     ["a.yaml: cdrom: local:iso/x.iso is not on node01; of this kind local has none"]),
+    ({"a": {"cicustom": {"vendor": "local:snippets/v.yaml"}}}, {ISO: [{"volid": "local:snippets/w.yaml"}]},
+     ["a.yaml: cicustom.vendor: local:snippets/v.yaml is not on node01; of this kind local has"
+      " local:snippets/w.yaml"]),
+    ({"a": {"cicustom": {"vendor": "local:snippets/v.yaml"}}}, {ISO: []}, []),  # not shown to most tokens
 ]  # fmt: skip
 
 
