@@ -19,14 +19,24 @@ BRIDGE = "vmbr0"
 TEMPLATE_ID = 9000
 TEMPLATE_NAME = "ubuntu24-template"
 GIB = 1 << 30
-STORAGES = {
+STORAGES = {  # in the order of their names, as Proxmox lists them
     "local": {
-        "type": "dir",
+        "type": "dir", "path": "/var/lib/vz", "total": 500 * GIB,
         "content": "backup,images,import,iso,rootdir,snippets,vztmpl",
-        "total": 500 * GIB,
     },
-    "local-lvm": {"type": "lvmthin", "content": "images,rootdir", "total": 500 * GIB},
-}
+    "local-lvm": {
+        "type": "lvmthin", "vgname": "pve", "thinpool": "data", "total": 500 * GIB,
+        "content": "images,rootdir",
+    },
+    "share": {
+        "type": "nfs", "path": "/mnt/pve/share", "server": "192.168.1.1", "export": "/share", "shared": 1,
+        "total": 500 * GIB, "content": "images,import",
+    },
+    "tank": {
+        "type": "zfspool", "pool": "tank", "sparse": 1, "total": 500 * GIB, "content": "images,rootdir",
+    },
+    "vg": {"type": "lvm", "vgname": "vg", "total": 500 * GIB, "content": "images,rootdir"},
+}  # fmt: skip
 
 
 def root() -> Path:

@@ -13,6 +13,7 @@ JOBS = {
     "change": configs.change,
     "clone": copies.clone,
     "create": configs.create,
+    "delete_volume": disks.delete_volume,
     "destroy": disks.destroy,
     "download": images.download,
     "ha_request": power.ha_request,

@@ -49,7 +49,7 @@ REFUSED = (
     ("PUT", f"{TEMPLATE}/config", {"tags": "a", "skiplock": 1}, 400, "Only root may use this option"),
     ("PUT", f"{TEMPLATE}/resize", {"disk": "scsi0", "size": "big"}, 400, "does not match the regex pattern"),
     ("GET", "/nodes/node01/tasks/UPID:nonsense/status", {}, 400, "unable to parse worker upid"),
-    ("GET", "/nodes/node01/storage/ceph/status", {}, 500, "storage 'ceph' does not exist"),
+    ("GET", "/nodes/node01/storage/ceph/status", {}, 400, "storage: No such storage."),
     ("PUT", "/access/acl", {"path": "/", "roles": "NoAccess", "users": "a@pve"}, 403, "Permissions.Modify"),
 )  # fmt: skip
 
@@ -145,7 +145,13 @@ def test_what_the_provider_reads(session):
     assert {type(config[key]) for key in ("memory", "cpu", "net0", "agent", "digest")} == {str}
     assert get("/cluster/nextid") == "100"
     assert get("/cluster/nextid?vmid=600") == "600"
-    assert {s["storage"] for s in get("/nodes/node01/storage")} == {"local", "local-lvm"}
+    assert [s["storage"] for s in get("/nodes/node01/storage")] == [
+        "local",
+        "local-lvm",
+        "share",
+        "tank",
+        "vg",
+    ]
     volume = get("/nodes/node01/storage/local-lvm/content/local-lvm:base-9000-disk-0")
     assert (volume["format"], volume["size"]) == ("raw", 3 << 30)
     assert get("/pools") == []

@@ -149,7 +149,8 @@ def test_a_node_that_is_offline(api, session):
 def test_a_storage_that_the_token_does_not_see(api, session, root, vm):
     acl = {"path": "/storage/local-lvm", "roles": "NoAccess", "users": "terraform@pve"}
     assert root.put(f"{BASE}/access/acl", data=acl).status_code == 200
-    assert [item["storage"] for item in api.nodes("node01").storage.get()] == ["local"]
+    seen = {item["storage"] for item in api.nodes("node01").storage.get()}
+    assert seen == {"local", "share", "tank", "vg"}
     assert said(session.put(f"{BASE}/nodes/node01/qemu/500/config", data={"scsi1": "local-lvm:1"})) == (
         403, "Permission check failed (/storage/local-lvm, Datastore.AllocateSpace)",
     )  # fmt: skip
@@ -168,9 +169,13 @@ def test_a_machine_that_is_locked(vm, root, kind):
     assert root.put(config, data={"delete": "lock", "skiplock": 1}).status_code == 200
 
 
-def test_iso_images_and_snippets_are_listed(api):
-    storage = api.nodes("node01").storage("local")
-    assert [item["volid"] for item in storage.content.get(content="iso")] == ["local:iso/tools.iso"]
-    assert [item["volid"] for item in storage.content.get(content="snippets")] == [
-        "local:snippets/vendor.yaml"
+def test_iso_images_are_listed_and_snippets_only_for_those_who_manage_the_storage(api, root):
+    def listed(session, kind):
+        answer = session.get(f"{BASE}/nodes/node01/storage/local/content?content={kind}")
+        return [item["volid"] for item in answer.json()["data"]]
+
+    assert [item["volid"] for item in api.nodes("node01").storage("local").content.get(content="iso")] == [
+        "local:iso/tools.iso"
     ]
+    assert api.nodes("node01").storage("local").content.get(content="snippets") == []
+    assert listed(root, "snippets") == ["local:snippets/vendor.yaml"]

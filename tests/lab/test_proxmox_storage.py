@@ -3,6 +3,7 @@
 import os
 import subprocess
 import threading
+import time
 
 import pytest
 from proxmoxer import ResourceException
@@ -213,3 +214,121 @@ def test_the_rights_to_import(root, session, images):
     some = token("b", __vms=own, __storage__local_lvm="Datastore.AllocateSpace,Datastore.Audit")
     assert refused(some, IMAGE) == "(/storage/local, Datastore.AllocateSpace|Datastore.Audit)"
     assert refused(some, "local-lvm:base-9000-disk-0") == "(/vms/9000, VM.Clone)"
+
+
+# storage: (type, formats with the default first, name of a disk, its size)
+STORAGES = {
+    "local": ("dir", ["raw", "qcow2", "subvol", "vmdk"], "610/vm-610-disk-0.qcow2", "67109376"),
+    "local-lvm": ("lvmthin", ["raw"], "vm-610-disk-0", "68M"),
+    "share": ("nfs", ["raw", "qcow2", "vmdk"], "610/vm-610-disk-0.qcow2", "67109376"),
+    "tank": ("zfspool", ["raw", "subvol"], "vm-610-disk-0", "65M"),
+    "vg": ("lvm", ["raw"], "vm-610-disk-0", "68M"),
+}
+
+
+def test_the_storages(session):
+    def get(path):
+        return session.get(BASE + path).json()["data"]
+
+    for node in state.NODES:
+        listed = get(f"/nodes/{node}/storage?format=1")
+        assert {item["storage"]: item["type"] for item in listed} == {k: v[0] for k, v in STORAGES.items()}
+        assert {item["storage"]: item["formats"] for item in listed} == {
+            name: {"supported": sorted(formats), "default": formats[0]}
+            for name, (_, formats, *_) in STORAGES.items()
+        }
+        assert [item["storage"] for item in listed if item["shared"]] == ["share"]
+        assert all(item["avail"] + item["used"] == item["total"] for item in listed)
+    assert "formats" not in get("/nodes/node01/storage")[0]
+    assert [item["storage"] for item in get("/nodes/node01/storage?content=import")] == ["local", "share"]
+    assert [item["storage"] for item in get("/nodes/node01/storage?target=node02")] == ["share"]
+    assert next(item for item in get("/storage") if item["storage"] == "tank")["sparse"] == 1
+    refused = session.get(f"{BASE}/storage/tank")
+    assert (refused.status_code, refused.reason) == (
+        403, "Permission check failed (/storage/tank, Datastore.Allocate)",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_disk_on_each_type_of_storage(api, images, gone, storage):
+    _, _, name, size = STORAGES[storage]
+    gone(610)
+    node = api.nodes("node01")
+    made = node.qemu.post(
+        vmid=610, scsi0=f"{storage}:0,import-from={IMAGE}", tpmstate0=f"{storage}:1,version=v2.0"
+    )
+    assert finished(api, made) == "OK"
+    assert node.qemu(610).config.get()["scsi0"] == f"{storage}:{name},size={size}"
+    listed = {item["volid"]: item for item in node.storage(storage).content.get(vmid=610)}
+    item = listed[f"{storage}:{name}"]
+    assert (item["content"], item["format"], item["vmid"]) == ("images", volumes.kind(item["volid"]), 610)
+    assert ("used" in item) == (storage in ("local", "share"))
+    assert node.storage(storage).content(f"{storage}:{name}").get()["size"] == item["size"]
+    seen = [i["volid"] for i in api.nodes("node02").storage(storage).content.get(vmid=610)]
+    assert (f"{storage}:{name}" in seen) == (storage == "share")
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [
+        ("local", "unable to create image 'vm-611-disk-0.raw': No space left on device"),
+        (
+            "local-lvm",
+            "lvcreate 'pve/vm-611-disk-0' error:   Cannot create new thin volume, free space in thin",
+        ),
+        ("share", "unable to create image 'vm-611-disk-0.raw': No space left on device"),
+        ("tank", "zfs error: cannot create 'tank/vm-611-disk-0': out of space"),
+        ("vg", "not enough free space (0 < 1048576)"),
+    ],
+)
+def test_a_full_storage_in_the_words_of_its_type(api, images, storage, words):
+    node = api.nodes("node01")
+    with faults.injected({"full": storage}):
+        assert node.storage(storage).status.get()["avail"] == 0
+        assert words in finished(api, node.qemu.post(vmid=611, scsi0=f"{storage}:1"))
+    with faults.injected({"full": storage, "at": 50}):
+        upid = node.qemu.post(vmid=611, scsi0=f"{storage}:1", scsi1=f"{storage}:0,import-from={IMAGE}")
+        assert "copy failed: command 'qemu-img convert" in finished(api, upid)
+    assert of_guest(611) == []
+
+
+def test_formats_that_a_storage_does_not_have(api):
+    node = api.nodes("node01")
+    for storage, words in (
+        ("tank", "ZFSPoolPlugin.pm"),
+        ("vg", "LVMPlugin.pm"),
+        ("local-lvm", "LvmThinPlugin.pm"),
+    ):
+        ended = finished(api, node.qemu.post(vmid=612, scsi0=f"{storage}:1,format=qcow2"))
+        assert ended.startswith("unable to create VM 612 - unsupported format 'qcow2' at ")
+        assert words in ended
+
+
+def test_deleting_volumes(api, images, root, session):
+    content = f"{BASE}/nodes/node01/storage/local/content"
+    refused = session.delete(f"{content}/{IMAGE}")
+    assert (refused.status_code, refused.reason) == (
+        403, "Permission check failed (/storage/local, Datastore.Allocate)",
+    )  # fmt: skip
+    (images / "old.raw").write_bytes(bytes(512))
+    about = session.get(f"{content}/local:import/old.raw").json()["data"]
+    assert (about["size"], about["format"]) == (512, "raw")
+    upid = root.delete(f"{content}/import/old.raw").json()["data"]
+    assert (upid.split(":")[5:7], finished(api, upid)) == (["imgdel", "local"], "OK")
+    assert lines(api, upid)[0] == "Removed volume 'local:import/old.raw'"
+    assert (
+        session.get(f"{content}/local:import/old.raw").reason
+        == "volume 'local:import/old.raw' does not exist"
+    )
+    images.joinpath("old.raw").write_bytes(bytes(512))
+    assert root.delete(f"{content}/local:import/old.raw?delay=20").json() == {"data": None}
+    wrong = root.delete(f"{content}/share:import/x.raw")
+    assert wrong.json()["errors"] == {"volume": "storage ID mismatch (share != local)\n"}
+
+
+def test_an_image_is_listed_by_the_size_of_its_file_and_shown_by_that_of_its_disk(api, images):
+    storage = api.nodes("node01").storage("local")
+    item = next(one for one in storage.content.get(content="import") if one["volid"] == IMAGE)
+    assert (item["format"], item["size"]) == ("qcow2", (images / "debian.qcow2").stat().st_size)
+    assert abs(item["ctime"] - time.time()) < 3600
+    assert storage.content(IMAGE).get()["size"] == (64 << 20) + 512

@@ -62,7 +62,7 @@ def resources(request: Request):
                     result.append({
                         "id": f"storage/{name}/{storage}", "type": "storage", "node": name,
                         "storage": storage, "status": "unknown" if faults.offline(name) else "available",
-                        "shared": 0, "disk": used, "maxdisk": total,
+                        "shared": about.get("shared", 0), "disk": used, "maxdisk": total,
                         "plugintype": about["type"], "content": about["content"],
                     })  # fmt: skip
     return result

@@ -1,72 +1,70 @@
-"""Storages and the volumes on them."""
+"""Storages: how they are defined, and what each node sees of them."""
 
-from lab.proxmox import state, volumes
+from lab.proxmox import state, storages, volumes
+from lab.proxmox.errors import invalid
 from lab.proxmox.routes import Request, route
 
+USE = ("Datastore.Audit", "Datastore.AllocateSpace")
 
-def _storage(node: str, name: str) -> dict:
-    about = volumes.check_storage(name)
+
+def _defined(name: str) -> dict:
+    about = {key: value for key, value in storages.check(name).items() if key != "total"}
+    return about | {"storage": name, "digest": ""}
+
+
+def _status(node: str, name: str, formats: bool = False) -> dict:
+    about, kind = storages.check(name), storages.kind(name)
     used, total = volumes.usage(node, name)
-    return {"type": about["type"], "content": about["content"], "active": 1, "enabled": 1, "shared": 0,
-            "total": total, "used": used, "avail": total - used}  # fmt: skip
-
-
-def _may_use(request: Request, storage: str) -> None:
-    request.check(f"/storage/{storage}", "Datastore.Audit", "Datastore.AllocateSpace")
+    found = {
+        "type": about["type"], "content": about["content"], "active": 1, "enabled": 1,
+        "shared": int(storages.shared(name)), "total": total, "used": used, "avail": total - used,
+    }  # fmt: skip
+    if formats:
+        found["formats"] = {"supported": sorted(kind.formats), "default": kind.formats[0]}
+        found["format"] = [dict.fromkeys(kind.formats, 1), kind.formats[0]]
+    return found
 
 
 @route("GET", "/storage")
-def storages(request: Request):
-    return [{"storage": name, "type": about["type"], "content": about["content"], "digest": ""}
-            for name, about in state.STORAGES.items()
-            if request.may(f"/storage/{name}", "Datastore.Audit", "Datastore.AllocateSpace")]  # fmt: skip
+def index(request: Request):
+    kind = request.params.get("type")
+    return [
+        _defined(name)
+        for name, about in state.STORAGES.items()
+        if request.may(f"/storage/{name}", *USE) and kind in (None, about["type"])
+    ]
+
+
+@route("GET", "/storage/{storage}")
+def definition(request: Request):
+    request.check(f"/storage/{request.names['storage']}", "Datastore.Allocate")
+    return _defined(request.names["storage"])
 
 
 @route("GET", "/nodes/{node}/storage")
 def node_storages(request: Request):
-    content = request.params.get("content")
-    return [
-        {"storage": name, **_storage(request.node, name)}
+    wanted, target = request.params.get("storage"), request.params.get("target", request.node)
+    kinds = set(request.params.get("content", "").split(",")) - {""}
+    fitting = {
+        name: _status(request.node, name, request.flag("format"))
         for name, about in state.STORAGES.items()
-        if request.may(f"/storage/{name}", "Datastore.Audit", "Datastore.AllocateSpace")
-        and (not content or set(content.split(",")) & set(about["content"].split(",")))
-        and request.params.get("storage", name) == name
+        if not kinds or kinds & set(about["content"].split(","))
+    }
+    if wanted and wanted not in fitting:
+        raise invalid(storage="No such storage.")
+    return [
+        {"storage": name, **status, "used_fraction": status["used"] / status["total"]}
+        for name, status in fitting.items()
+        if request.may(f"/storage/{name}", *USE)
+        and wanted in (None, name)
+        and (target == request.node or status["shared"])
     ]
 
 
 @route("GET", "/nodes/{node}/storage/{storage}/status")
 def storage_status(request: Request):
-    _may_use(request, request.names["storage"])
-    return _storage(request.node, request.names["storage"])
-
-
-@route("GET", "/nodes/{node}/storage/{storage}/content")
-def storage_content(request: Request):
-    storage = request.names["storage"]
-    volumes.check_storage(storage)
-    _may_use(request, storage)
-    wanted, result = request.number("vmid"), []
-    kind = request.params.get("content")
-    for volid in volumes.of_storage(request.node, storage):
-        owner, content = volumes.owner(volid), volumes.content(volid)
-        if (wanted is None or owner == wanted) and kind in (None, content):
-            size, shown = volumes.size(request.node, volid), volumes.kind(volid)
-            shown = content if content in ("iso", "snippets") else shown
-            item = {"volid": volid, "content": content, "format": shown, "size": size}
-            result.append(item | ({"vmid": owner} if owner else {}))
-    return result
-
-
-@route("GET", "/nodes/{node}/storage/{storage}/content/{volume}")
-def storage_volume(request: Request):
-    storage, name = request.names["storage"], request.names["volume"]
-    _may_use(request, storage)
-    volid = name if name.startswith(f"{storage}:") else f"{storage}:{name}"
-    size = volumes.size(request.node, volid)
-    file = volumes.path(request.node, volid)
-    return {
-        "path": str(file),
-        "format": volumes.kind(volid),
-        "size": size,
-        "used": file.stat().st_blocks * 512,
-    }
+    name = request.names["storage"]
+    request.check(f"/storage/{name}", *USE)
+    if name not in state.STORAGES:
+        raise invalid(storage="No such storage.")
+    return _status(request.node, name)

@@ -1,6 +1,6 @@
 """What happens to a machine's volumes: growing, moving to another storage or node, destroying."""
 
-from lab.proxmox import allocation, attach, config, guests, machines, pools, properties, volumes
+from lab.proxmox import allocation, attach, config, guests, machines, pools, properties, storages, volumes
 from lab.proxmox.errors import ApiError
 
 
@@ -60,7 +60,8 @@ def migrate(node: str, vmid: int, target: str) -> None:
     try:
         for volid in [*(d["file"] for d in config.drives(guest.effective()).values() if ":" in d["file"]),
                       *(v for k, v in guest.config.items() if properties.UNUSED.fullmatch(k))]:  # fmt: skip
-            if volumes.owner(volid) == vmid and volumes.exists(node, volid):
+            local = not storages.shared(volumes.storage_of(volid))
+            if local and volumes.owner(volid) == vmid and volumes.exists(node, volid):
                 print(f"found local disk '{volid}' (attached)", flush=True)
                 renamed[volid] = allocation.move(node, volid, target, vmid)
     except ApiError as error:
@@ -91,3 +92,10 @@ def destroy(node: str, vmid: int, unreferenced: bool) -> None:
                 allocation.free(node, volid)
         guest.remove()
         pools.forget(vmid)
+
+
+def delete_volume(node: str, volid: str) -> None:
+    if not volumes.exists(node, volid):
+        print(f"disk image '{volumes.path(node, volid)}' does not exist", flush=True)
+    allocation.free(node, volid)
+    print(f"Removed volume '{volid}'", flush=True)
