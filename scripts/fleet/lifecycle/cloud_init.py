@@ -31,7 +31,7 @@ class Settings(NamedTuple):
 
 def read(a: Arguments) -> Settings:
     """What is wrong is added to the arguments' problems."""
-    if a.given.get("cloud_init_password"):  # its value is in no message
+    if str(a.given.get("cloud_init_password") or False).lower() != "false":  # its value is in no message
         a.wrong("cloud_init_password", "is set, but machines are reached by SSH key only; remove it and give"
                 f" {a.prefix}cloud_init_ssh_keys")  # fmt: skip
     servers = [str(word) for word in values.words(a.given.get("cloud_init_dns"))]

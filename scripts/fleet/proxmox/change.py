@@ -4,6 +4,7 @@ A function `run(change, arguments) -> Result` is a step of a role: the action `p
 nothing where `change.check` is true, and then answers what it would have done.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -26,3 +27,18 @@ class Result(NamedTuple):
     before: Mapping[str, Any] = {}
     after: Mapping[str, Any] = {}
     facts: Mapping[str, Any] = {}
+
+
+def told(
+    run: Callable[[Change, Mapping[str, Any]], Result],
+) -> Callable[[Change, Mapping[str, Any]], Result]:
+    """A step whose message is shown at once, since Ansible shows it only with -v."""
+
+    @functools.wraps(run)
+    def saying(change: Change, arguments: Mapping[str, Any]) -> Result:
+        result = run(change, arguments)
+        if result.message:
+            change.say(result.message)
+        return result
+
+    return saying

@@ -1,0 +1,150 @@
+"""The stages that make a new machine what was asked for: sizes of disks, cloud-init, options.
+
+Each compares and sets the difference. The last one marks the machine as finished, so that the next run goes on with
+what a killed one left. The stages of `run` are the role's task files resize and configure_cloud_init, and `finish`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet import paths
+from fleet.findings import Fault
+from fleet.lifecycle import cloud_init, image, machine, options, owner
+from fleet.lifecycle.machine import Found
+from fleet.lifecycle.spec import Spec, read
+from fleet.proxmox import disks, properties
+from fleet.proxmox.change import Change, Result, told
+from fleet.proxmox.errors import Refused
+from fleet.vms import public_keys
+
+Differences = Mapping[str, tuple[str, str]]
+
+
+@told
+def run(change: Change, arguments: Mapping[str, Any]) -> Result:
+    spec = read(arguments)
+    found = machine.planned(spec, arguments)
+    if found is None:
+        found = machine.existing(change.api, spec)
+        machine.refuse_template(found, "change")
+        owner.refuse_stranger("change", found.guest, found.config)
+        machine.refuse_locked(found)
+    stages = {"resize": resize, "cloud_init": configure, "finish": finish}
+    return stages[arguments["stage"]](change, spec, found, arguments)
+
+
+def resize(change: Change, spec: Spec, found: Found, arguments: Mapping[str, Any]) -> Result:
+    """Grow the disks that are too small, and make those that are missing."""
+    sizes = new_sizes(spec, found.config, float(arguments.get("image_mib") or 0))
+    added = new_disks(change, spec, found)
+    before = {slot: properties.size_text(int(options.size_mib(found.config, slot))) for slot in sizes}
+    after = {slot: properties.size_text(size) for slot, size in sizes.items()} | added
+    if not after:
+        return Result(message=f"the disks of {found.label} are large enough", facts=found.facts)
+    if not change.check:
+        grow(change, found, sizes)
+        put(change, found, {slot: ("", text) for slot, text in added.items()}, disks=True)
+    message = f"disks of {found.label}: {', '.join(f'{slot} {size}' for slot, size in after.items())}"
+    return Result(True, message, before, after, found.facts)
+
+
+def new_sizes(spec: Spec, config: Mapping[str, Any], image_mib: float = 0) -> dict[str, int]:
+    """The disks that are to grow, and to how many MiB. Raises Fault for one that would shrink.
+
+    `image_mib`: the size of the image's disk, to which the growth of a first creation is added; so it is not added
+    again when the creation goes on after it was cut off.
+    """
+    found: dict[str, int] = {}
+    for slot, (gib, exact) in options.asked_of_disks(spec, config).items():
+        if slot in config:
+            try:
+                grows = disks.grows(options.size_mib(config, slot) / 1024, gib, exact)
+            except Fault as fault:
+                raise Fault(f"{slot}: {fault}") from None
+            found |= {slot: gib * 1024} if grows else {}
+    system = options.system_disk(config)
+    least = int(image_mib) + spec.image.growth * 1024 if image_mib else 0
+    exact = any(disk.slot == system for disk in spec.disks)
+    if not exact and least > max(options.size_mib(config, system), found.get(system, 0)):
+        found[system] = least
+    return found
+
+
+def new_disks(change: Change, spec: Spec, found: Found) -> dict[str, str]:
+    """The text of each disk that is asked for and not there."""
+    missing = [disk for disk in spec.disks if disk.slot not in found.config]
+    if not missing:
+        return {}
+    there = image.storages(change.api, found.guest.node)
+    system = properties.parse(str(found.config.get(options.system_disk(found.config)) or ""))
+    usual = system.get("file", "").partition(":")[0]
+    return {
+        disk.slot: image.new_disk(there, disk.storage or usual, disk.slot, disk.size, found.config)
+        for disk in missing
+    }
+
+
+def grow(change: Change, found: Found, sizes: Mapping[str, int]) -> None:
+    for slot, size in sizes.items():
+        upid = change.api.put(f"{found.path}/resize", disk=slot, size=properties.size_text(size))
+        machine.wait(change, upid)
+        now = options.size_mib(change.api.config(found.guest.node, found.guest.vmid), slot)
+        if now < size:
+            raise Fault(f"{slot} of {found.label} has {properties.size_text(int(now))} after it was to grow to"
+                        f" {properties.size_text(size)}; see the task's log in Proxmox")  # fmt: skip
+
+
+def configure(change: Change, spec: Spec, found: Found, arguments: Mapping[str, Any]) -> Result:
+    """Cloud-init's drive and settings."""
+    if spec.cloud_init is None:
+        return Result(message="cloud-init is not asked for", facts=found.facts)
+    wanted = cloud_init.options(spec.cloud_init)
+    if not spec.cloud_init.keys and not found.config.get("sshkeys"):
+        keys, findings = public_keys.read(paths.AUTHORIZED_KEYS)
+        if keys and not findings:
+            wanted["sshkeys"] = cloud_init.encoded(keys)
+        else:
+            change.say(f"{found.label} gets no SSH key, so nobody can log in: give cloud_init_ssh_keys")
+    if not cloud_init.drive_of(found.config):
+        there = image.storages(change.api, found.guest.node)
+        system = str(found.config.get(options.system_disk(found.config)) or "")
+        storage = system.partition(":")[0] or image.storage_of_disks(there, found.guest.node, spec)
+        wanted[cloud_init.DRIVES[0]] = f"{storage}:cloudinit"
+    changes = options.differences(found.config, wanted)
+    put(change, found, changes, disks=cloud_init.DRIVES[0] in changes)
+    return _result(found, changes, "cloud-init")
+
+
+def finish(change: Change, spec: Spec, found: Found, arguments: Mapping[str, Any]) -> Result:
+    """The options, and last of all the mark of a finished machine, in one call."""
+    mark = owner.line(str(found.config["name"]), found.owner.origin)
+    wanted = options.of_new(spec, found.config) | {"description": owner.described(spec.description, mark)}
+    changes = options.differences(found.config, wanted)
+    put(change, found, changes)
+    return _result(found, changes, "options")
+
+
+def put(change: Change, found: Found, changes: Differences, disks: bool = False) -> None:
+    """Set options, unless somebody changed the machine since it was read. New volumes are made in a task."""
+    if change.check or not changes:
+        return
+    call = change.api.post if disks else change.api.put
+    current = change.api.config(found.guest.node, found.guest.vmid) if disks else found.config
+    try:
+        upid = call(
+            f"{found.path}/config", digest=current["digest"], **{k: v for k, (_, v) in changes.items()}
+        )
+    except Refused as refused:
+        if "changed by other user" in str(refused) or "change by other user" in str(refused):
+            raise Fault(
+                f"{found.label} was changed by somebody else at the same moment; run this again"
+            ) from None
+        raise
+    machine.wait(change, upid)
+
+
+def _result(found: Found, changes: Differences, what: str) -> Result:
+    if not changes:
+        return Result(message=f"{what} of {found.label}: nothing to change", facts=found.facts)
+    message = f"{what} of {found.label}: {', '.join(changes)}"
+    return Result(True, message, *options.both(changes), found.facts)

@@ -1,0 +1,123 @@
+"""What a machine's configuration is to say, and where it says something else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.lifecycle import cloud_init, owner, template
+from fleet.lifecycle.spec import Spec
+from fleet.proxmox import properties
+from fleet.vms import values
+
+# What Proxmox takes where an option is not set.
+_UNSET = {"onboot": "0", "protection": "0", "agent": "0", "cores": "1", "sockets": "1", "memory": "512",
+          "ciupgrade": "1"}  # fmt: skip
+_FIRST = {"agent": "enabled", "cpu": "cputype", "memory": "current", "net0": "model"}
+_CARD = "virtio"
+
+
+def asked(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
+    """The options that the variables ask for; what they leave open is as it is."""
+    wanted = {
+        "cores": spec.cores,
+        "sockets": spec.sockets,
+        "memory": spec.memory,
+        "cpu": spec.cpu,
+        "agent": _agent(spec, config),
+        "onboot": spec.onboot,
+        "protection": spec.protection,
+        "tags": tags(spec) if spec.tags else "",
+        "net0": card(spec, str(config.get("net0") or "")) if spec.bridge or spec.vlan else "",
+    }
+    return {name: _text(value) for name, value in wanted.items() if value not in (None, "")}
+
+
+def of_new(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
+    """The same for a new machine, which shall keep nothing that Proxmox copied of its template's role."""
+    return {"onboot": "0", "protection": "0"} | asked(spec, config) | {"tags": tags(spec)}
+
+
+def asked_of_cloud_init(spec: Spec) -> dict[str, str]:
+    """What of cloud-init the variables ask for beyond their defaults, which a machine need not have any more."""
+    wanted = cloud_init.options(spec.cloud_init) if spec.cloud_init else {}
+    if wanted.get("ipconfig0") == cloud_init.DHCP:
+        del wanted["ipconfig0"]
+    if wanted.get("ciupgrade") == "0":
+        del wanted["ciupgrade"]
+    return wanted
+
+
+def asked_of_disks(spec: Spec, config: Mapping[str, Any]) -> dict[str, tuple[int, bool]]:
+    """Sizes in GiB by slot, and whether each is exact; a minimum counts for the system's disk."""
+    found = {disk.slot: (disk.size, True) for disk in spec.disks}
+    if spec.disk_min_size and (slot := system_disk(config)) and slot not in found:
+        found[slot] = (spec.disk_min_size, False)
+    return found
+
+
+def differences(config: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """What is to be set: option to (value now, value wanted)."""
+    found = {}
+    for name, value in wanted.items():
+        now = str(config[name]) if name in config else ""
+        if _meaning(name, now) != _meaning(name, value):
+            found[name] = (now, value)
+    return found
+
+
+def shown(name: str, value: str) -> str:
+    """A value for people; keys are long and encoded."""
+    return "\n".join(cloud_init.decoded(value)) if name == "sshkeys" else value
+
+
+def both(changes: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The values before and after, for people."""
+    before = {name: shown(name, now) for name, (now, _) in changes.items()}
+    return before, {name: shown(name, then) for name, (_, then) in changes.items()}
+
+
+def system_disk(config: Mapping[str, Any]) -> str:
+    """The slot of the disk with the operating system; "" when there is none."""
+    order = [slot for slot in values.boot_devices(config.get("boot")) if slot in template.drives(config)]
+    return order[0] if order else values.system_disk(template.drives(config)) or ""
+
+
+def size_mib(config: Mapping[str, Any], slot: str) -> float:
+    """The size of a disk; 0 where Proxmox does not tell it."""
+    return properties.disk_mib(str(config.get(slot) or ""))
+
+
+def tags(spec: Spec) -> str:
+    return ";".join(sorted({owner.TAG, *spec.tags}))
+
+
+def card(spec: Spec, now: str) -> str:
+    """The first network card, which keeps its model, MAC address and other options."""
+    parts = properties.parse(now, "model") or {_CARD: ""}
+    parts = {name: value for name, value in parts.items() if value} or {"model": _CARD}
+    parts |= {"bridge": spec.bridge} if spec.bridge else {}
+    parts |= {"tag": str(spec.vlan)} if spec.vlan else {}
+    return properties.render(parts, "model")
+
+
+def _agent(spec: Spec, config: Mapping[str, Any]) -> str | None:
+    if spec.agent is None:
+        return None
+    parts = properties.parse(str(config.get("agent") or "0"), "enabled")
+    return properties.render(parts | {"enabled": int(spec.agent)}, "enabled")
+
+
+def _meaning(name: str, value: str) -> object:
+    value = value or _UNSET.get(name, "")
+    if name == "tags":
+        return set(filter(None, value.replace(",", ";").split(";")))
+    if name == "sshkeys":
+        return cloud_init.decoded(value)
+    if name == "description":
+        return value.strip()
+    if name in _FIRST or name.startswith("ipconfig"):
+        return properties.parse(value, _FIRST.get(name, "ip"))
+    return value
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)

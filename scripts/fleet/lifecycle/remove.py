@@ -1,0 +1,34 @@
+"""Removing a machine that this role made, with its disks, after it was shut down. One that is not there is fine."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleet.findings import Fault
+from fleet.lifecycle import machine, owner, power, template
+from fleet.lifecycle.spec import PREFIX, read
+from fleet.proxmox.change import Change, Result, told
+from fleet.proxmox.rights import right
+
+
+@told
+def run(change: Change, arguments: Mapping[str, Any]) -> Result:
+    spec = read(arguments)
+    owner.refuse_fleet("remove", spec.name, spec.vmid, None, {})
+    found = machine.find(change.api, spec)
+    if found is None:
+        return Result(message=f"{spec.name or f'VMID {spec.vmid}'} is not there, or the token may not see it")
+    machine.refuse_template(found, "remove")
+    owner.refuse_stranger("remove", found.guest, found.config)
+    name = str(found.config.get("name"))
+    if spec.confirm != name:
+        said = f"is {spec.confirm}" if spec.confirm else "is empty"
+        raise Fault(f"removing {found.label} destroys its disks: {PREFIX}confirm {said}; set it to {name}")
+    if int(found.config.get("protection") or 0):
+        raise Fault(f"{found.label} is protected: modify it with {PREFIX}protection: false first")
+    machine.refuse_locked(found)
+    machine.require(change, right(f"/vms/{found.guest.vmid}", "VM.Allocate"))
+    power.switch(change, found, spec, "shutdown")
+    if not change.check:
+        machine.wait(change, change.api.delete(found.path, purge=1))
+    before = found.facts | {"disks": ", ".join(template.drives(found.config).values())}
+    return Result(True, f"{found.label} is removed", before, {}, found.facts)
