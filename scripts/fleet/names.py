@@ -36,6 +36,9 @@ GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
 # they are never created, destroyed or removed from the inventory.
 UNMANAGED = ("k8s-home", "boot-server")
 
+# Playbooks that only ask Proxmox: no tag in a commit runs them, since they run on no machine of the inventory.
+OF_PROXMOX = frozenset({"platform", "site", "template"})
+
 # Names that mean something else to Ansible.
 RESERVED = frozenset({"all", "ungrouped", "localhost"})
 
@@ -95,5 +98,5 @@ def vm_names(folder: Path) -> set[str]:
 
 
 def playbook_names(folder: Path) -> set[str]:
-    """Names of the playbooks of a folder, without .yml; none when it does not exist."""
-    return {path.stem for path in folder.glob("*.yml")}
+    """Names of the playbooks of a folder that run on machines, without .yml; none when it does not exist."""
+    return {path.stem for path in folder.glob("*.yml")} - OF_PROXMOX

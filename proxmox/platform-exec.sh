@@ -1,0 +1,56 @@
+#!/bin/sh
+# Run one task file of a platform's role; without a task, list them.
+set -eu
+
+usage() {
+  cat <<'END'
+Usage: platform-exec.sh -h NODE PLATFORM [TASK] [-- OPTIONS of ansible-playbook]
+
+  NODE       the Proxmox node
+  PLATFORM   proxmox_template or proxmox_vm
+  TASK       a task file of the role, without .yml; without it they are listed
+
+Examples:
+  platform-exec.sh -h node01 proxmox_template verify
+  platform-exec.sh -h node01 proxmox_vm lookup_template -- -e vm_template_distribution=debian12
+
+PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN come from the environment. Exit status: that of ansible-playbook, or 2
+for wrong usage.
+END
+}
+
+wrong() {
+  printf '%s\n\n' "$1" >&2
+  usage >&2
+  exit 2
+}
+
+here=$(dirname -- "$0")
+[ "${1-}" != --help ] || { usage; exit 0; }
+[ "${1-}" = -h ] || wrong "-h NODE is missing"
+[ $# -ge 3 ] || wrong "NODE and PLATFORM are needed"
+node=$2 platform=$3 task=
+shift 3
+case $node in *[!A-Za-z0-9-]* | '' | -*) wrong "$node is not the name of a node" ;; esac
+case $platform in proxmox_template | proxmox_vm) ;; *) wrong "there is no platform $platform" ;; esac
+folder=$here/playbooks/roles/$platform/tasks
+if [ $# -gt 0 ] && [ "$1" != -- ]; then
+  task=$1
+  shift
+  case $task in *[!a-z_-]* | '' | -*) wrong "$task is not the name of a task" ;; esac
+  [ -f "$folder/$task.yml" ] || wrong "$platform has no task $task"
+fi
+if [ $# -gt 0 ]; then
+  [ "$1" = -- ] || wrong "options of ansible-playbook come after --"
+  shift
+fi
+if [ -z "$task" ]; then
+  for file in "$folder"/*.yml; do
+    basename -- "$file" .yml
+  done
+  exit 0
+fi
+program=$here/../.venv/bin/ansible-playbook
+[ -x "$program" ] || program=ansible-playbook
+exec "$program" "$here/playbooks/platform.yml" \
+  -e "platform_name=$platform" -e "platform_node=$node" -e "platform_tasks=$task" "$@"
