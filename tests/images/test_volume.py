@@ -127,6 +127,7 @@ def test_a_broken_download_is_tried_again(said):
             ["ERROR: The certificate of 'x' is not trusted."],
             "refuses the certificate",
         ),
+        ([BROKEN] * 3, ["Loaded CA certificate '/etc/ssl/ca.pem'"], "node01 cannot read https"),
         (["failed to verify file: x"], [], "did not get onto local of node01: failed to verify file: x"),
         (["received interrupt"], [], "did not get onto local of node01: received interrupt"),
     ],

@@ -21,7 +21,7 @@ class Image(NamedTuple):
     checksums: str  # the file that has the sum of what `url` has now
     user: str  # the account that cloud-init makes when nothing else is asked for
     aliases: tuple[str, ...] = ()
-    builds: str = ""  # the listing of the folders of dated builds; "": dated files are beside `url`
+    builds: str = ""  # the listing of the folders of dated builds; "" or the folder of `url`: dated files
     agent: bool = False  # whether qemu-guest-agent is in it
     firmware: str = "seabios"  # or ovmf
     ended: str = ""  # the day of the last update by its makers, as 2026-08-31

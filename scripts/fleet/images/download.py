@@ -15,6 +15,7 @@ from fleet.proxmox.rights import Right, right
 
 ATTEMPTS = 3
 PAUSE = 3  # seconds before the second attempt, and twice as many before the third
+_UNTRUSTED = re.compile(r"ERROR: .*certificate|certificate's owner|no-check-certificate")
 _GONE = re.compile(r"ERROR (4\d\d[^.]*)")
 
 
@@ -73,7 +74,7 @@ def _meaning(node: str, storage: str, image: Locked, said: str, log: str) -> tup
         )
     elif gone := _GONE.search(log):
         text = f"{image.url} answers {gone[1]}; `make images-update` finds the build that is published now"
-    elif "certificate" in f"{said}\n{log}":
+    elif _UNTRUSTED.search(f"{said}\n{log}"):
         text = f"{node} refuses the certificate of {image.url} ({said})"
     elif "No space left" in f"{said}\n{log}":
         text = f"{storage} on {node} is full, and nothing of the image was kept: make room there ({said})"

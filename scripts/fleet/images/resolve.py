@@ -56,13 +56,12 @@ def _moving(image: Image) -> Sum:
 def _dated(image: Image, moving: Sum) -> Iterator[str]:
     """Addresses of files with this sum that are named after their build."""
     file = _last(image.url)
-    own = _last(image.checksums)
-    if image.builds:
+    own, beside = _last(image.checksums), urljoin(image.url, ".")
+    if image.builds not in ("", beside):
         for folder in _newest(name for name in _names(image.builds, "/") if _DAY.search(name)):
             place = f"{image.builds}{folder}/"
             yield from (f"{place}{name}" for name in _same(f"{place}{own}", moving))
         return
-    beside = urljoin(image.url, ".")
     if moving.file != file:
         yield beside + moving.file
     if not image.checksums.startswith(image.url):

@@ -54,7 +54,7 @@ def bring(
         return Brought(volume, False, f"{volume} is on {node} and was not verified: no checksum is known")
     if not there:
         _check_room(node, storage, about, image.size)
-        size = f" ({image.size / 1e6:.0f} MB)" if image.size else ""
+        size = f" ({_megabytes(image.size)})" if image.size else ""
         say(f"{image.name}: {node} downloads {image.url}{size} to {storage}")
     if download.run(client, node, storage, image, say, timeout):
         state = "verified" if image.checksum else "not verified: no checksum is known"
@@ -134,7 +134,11 @@ def _check_room(node: str, storage: str, about: dict[str, Any], size: int) -> No
     free = about.get("avail")
     if free is not None and size > int(free):
         raise Fault(
-            f"{storage} on {node} has {int(free) / 1e6:.0f} MB left, and the image has {size / 1e6:.0f} MB:"
+            f"{storage} on {node} has {_megabytes(int(free))} left, and the image has {_megabytes(size)}:"
             " make room there, or choose another storage",
             code=2,
         )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.{0 if size > 1e7 else 1}f} MB"

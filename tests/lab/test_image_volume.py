@@ -1,0 +1,180 @@
+"""Cloud images against the lab: the newest builds on its site, and a node that downloads them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import update_images
+from fleet.findings import Fault
+from fleet.images import download, lock, volume
+from fleet.proxmox.client import connect
+from lab import lab_dir, secret, secrets_dir
+from lab.images import catalogue, server, shelf
+from lab.images import faults as site_faults
+from lab.proxmox import accounts, faults, volumes
+
+IMAGES = ["debian12", "rocky9", "ubuntu24"]
+
+
+class Site:
+    def __init__(self, folder: Path):
+        self.folder, self.shelf = folder, shelf.Shelf(folder, self.file)
+        self.catalogue = folder / "images.yml"
+        folder.mkdir()
+        for image in IMAGES:
+            for build, size in (("A", "64M"), ("B", "65M")):
+                argv = ["qemu-img", "create", "-q", "-f", "qcow2", self.file(image, build), size]
+                subprocess.run(argv, check=True)
+
+    def file(self, image: str, build: str) -> Path:
+        return self.folder / f"{image}-{build}.qcow2"
+
+    def faults(self, *items: dict):
+        return site_faults.injected(self.folder, *items)
+
+
+@pytest.fixture(scope="module")
+def site(hypervisor):
+    found = Site(hypervisor / "site")
+    tls = (hypervisor / "tls/proxmox.pem", secrets_dir() / "proxmox_tls.key")
+    with server.serving(("192.168.1.1", 0), found.folder, found.shelf, tls) as url:
+        found.catalogue.write_text(catalogue.text(url))
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def environment(site, monkeypatch):
+    monkeypatch.setenv("PROXMOX_IMAGES", str(site.catalogue))
+    monkeypatch.setenv("SSL_CERT_FILE", str(lab_dir() / "tls/bundle.pem"))
+    monkeypatch.setenv("PROXMOX_VE_ENDPOINT", "https://192.168.1.1:8006")
+    monkeypatch.setenv("PROXMOX_VE_API_TOKEN", secret("proxmox_token"))
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.setattr(download, "PAUSE", 0)
+    accounts.grant("/", ["Administrator"], secret("proxmox_token").partition("!")[0], None, True, False)
+    assert update_images.main([]) == 0
+    yield
+    for volid in volumes.of_storage("node01", "local"):
+        if volumes.content(volid) == "import":
+            volumes.path("node01", volid).unlink()
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def bring(said):
+    def bring(image="debian12", **options):
+        return volume.bring(connect(), "node01", "local", lock.locked(image), said.append, **options)
+
+    return bring
+
+
+def path(volid: str) -> Path:
+    return volumes.path("node01", volid)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_a_newer_build_is_found_where_its_makers_publish_it(site, image, capsys):
+    first = lock.locked(image)
+    assert first.date == "2026-11-02" and first.size == site.file(image, "A").stat().st_size
+    assert update_images.main(["--check"]) == 0
+    site.shelf.publish(image, "B")
+    try:
+        assert update_images.main(["--check", image]) == 1
+        assert update_images.main([image]) == 0
+        second = lock.locked(image)
+        assert f"2026-11-02 {first.checksum[:8]}  2026-11-16 {second.checksum[:8]}" in capsys.readouterr().out
+        assert second.date == "2026-11-16" and second.file != first.file
+    finally:
+        site.shelf.publish(image, "A")
+    assert update_images.main([image]) == 0 and lock.locked(image) == first
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"match": "SUMS$", "status": 404}, "SHA512SUMS answers 404"),
+        ({"match": "SUMS$", "cut": 50}, "SHA512SUMS is cut off after 50 bytes"),
+        ({"match": "latest/.*SUMS$", "wrong_sum": True}, "has no dated build with the checksum"),
+        ({"match": "SUMS$", "moved": "http://192.168.1.1/"}, "and only https is followed"),
+        ({"certificate": "unknown"}, "SHA512SUMS is refused"),
+    ],
+)
+def test_an_image_site_that_fails_costs_no_lock(site, capsys, fault, words):
+    before = lock.path(site.catalogue).read_bytes()
+    with site.faults(fault):
+        assert update_images.main(["debian12"]) == 1
+    assert words in capsys.readouterr().err
+    assert lock.path(site.catalogue).read_bytes() == before
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_is_downloaded_once_and_verified_without_its_site(site, bring, said, image):
+    volid, changed, message = bring(image)
+    assert changed and message == f"{volid} was downloaded to node01, verified"
+    assert path(volid).read_bytes() == site.file(image, "A").read_bytes()
+    assert said[0].startswith(f"{image}: node01 downloads https://192.168.1.1:") and "100 %, " in said[1]
+    with site.faults({"match": "", "status": 503}):
+        assert bring(image) == (volid, False, f"{volid} is on node01, verified")
+
+
+def test_what_is_broken_on_the_storage_is_noticed_and_left(bring):
+    volid = bring().volid
+    path(volid).write_bytes(path(volid).read_bytes()[:-1] + b"x")
+    broken = path(volid).read_bytes()
+    with pytest.raises(Fault, match=f"{volid} on node01 is not the image .* `pvesm free {volid}` on node01"):
+        bring()
+    assert path(volid).read_bytes() == broken
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"match": "qcow2$", "status": 404}, "answers 404: .*; `make images-update` finds the build"),
+        ({"match": "qcow2$", "body": "another"}, "has other content than expected .*nothing was kept"),
+        ({"match": "qcow2$", "status": 503}, "node01 cannot read https://.* look whether the node reaches"),
+        ({"certificate": "unknown"}, "node01 refuses the certificate of https://"),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing(site, bring, fault, words):
+    with site.faults(fault), pytest.raises(Fault, match=words):
+        bring()
+    assert not list(path("local:import/x.qcow2").parent.iterdir())
+    assert bring().changed
+
+
+def test_a_download_that_breaks_is_tried_again(site, bring, said):
+    with site.faults({"match": "qcow2$", "status": 503, "times": 2}):
+        assert bring().changed
+    assert [line.rpartition("; ")[2] for line in said if "attempt" in line] == [
+        "attempt 2 of 3",
+        "attempt 3 of 3",
+    ]
+
+
+def test_a_full_storage(bring):
+    with (
+        faults.injected({"full": "local"}),
+        pytest.raises(Fault, match=r"local on node01 has 0\.0 MB left, and the"),
+    ):
+        bring()
+    assert not list(path("local:import/x.qcow2").parent.iterdir())
+
+
+def test_a_missing_right_is_named(bring):
+    user = secret("proxmox_token").partition("!")[0]
+    accounts.grant("/", ["Administrator"], user, None, True, True)
+    with pytest.raises(
+        Fault, match=r"lacks Datastore\.AllocateTemplate on /storage/local: `pveum role modify"
+    ):
+        bring()
+
+
+def test_check_mode_changes_nothing(bring):
+    assert bring(check=True).changed
+    assert not path(bring(check=True).volid).exists()
+    bring()
+    assert not bring(check=True).changed
