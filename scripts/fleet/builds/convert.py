@@ -17,7 +17,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     one = create.guest_of(change, planned, planned.building)
     if one.guest.template:  # an earlier run; create.py let only a whole one pass
         return Result(message=f"{one} is a template")
-    if one.guest.status == "running":
+    if found.is_running(change.api, one):
         raise Fault(f"{one} runs; switch it off, since Proxmox converts no running machine")
     if planned.spec.seals and one.notes.stage != "sealed":
         raise Fault(f"{one} has no guest agent yet; run the stage vm-configure first")

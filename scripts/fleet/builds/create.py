@@ -22,7 +22,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     planned = plan.taken(arguments)
     spec = planned.spec
     cluster = change.api.guests()
-    made = found.of_image(change.api, cluster, spec.name, planned.node)
+    made = found.of_image(change.api, cluster, spec.image.name, spec.name, planned.node)
     before = [one for one in made if BUILDING in one.guest.tags and not one.notes.is_alive()]
     if change.check:
         useful = [one for one in before if one.guest.vmid == planned.building and _goes_on(one)]
@@ -59,23 +59,23 @@ def _goes_on(one: found.Found) -> bool:
 def mark(change: Change, planned: Plan, vmid: int, stage: str, **options: Any) -> None:
     """Write down that a stage is done, and its options in the same call."""
     path = f"nodes/{planned.node}/qemu/{vmid}/config"
-    change.api.put(path, description=planned.notes().reached(stage).render(), **options)
+    change.api.put(path, description=planned.notes(vmid).reached(stage).render(), **options)
 
 
 def _create(change: Change, planned: Plan, used: Mapping[int, str]) -> tuple[int, str]:
-    options, path = _options(planned), f"nodes/{planned.node}/qemu"
-
     def create(vmid: int) -> str:
-        return change.api.post(path, vmid=vmid, **options)
+        return change.api.post(f"nodes/{planned.node}/qemu", vmid=vmid, **_options(planned, vmid))
 
-    if planned.spec.vmid:
-        return planned.spec.vmid, create(planned.spec.vmid)
+    if (wanted := planned.spec.vmid) and wanted not in used:
+        return wanted, create(wanted)
+    if wanted:  # the template in use has it; preflight.py lets nobody else's pass
+        change.say(f"VMID {wanted} is {used[wanted]}; the new template gets another")
     return ids.claim(ids.TEMPLATES, used, change.api.is_free, create, change.say)
 
 
-def _options(planned: Plan) -> dict[str, Any]:
+def _options(planned: Plan, vmid: int) -> dict[str, Any]:
     spec = planned.spec
-    notes = planned.notes().reached("")
+    notes = planned.notes(vmid).reached("")
     disk = disks.disk(planned.storage_type, spec.storage, image=planned.volume, iothread=True)
     card = f"virtio,bridge={spec.bridge}" + (f",tag={spec.vlan}" if spec.vlan else "")
     return {
@@ -101,7 +101,9 @@ def _uefi(planned: Plan) -> dict[str, str]:
 def guest_of(change: Change, planned: Plan, vmid: int | None) -> found.Found:
     """The machine that an earlier stage made. Raises Fault when it is not there, or somebody else's."""
     cluster = [guest for guest in change.api.guests() if guest.vmid == vmid]
-    made = found.of_image(change.api, cluster, planned.spec.name, planned.node)
+    made = [
+        one for one in found.all_of(change.api, cluster, planned.node) if one.notes.name == planned.spec.name
+    ]
     if not made:
         raise Fault(f"there is no machine that {planned.spec.name} could be made of; run the stages vm first")
     return made[-1]

@@ -26,10 +26,11 @@ class Plan(NamedTuple):
     def volume(self) -> str:
         return f"{self.image_storage}:import/{self.spec.image.file}"
 
-    def notes(self) -> Notes:
+    def notes(self, vmid: int) -> Notes:
+        """Of the guest with this VMID."""
         spec, image = self.spec, self.spec.image
         sum_ = f"{image.algorithm}:{image.checksum}"
-        return Notes(spec.name, image.name, image.file, image.url, sum_, self.fingerprint, spec.agent)
+        return Notes(vmid, spec.name, image.name, image.file, image.url, sum_, self.fingerprint, spec.agent)
 
     def facts(self) -> dict[str, Any]:
         """As a play hands it on; the variables that it was made of are not repeated."""

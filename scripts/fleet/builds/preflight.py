@@ -29,7 +29,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         raise Fault(f"node {node} is offline; start it, or choose another")
     storages = change.api.storages(node) or {}
     types = {name: str(entry["type"]) for name, entry in storages.items()}
-    made = found.of_image(change.api, cluster, spec.name, node)
+    made = found.of_image(change.api, cluster, spec.image.name, spec.name, node)
     ready = [one for one in made if _is_wanted(one, spec, types)]
     image_storage = spec.image_storage or _image_storage(storages)
     problems = [*_release(release), *_storages(spec, storages, image_storage, node, bool(ready))]

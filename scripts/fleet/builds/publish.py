@@ -16,11 +16,11 @@ from fleet.templates.notes import RETIRED, TEMPLATE
 
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     planned = plan.taken(arguments)
-    name, node = planned.spec.name, planned.node
+    name = planned.spec.name
     if change.check and planned.building is None:
         return Result(True, f"the new template would become {name}")
     one = create.guest_of(change, planned, planned.building)
-    made = found.of_image(change.api, change.api.guests(), name, node)
+    made = _made(change, planned)
     named = [other for other in made if other.guest.name == name and other.guest.vmid != one.guest.vmid]
     if other := next((old for old in named if _is_same(old, planned)), None):  # of a run at the same time
         if not change.check:
@@ -40,9 +40,9 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         )  # fmt: skip
         change.say(f"{old} is now called {name}-{day}-{old.guest.vmid}")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    notes = planned.notes()._replace(stage="done", built=now)
+    notes = planned.notes(one.guest.vmid)._replace(stage="done", built=now)
     change.api.put(f"{one.path}/config", name=name, tags=notes.tags(TEMPLATE), description=notes.render())
-    lines = remove.unneeded(change, name, node)
+    lines = remove.unneeded(change, _made(change, planned))
     return Result(
         True, "; ".join([f"VMID {one.guest.vmid} is {name}", *lines]), {"name": one.guest.name}, {"name": name},
         {"vmid": one.guest.vmid},
@@ -52,3 +52,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
 def _is_same(old: found.Found, planned: plan.Plan) -> bool:
     types = {planned.spec.storage: planned.storage_type}
     return old.notes.fingerprint == planned.fingerprint and not found.problems(old.config, types)
+
+
+def _made(change: Change, planned: plan.Plan) -> list[found.Found]:
+    spec = planned.spec
+    return found.of_image(change.api, change.api.guests(), spec.image.name, spec.name, planned.node)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.builds import plan
+from fleet.builds import create, plan
 from fleet.proxmox.change import Change, Result
-from fleet.templates import found, verify
+from fleet.templates import verify
 
 
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:
@@ -17,9 +17,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     text = verify.table(rows, ("stage", "seconds", "what it did", "task"))
     vmid = planned.ready or (stages.get("create-template") or {}).get("vmid")
     if vmid and not change.check:
-        name = planned.spec.name
-        one = found.current(change.api, change.api.guests(), name, planned.node)
-        text = f"{verify.table([verify.row(change.api, one)])}\n\n{text}\n\n{_next(name)}"
+        rows = [verify.row(change.api, create.guest_of(change, planned, vmid))]
+        text = f"{verify.table(rows)}\n\n{text}\n\n{_next(planned.spec.name)}"
     return Result(message=text)
 
 

@@ -14,9 +14,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     a = Arguments(arguments, PREFIX)
     node = a.text("node", LABEL, "the name of a node")
     a.check()
-    lines: list[str] = []
-    for name in sorted({one.notes.name for one in found.all_of(change.api, change.api.guests(), node)}):
-        lines += remove.unneeded(change, name, node)
+    lines = remove.unneeded(change, found.all_of(change.api, change.api.guests(), node))
     used = {one.notes.file for one in found.all_of(change.api, change.api.guests(), node)}
     used |= {image.file for image in lock.read().values()}
     for place in [node] if node else [name for name, online in change.api.nodes().items() if online]:

@@ -1,9 +1,8 @@
 """What Proxmox has of a template: the one in use, those that are being built, and those before it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from fleet.findings import Fault, listed
 from fleet.proxmox import disks
 from fleet.proxmox.client import Client, Guest
 from fleet.templates import notes as marks
@@ -52,22 +51,27 @@ def _should_be_base(volume: str, types: Mapping[str, str]) -> bool:
     return storage_type is None or disks.kind(storage_type).templates
 
 
-def of_image(client: Client, cluster: Collection[Guest], name: str, node: str = "") -> list[Found]:
+def of_image(client: Client, cluster: Iterable[Guest], image: str, name: str, node: str = "") -> list[Found]:
     """All that builds of this template made, the newest VMID last; on one node, or on all."""
-    # The name of each begins with the template's, so that nobody else's configuration is read.
-    near = [guest for guest in cluster if guest.name.startswith(name)]
+    near = [guest for guest in cluster if image in guest.tags]  # so that few configurations are read
     return [one for one in all_of(client, near, node) if one.notes.name == name]
 
 
-def all_of(client: Client, cluster: Collection[Guest], node: str = "") -> list[Found]:
-    """Everything that builds made, of whatever template; by name, the newest last."""
-    marked = [guest for guest in cluster if {marks.TEMPLATE, marks.BUILDING, marks.RETIRED} & set(guest.tags)]
+def all_of(client: Client, cluster: Iterable[Guest], node: str = "") -> list[Found]:
+    """Everything that builds made, of whatever template; by name, the newest last.
+
+    Of a guest that is seconds old the cluster's list has the tags, and neither its name nor that it is a template.
+    """
     found = []
-    for guest in marked:
-        if guest.container or node not in ("", guest.node):
+    for guest in cluster:
+        marked = {marks.TEMPLATE, marks.BUILDING, marks.RETIRED} & set(guest.tags)
+        if guest.container or not marked or node not in ("", guest.node):
             continue
         config = client.config(guest.node, guest.vmid)
-        if notes := marks.parse(config.get("description")):
+        notes = marks.parse(config.get("description"))
+        if notes and notes.vmid == guest.vmid:
+            template = bool(int(config.get("template") or 0))
+            guest = guest._replace(name=str(config.get("name", "")), template=template)
             found.append(Found(guest, config, notes))
     return sorted(found, key=lambda one: (one.notes.name, one.guest.node, one.guest.vmid))
 
@@ -83,10 +87,6 @@ def linked_clones(client: Client, one: Found) -> list[int]:
     return sorted(clones - {one.guest.vmid})
 
 
-def current(client: Client, cluster: Collection[Guest], name: str, node: str) -> Found:
-    """The template of that name on that node. Raises Fault, which says what there is."""
-    here = [one for one in of_image(client, cluster, name, node) if one.guest.name == name]
-    if here:
-        return here[-1]
-    others = [f"{guest.name} on {guest.node}" for guest in cluster if guest.template]
-    raise Fault(f"{node} has no template {name} that was built here; there are {listed(others)}")
+def is_running(client: Client, one: Found) -> bool:
+    """Asked of its node: the cluster's list may be seconds old."""
+    return client.get(f"{one.path}/status/current")["status"] == "running"

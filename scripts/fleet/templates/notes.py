@@ -15,10 +15,13 @@ STAGES = ("created", "configured", "sealing", "sealed", "converted", "done")
 
 
 class Notes(NamedTuple):
-    """`stage`: the last of STAGES that was reached; `at`: when, in seconds since 1970; `builder`: by which play, as
+    """`vmid`: the guest's own, since whoever clones a template by hand gets its notes and tags too.
+
+    `stage`: the last of STAGES that was reached; `at`: when, in seconds since 1970; `builder`: by which play, as
     computer/process; "" once it is done.
     """
 
+    vmid: int
     name: str
     image: str
     file: str

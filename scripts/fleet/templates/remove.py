@@ -1,6 +1,6 @@
 """Templates and half-built machines that go: because somebody asks for it, or because nobody needs them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fleet.arguments import Arguments
@@ -19,9 +19,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     name = named(a)
     node, confirm = a.text("node", LABEL, "the name of a node"), a.text("confirm")
     a.check()
-    made = [
-        one for one in found.of_image(change.api, change.api.guests(), name, node) if one.guest.name == name
-    ]
+    made = [one for one in found.all_of(change.api, change.api.guests(), node) if one.guest.name == name]
     if not made:
         return Result(message=f"there is no template {name or 'without a name'} that was built here")
     if confirm != name:
@@ -42,10 +40,10 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     return Result(True, f"{gone} is destroyed", {"template": name}, {})
 
 
-def unneeded(change: Change, name: str, node: str = "") -> list[str]:
+def unneeded(change: Change, made: Iterable[found.Found]) -> list[str]:
     """Remove retired templates without linked clones, and what interrupted builds left; what was done, and what not."""
     lines = []
-    for one in found.of_image(change.api, change.api.guests(), name, node):
+    for one in made:
         dead = BUILDING in one.guest.tags and not one.notes.is_alive()
         if not (dead or RETIRED in one.guest.tags):
             continue
@@ -65,6 +63,6 @@ def _clones(client: Client, one: found.Found) -> list[str]:
 
 def destroy(client: Client, one: found.Found) -> None:
     """Remove the guest with its disks; a machine that runs is one that its build did not switch off."""
-    if one.guest.status == "running":
+    if not one.guest.template and found.is_running(client, one):
         tasks.wait(client, client.post(f"{one.path}/status/stop"))
     tasks.wait(client, client.delete(one.path, purge=1))
