@@ -1,6 +1,5 @@
 """Cloud images against the lab: the newest builds on its site, and a node that downloads them."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,37 +8,14 @@ import update_images
 from fleet.findings import Fault
 from fleet.images import download, lock, volume
 from fleet.proxmox.client import connect
-from lab import lab_dir, secret, secrets_dir
-from lab.images import catalogue, server, shelf
-from lab.images import faults as site_faults
+from lab import lab_dir, secret
 from lab.proxmox import accounts, faults, volumes
-
-IMAGES = ["debian12", "rocky9", "ubuntu24"]
-
-
-class Site:
-    def __init__(self, folder: Path):
-        self.folder, self.shelf = folder, shelf.Shelf(folder, self.file)
-        self.catalogue = folder / "images.yml"
-        folder.mkdir()
-        for image in IMAGES:
-            for build, size in (("A", "64M"), ("B", "65M")):
-                argv = ["qemu-img", "create", "-q", "-f", "qcow2", self.file(image, build), size]
-                subprocess.run(argv, check=True)
-
-    def file(self, image: str, build: str) -> Path:
-        return self.folder / f"{image}-{build}.qcow2"
-
-    def faults(self, *items: dict):
-        return site_faults.injected(self.folder, *items)
+from tests.helpers.lab_site import IMAGES, site_in_lab
 
 
 @pytest.fixture(scope="module")
 def site(hypervisor):
-    found = Site(hypervisor / "site")
-    tls = (hypervisor / "tls/proxmox.pem", secrets_dir() / "proxmox_tls.key")
-    with server.serving(("192.168.1.1", 0), found.folder, found.shelf, tls) as url:
-        found.catalogue.write_text(catalogue.text(url))
+    with site_in_lab() as found:
         yield found
 
 
@@ -166,11 +142,13 @@ def test_a_full_storage(bring):
 
 def test_a_missing_right_is_named(bring):
     user = secret("proxmox_token").partition("!")[0]
-    accounts.grant("/", ["Administrator"], user, None, True, True)
+    accounts.grant("/", ["Administrator", "GitOps"], user, None, True, True)
+    accounts.grant("/", ["PVEAuditor"], user, None, True, False)
     with pytest.raises(
         Fault, match=r"lacks Datastore\.AllocateTemplate on /storage/local: `pveum role modify"
     ):
         bring()
+    accounts.grant("/", ["PVEAuditor"], user, None, True, True)
 
 
 def test_check_mode_changes_nothing(bring):

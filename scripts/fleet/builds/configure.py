@@ -29,12 +29,12 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     after: dict[str, Any] = differs | ({"scsi0": f"{spec.disk}G"} if grows else {})
     before = {name: has[name] for name in differs} | ({"scsi0": f"{size:g}G"} if grows else {})
     if not change.check:
+        if differs or one.notes.stage != "configured":
+            create.mark(change, planned, one.guest.vmid, "configured", digest=one.config["digest"], **differs)
         if grows:
             answer = change.api.put(f"{one.path}/resize", disk="scsi0", size=f"{spec.disk}G")
             if tasks.is_upid(answer):  # since Proxmox VE 8
                 tasks.wait(change.api, answer)
-        if differs or one.notes.stage != "configured":
-            create.mark(change, planned, one.guest.vmid, "configured", digest=one.config["digest"], **differs)
     facts = {"stage": "configured"}
     if not after:
         return Result(message=f"{one} is configured", facts=facts)
