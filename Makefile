@@ -1,6 +1,6 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
+.PHONY: help setup demo test test-qemu fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
 	images-update
 PYTHON := .venv/bin/python
 FAST := $(addprefix tests/,adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
@@ -21,6 +21,9 @@ demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|
 
 test: setup ## every test, on a lab of its own
 	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+
+test-qemu: setup ## boot a clone of a template in a real QEMU, without KVM: 2 min, not part of `test`
+	@$(PYTHON) -m pytest tests/qemu
 
 bench: setup ## measure the scripts and the chain beside what one would use instead: docs/benchmarks.md (ONLY=tags)
 	@$(PYTHON) -m bench $(if $(ONLY),--only $(ONLY))

@@ -71,7 +71,7 @@ def clean_cache(_args) -> int:
     etcd = packages.etcd()
     used = {builds.entry(build.name).name for build in builds.BUILDS} | {template.image().parent.name}
     used |= {etcd.parent.name} if etcd else set()
-    made = tuple(f"{name}-" for name in (*(build.name for build in builds.BUILDS), "etcd", "rootfs"))
+    made = tuple(f"{name}-" for name in (*(build.name for build in builds.BUILDS), "etcd", "qemu", "rootfs"))
     for entry in sorted(cache_dir().glob("*-*")):
         if entry.name.startswith(made) and entry.name not in used:
             print(f"removing {entry}")

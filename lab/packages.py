@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lab import LabError, cache_dir, postgres
@@ -49,10 +49,10 @@ def _present(program: str) -> bool:
     return bool(shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"))
 
 
-def install() -> None:
+def install(wanted: Iterable[tuple[str, str, str]] = PACKAGES) -> None:
     """Install the Debian packages that are missing; no service of theirs is started."""
-    missing = {package: why for package, program, why in PACKAGES if not _present(program)}
-    if not postgres.binaries():
+    missing = {package: why for package, program, why in wanted if not _present(program)}
+    if wanted is PACKAGES and not postgres.binaries():
         missing["postgresql"] = "keeps Terraform's state"
     if not missing:
         return
@@ -96,6 +96,19 @@ def _no_services() -> Iterator[None]:
                 folder.rmdir()
 
 
+def _fetch(folder: Path, *names: str) -> list[Path]:
+    # As apt's own user could not write here, it would warn.
+    _apt("-o", "APT::Sandbox::User=root", "download", *names, cwd=folder)
+    return list(folder.glob("*.deb"))
+
+
+def unpack(folder: Path, *names: str) -> None:
+    """Put the files of packages into a folder, without installing them."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        for package in _fetch(Path(temporary), *names):
+            run(["dpkg-deb", "--extract", str(package), str(folder)], "unpack")
+
+
 def fetch_etcd() -> None:
     if etcd():
         return
@@ -103,9 +116,7 @@ def fetch_etcd() -> None:
         cache_dir().mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".etcd.new-", dir=cache_dir()))
         try:
-            # As apt's own user could not write here, it would warn.
-            _apt("-o", "APT::Sandbox::User=root", "download", "etcd-server", cwd=temporary)
-            package = next(temporary.glob("etcd-server_*.deb"))
+            (package,) = _fetch(temporary, "etcd-server")
             run(["dpkg-deb", "--extract", str(package), str(temporary / "files")], "etcd")
             target = cache_dir() / f"etcd-{package.name.split('_')[1].replace('%3a', '.')}"
             with made(target, "etcd") as folder:
