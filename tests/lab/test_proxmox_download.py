@@ -7,9 +7,12 @@ import subprocess
 import threading
 
 import pytest
+import requests
+import yaml
 from proxmoxer import ResourceException
 
-from lab import secret
+from lab import daemons, lab_dir, secret
+from lab.images import faults as site_faults
 from lab.proxmox import accounts, faults, volumes
 from tests.helpers.proxmox import BASE, finished, wait_for
 
@@ -121,6 +124,42 @@ def test_a_compressed_iso_is_unpacked(api, site):
     )
     assert brought(api, f"{address}/tools.iso.gz", "my tools.iso", "iso", compression="gz")[0] == "OK"
     assert volumes.path("node01", "local:iso/my_tools.iso").read_bytes() == bytes(5000)
+
+
+def test_the_labs_site(api, session):
+    """Over HTTPS with a certificate of the lab's CA, and with all that can go wrong on the way."""
+    daemons.up(["images"])
+    folder, bundle = lab_dir() / "images", str(lab_dir() / "tls/bundle.pem")
+    entry = yaml.safe_load((folder / "images.yml").read_text())["debian12"]
+    url, sums = entry["url"], requests.get(entry["checksums"], verify=bundle, timeout=60).text
+    (wanted,) = (line.split()[0] for line in sums.splitlines() if line.endswith(f" {url.rpartition('/')[2]}"))
+    good = {"checksum": wanted, "checksum-algorithm": "sha512"}
+    about = session.get(f"{BASE}/nodes/node01/query-url-metadata", params={"url": url}).json()["data"]
+    assert about["size"] > 50 << 20
+    with site_faults.injected(folder, {"certificate": "unknown"}):
+        result, _ = brought(api, url, **good)
+        assert (
+            result == "download failed: ERROR: The certificate of '192.168.1.1' doesn't have a known issuer."
+        )
+        answer = session.get(f"{BASE}/nodes/node01/query-url-metadata", params={"url": url})
+        assert answer.reason.startswith("invalid server response: '500 Can't connect to 192.168.1.1")
+        assert brought(api, url, **good, **{"verify-certificates": 0})[0] == "OK"
+    for fault, shown in (
+        ({"match": "latest", "moved": "http://192.168.1.1" + url.removeprefix("https://192.168.1.1").replace(
+            "latest/debian-12-generic-amd64", "20261102-2267/debian-12-generic-amd64-20261102-2267")}, "302 Found"),
+        ({"match": "latest", "cut": 40 << 20, "times": 1}, "206 Partial Content"),
+        ({"match": "latest", "rate": 200 << 20}, "100%"),
+    ):  # fmt: skip
+        volumes.path("node01", VOLUME).unlink()
+        with site_faults.injected(folder, fault):
+            result, log = brought(api, url, **good)
+        assert (result, shown in log) == ("OK", True), log
+    assert "calculating checksum...OK, checksum verified" in log
+    volumes.path("node01", VOLUME).unlink()
+    with faults.injected({"full": "local", "at": 50}):
+        result, log = brought(api, url, **good)
+    assert result.startswith("download failed: Cannot write to ") and "No space left on device" in result
+    assert not list(volumes.path("node01", VOLUME).parent.iterdir())
 
 
 @pytest.mark.parametrize(

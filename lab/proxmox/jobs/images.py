@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import signal
+import re
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,8 @@ from lab.proxmox.errors import ApiError
 DECOMPRESSORS = {
     "gz": ("zcat",), "lzo": ("lzop", "-d", "-c"), "zst": ("zstd", "-q", "-d", "-c"), "bz2": ("bzcat", "-q"),
 }  # fmt: skip
+
+PERCENT = re.compile(r" (\d+)%")
 
 
 def download(
@@ -30,11 +32,10 @@ def download(
     fetched, unpacked = (
         Path(f"{target}{volumes.DOWNLOADING}{part}.{os.getpid()}") for part in ("dwnl", "dcom")
     )
-    signal.signal(signal.SIGTERM, _interrupted)
     try:
         if faults.storage_full(volumes.storage_of(volid)):
             fetched.symlink_to("/dev/full")
-        _wget(fetched, url, verify)
+        _wget(fetched, url, verify, faults.fills_up_at(volumes.storage_of(volid)))
         _verify(fetched, algorithm, checksum)
         if compression:
             print(f"decompressing {fetched} to {unpacked}", flush=True)
@@ -50,10 +51,6 @@ def download(
         fetched.unlink(missing_ok=True)
         unpacked.unlink(missing_ok=True)
     print(f"download of '{url}' to '{target}' finished", flush=True)
-
-
-def _interrupted(*_) -> None:
-    raise ApiError("received interrupt")
 
 
 def _sum(file: Path, algorithm: str) -> str:
@@ -84,7 +81,7 @@ def _verify(file: Path, algorithm: str, checksum: str) -> None:
     print("OK, checksum verified", flush=True)
 
 
-def _wget(file: Path, url: str, verify: bool) -> None:
+def _wget(file: Path, url: str, verify: bool, full_at: float | None) -> None:
     """Fetch with wget, whose lines go to the log as PVE::Cmd hands them on.
 
     That is one line late and without empty ones; the last line of a failed command is the error.
@@ -101,6 +98,8 @@ def _wget(file: Path, url: str, verify: bool) -> None:
                 if held:
                     print(held, flush=True)
                 held = line.rstrip("\n")
+                if full_at is not None and (percent := PERCENT.search(held)) and int(percent[1]) >= full_at:
+                    raise ApiError(f"download failed: Cannot write to '{file}' (No space left on device).")
         except ApiError:
             wget.terminate()
             raise
