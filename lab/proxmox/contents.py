@@ -12,7 +12,7 @@ KINDS = ("iso", "vztmpl", "import")
 ALGORITHMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 PARAMETERS: Format = {
     "content": Prop(enum=KINDS, required=True),
-    "filename": Prop(required=True),
+    "filename": Prop(required=True, maximum=255),
     "checksum": Prop(needs="checksum-algorithm"),
     "checksum-algorithm": Prop(enum=ALGORITHMS, needs="checksum"),
 }

@@ -58,6 +58,8 @@ def problem(prop: Prop, value: str) -> str | None:
             return f"value must have a maximum value of {prop.maximum}"
         if prop.minimum is not None and float(value) < prop.minimum:
             return f"value must have a minimum value of {prop.minimum}"
+    if prop.kind == "string" and prop.maximum is not None and len(value) > prop.maximum:
+        return f"value may only be {prop.maximum} characters long"
     if prop.enum and value not in prop.enum:
         return f"value '{value}' does not have a value in the enumeration '{', '.join(prop.enum)}'"
     return None

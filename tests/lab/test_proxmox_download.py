@@ -169,6 +169,7 @@ def test_the_labs_site(api, session):
         ("local", {"filename": "a.ovf"}, 400, {"filename": "invalid filename or wrong extension"}),
         ("local", {"filename": ".qcow2"}, 400, {"filename": "invalid filename or wrong extension"}),
         ("local", {"filename": "a.qcow2", "content": "iso"}, 400, {"filename": "wrong file extension"}),
+        ("local", {"filename": f"{'a' * 250}.qcow2"}, 400, {"filename": "value may only be 255 characters long"}),
         ("local", {"url": "file:///etc/passwd"}, 400, {"url": "value does not match the regex pattern"}),
         ("local", {"checksum": "00"}, 400, {"checksum-algorithm": "missing property required by 'checksum'"}),
         ("local", {"compression": "xz"}, 400,
