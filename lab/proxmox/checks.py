@@ -52,9 +52,7 @@ def _check_bridges(guest: Guest, nets: dict, delete: list[str], caller: access.C
         if properties.NET.fullmatch(key) and key in guest.config:
             wanted.append(properties.parse_net(key, guest.config[key]))
     for net in wanted:
-        if bridge := net.get("bridge"):
-            path = f"/sdn/zones/localnetwork/{bridge}"
-            access.check(caller, f"{path}/{net['tag']}" if "tag" in net else path, "SDN.Use")
+        permissions.check_bridge(caller, net)
 
 
 def _check_values(guest: Guest, options: dict, delete: list[str], caller: access.Caller) -> None:

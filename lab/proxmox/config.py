@@ -8,6 +8,11 @@ from urllib.parse import unquote
 from lab.proxmox import properties
 from lab.proxmox.errors import invalid_keys
 
+# All drives, in Proxmox's order of them.
+SLOTS = (
+    *(f"ide{n}" for n in range(4)), *(f"scsi{n}" for n in range(31)), *(f"virtio{n}" for n in range(16)),
+    *(f"sata{n}" for n in range(6)), "efidisk0", "tpmstate0",
+)  # fmt: skip
 KEY_LINE = re.compile(r"(?:\S.* )?(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+) [A-Za-z0-9+/=]+(?: .*)?")
 
 
@@ -41,19 +46,31 @@ def hard_disks(config: dict) -> dict[str, dict]:
     return {k: d for k, d in disks(config).items() if k not in ("efidisk0", "tpmstate0")}
 
 
+def cloned(config: dict) -> dict:
+    """What a clone takes over from a machine as it is, beside disks: all but what identifies the machine."""
+    kept = {
+        key: value for key, value in config.items()
+        if not properties.UNUSED.fullmatch(key) and key not in ("template", "lock")
+    }  # fmt: skip
+    for key in filter(properties.NET.fullmatch, kept):
+        kept[key] = properties.show_net(
+            properties.parse_net(key, kept[key]) | {"macaddr": properties.new_mac()}
+        )
+    kept["smbios1"] = properties.show(
+        properties.parse(kept.get("smbios1", ""), "uuid") | {"uuid": str(uuid.uuid4())}, ""
+    )
+    if "vmgenid" in kept:
+        kept["vmgenid"] = str(uuid.uuid4())
+    return kept
+
+
 def default_boot(config: dict) -> str:
     """The boot order of a new machine that is given none: its first disk, CD drive and card."""
-    buses = {"ide": 0, "scsi": 1, "virtio": 2, "sata": 3}
-
-    def place(slot: str) -> tuple[int, int]:
-        bus = slot.rstrip("0123456789")
-        return buses.get(bus, 4), int(slot[len(bus) :])
-
     known = {k: d for k, d in drives(config).items() if k not in ("efidisk0", "tpmstate0")}
     devices = [
-        *sorted((k for k, d in known.items() if not is_cdrom(d)), key=place)[:1],
-        *sorted((k for k, d in known.items() if is_cdrom(d)), key=place)[:1],
-        *sorted((k for k in config if properties.NET.fullmatch(k)), key=place)[:1],
+        *[slot for slot in SLOTS if slot in known and not is_cdrom(known[slot])][:1],
+        *[slot for slot in SLOTS if slot in known and is_cdrom(known[slot])][:1],
+        *[f"net{n}" for n in range(32) if f"net{n}" in config][:1],
     ]
     return f"order={';'.join(devices)}" if devices else ""
 

@@ -1,7 +1,9 @@
 """Faults that a test injects into Proxmox: LAB_DIR/proxmox/faults.json, read at each request and task.
 
 A list of objects. `match` is a regular expression searched in "METHOD /path" of a request (path
-below /api2/json, without query) or in "TASK type:id" of a worker, for example "TASK qmclone:9000".
+below /api2/json, without query) or in "TASK type:id" of a worker, for example "TASK qmclone:9000". In the
+course of a task there are "STEP qmtemplate:ID flag", then one for each drive: "STEP qmtemplate:ID scsi0" and
+"STEP qmclone:ID scsi0" (ID is the template's), and "STEP qmcreate:ID scsi0".
 `times` (default: for ever) counts down at each use.
 
     {"match": "PUT .*/config", "times": 2, "status": 500, "message": "got timeout"}
@@ -10,10 +12,12 @@ below /api2/json, without query) or in "TASK type:id" of a worker, for example "
     {"match": "GET /nodes/[^/]+/qemu$", "data": []}         the template is missing
     {"match": "TASK qmclone:", "delay": 20}                 a slow task (or request)
     {"match": "TASK qmstart:", "error": "start failed: QEMU exited with code 1"}
+    {"match": "STEP qmtemplate:9001 flag", "kill": true}    killed when the flag is set and no disk is converted
     {"match": "TASK qmcreate:", "kill": true}               its worker is killed, and undoes nothing
     {"full": "local-lvm"}                                   nothing can be allocated on the storage
     {"full": "local-lvm", "at": 40}                         it fills up when 40 % of an image have been copied
     {"no_boot": 500}                                        the machine starts and never answers
+    {"taken": 501}                                          a stranger takes the VMID before the next who wants it
     {"offline": "node02"}                                   a node that does not answer: 595
     {"release": 8}                                          Proxmox VE 8.4 instead of 9: HA groups, VM.Monitor
     {"agent_silent": 500}                                   it boots, but its guest agent does not answer
@@ -54,6 +58,16 @@ def never_boots(vmid: int) -> bool:
 
 def offline(node: str) -> bool:
     return any(fault.get("offline") == node for fault in current())
+
+
+def taken(vmid: int) -> bool:
+    """Whether a stranger takes this VMID now, as he does once."""
+    with state.locked("faults"):
+        left = [fault for fault in current() if fault.get("taken") != vmid]
+        found = len(left) < len(current())
+        if found:
+            state.write_json(_path(), left)
+    return found
 
 
 def release() -> int:

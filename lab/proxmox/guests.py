@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.proxmox import containers, state
+from lab.proxmox import containers, faults, state
 from lab.proxmox.errors import ApiError
 
 
@@ -85,8 +86,19 @@ def all_guests(node: str | None = None) -> list[Guest]:
     return sorted(found, key=lambda guest: guest.vmid)
 
 
-def lock(vmid: int, timeout: float = 10):
-    return state.locked(f"lock-{vmid}.conf", timeout)
+def lock(vmid: int, timeout: float = 10, shared: bool = False):
+    return state.locked(f"lock-{vmid}.conf", timeout, shared)
+
+
+def check_vmid(value: str) -> None:
+    if not re.fullmatch(r"[1-9]\d{2,8}", value):
+        raise ValueError("value does not look like a valid VM ID")
+
+
+def race(vmid: int, node: str) -> None:
+    """Let a fault's stranger take a VMID right before the caller does."""
+    if faults.taken(vmid) and not find(vmid):
+        Guest(vmid, node, {"name": "stranger"}).save()
 
 
 def check_unused(vmid: int) -> None:

@@ -69,6 +69,13 @@ def _check_drive(caller: access.Caller, path: str, key: str, value: str) -> None
         access.check(caller, path, "VM.Config.CDROM" if config.is_cdrom(drive) else "VM.Config.Disk")
 
 
+def check_bridge(caller: access.Caller, net: dict) -> None:
+    """Whether the caller may use a card's bridge, with its VLAN."""
+    if bridge := net.get("bridge"):
+        path = f"/sdn/zones/localnetwork/{bridge}"
+        access.check(caller, f"{path}/{net['tag']}" if "tag" in net else path, "SDN.Use")
+
+
 def check_mapping(caller: access.Caller, key: str, value: str) -> None:
     """Whether the caller may use what a device is mapped to; asked for clones of a machine as well."""
     name = options.kind(key)

@@ -60,7 +60,7 @@ def write_json(path: Path, data, mode: int = 0o600) -> None:
 
 
 @contextlib.contextmanager
-def locked(name: str, timeout: float = 10):
+def locked(name: str, timeout: float = 10, shared: bool = False):
     """Hold PVE's lock file `name` (such as lock-500.conf); ApiError "got timeout" as PVE words it."""
     directory = root() / "lock"
     directory.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def locked(name: str, timeout: float = 10):
         end = time.monotonic() + timeout
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > end:

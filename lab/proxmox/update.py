@@ -2,7 +2,7 @@
 
 import uuid
 
-from lab.proxmox import allocation, attach, checks, config, hotplug, properties
+from lab.proxmox import allocation, attach, checks, config, faults, hotplug, properties
 from lab.proxmox.errors import ApiError
 from lab.proxmox.guests import Guest
 
@@ -45,14 +45,14 @@ def _delete(guest: Guest, key: str, running: bool) -> None:
         attach.dropped(guest, properties.parse_drive(key, value), attach.in_use(guest))
 
 
-def apply(guest: Guest, options: dict, delete: list[str], running: bool) -> None:
-    """Make a checked change in memory and on the storages; the caller saves it."""
+def apply(guest: Guest, options: dict, delete: list[str], running: bool, step: str = "") -> None:
+    """Make a checked change in memory and on the storages; the caller saves it. Faults meet it after each drive."""
     options, drives, nets = dict(options), checks.drives_of(options), checks.nets_of(options)
     before = order = checks.boot_order(guest.config)
     for key in delete:
         order = [device for device in order if device != key]
         _delete(guest, key, running)
-    _allocate(guest, options, drives)
+    _allocate(guest, options, drives, step)
     added = [
         key for key, drive in drives.items()
         if order and key not in order and config.is_cdrom(drive) and not config.is_cloudinit(drive["file"])
@@ -77,12 +77,14 @@ def apply(guest: Guest, options: dict, delete: list[str], running: bool) -> None
         _change(guest, key, value, running)
 
 
-def _allocate(guest: Guest, options: dict, drives: dict[str, dict]) -> None:
+def _allocate(guest: Guest, options: dict, drives: dict[str, dict], step: str) -> None:
     """Make the volumes of all drives, or none of them."""
     made: list[str] = []
     try:
         for key, drive in sorted(drives.items()):
             options[key] = properties.show(attach.allocate(guest, key, drive, made), "file")
+            if step:
+                faults.meet(f"STEP {step}:{guest.vmid} {key}")
     except ApiError:
         for volid in made:
             allocation.free(guest.node, volid)

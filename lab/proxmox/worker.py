@@ -7,11 +7,11 @@ import traceback
 
 from lab.proxmox import faults, tasks
 from lab.proxmox.errors import ApiError
-from lab.proxmox.jobs import configs, copies, disks, images, power
+from lab.proxmox.jobs import clones, configs, disks, images, power, templates
 
 JOBS = {
     "change": configs.change,
-    "clone": copies.clone,
+    "clone": clones.clone,
     "create": configs.create,
     "delete_volume": disks.delete_volume,
     "destroy": disks.destroy,
@@ -25,11 +25,11 @@ JOBS = {
     "shutdown": power.shutdown,
     "start": power.start,
     "stop": power.stop,
-    "template": copies.template,
+    "template": templates.template,
     "upload": images.upload,
 }
 # What a task has to undo that fails before its work.
-ABORTS = {"clone": copies.clone_abort, "create": configs.create_abort}
+ABORTS = {"clone": clones.clone_abort, "create": configs.create_abort}
 
 
 def main() -> int:

@@ -112,10 +112,9 @@ def test_containers_are_listed_and_have_their_ids(session, api):
     found = next(item for item in listed if item["vmid"] == 700)
     assert (found["id"], found["type"], found["name"], found["tags"]) == ("lxc/700", "lxc", "ct-dev", "web")
     assert [item["vmid"] for item in api.nodes("node01").lxc.get()] == [700]
-    taken = "CT 700 already exists on node 'node01'"
-    with pytest.raises(ResourceException, match=taken):
-        api.nodes("node01").qemu(9000).clone.post(newid=700)
-    with pytest.raises(ResourceException, match=taken):
+    taken = "close (rename) atomic file '/etc/pve/nodes/node01/qemu-server/700.conf' failed: File exists"
+    assert finished(api, api.nodes("node01").qemu(9000).clone.post(newid=700)) == taken
+    with pytest.raises(ResourceException, match="CT 700 already exists on node 'node01'"):
         api.nodes("node01").qemu.post(vmid=700)
     with pytest.raises(ResourceException, match="VM 700 already exists"):
         api.cluster.nextid.get(vmid=700)
@@ -159,13 +158,14 @@ def test_a_storage_that_the_token_does_not_see(api, session, root, vm):
 
 
 @pytest.mark.parametrize("kind", ["backup", "migrate", "snapshot"])
-def test_a_machine_that_is_locked(vm, root, kind):
+def test_a_machine_that_is_locked(api, vm, root, kind):
     config = f"{BASE}/nodes/node01/qemu/500/config"
     assert root.put(config, data={"lock": kind}).status_code == 200
     assert vm.status.current.get()["lock"] == kind
-    for change in (lambda: vm.config.put(tags="a"), vm.status.start.post, vm.delete):
+    for change in (lambda: vm.config.put(tags="a"), vm.status.start.post):
         with pytest.raises(ResourceException, match=rf"VM is locked \({kind}\)"):
             change()
+    assert finished(api, vm.delete()) == f"VM is locked ({kind})"
     assert root.put(config, data={"delete": "lock", "skiplock": 1}).status_code == 200
 
 

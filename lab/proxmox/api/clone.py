@@ -1,78 +1,83 @@
 """Clones, and machines that become templates."""
 
-from lab.proxmox import config, guests, machines, options, permissions, pools, state, tasks, volumes
-from lab.proxmox.errors import ApiError, invalid, invalid_keys
+from lab.proxmox import (
+    access,
+    cloning,
+    config,
+    guests,
+    options,
+    permissions,
+    properties,
+    storages,
+    tasks,
+    volumes,
+)
+from lab.proxmox.errors import ApiError
 from lab.proxmox.guests import Guest
+from lab.proxmox.jobs import templates
 from lab.proxmox.routes import VM, Request, route
-from lab.proxmox.schema import UNKNOWN
+from lab.proxmox.schema import Format, Prop
 
-CLONE_OPTIONS = {
-    "newid", "name", "full", "description", "pool", "storage", "target", "format", "snapname", "bwlimit",
+CLONE: Format = {
+    "newid": Prop(check=guests.check_vmid, required=True), "name": options.PLAIN["name"], "full": Prop("boolean"),
+    "format": Prop(enum=("raw", "qcow2", "vmdk")), "bwlimit": Prop("integer", minimum=0),
+    **dict.fromkeys(("description", "pool", "storage", "target", "snapname"), Prop()),
 }  # fmt: skip
+TEMPLATE: Format = {"disk": Prop(enum=config.SLOTS)}
 
 
 @route("POST", f"{VM}/clone")
 def clone(request: Request):
-    params, source_path = request.params, f"/vms/{request.vmid}"
-    newid = int(params.get("newid", 0)) if str(params.get("newid", "")).isdigit() else 0
-    errors = dict.fromkeys(params.keys() - CLONE_OPTIONS, UNKNOWN)
-    if "newid" in params and not 100 <= newid < 1_000_000_000:
-        errors["newid"] = "invalid format - value does not look like a valid VM ID"
-    if errors:
-        raise invalid_keys(errors)
-    request.required("newid")
-    request.check(source_path, "VM.Clone")
-    pool = params.get("pool")
-    if not request.may(f"/vms/{newid}", "VM.Allocate"):
-        request.check(f"/pool/{pool}" if pool else f"/vms/{newid}", "VM.Allocate")
-    source = guests.load(request.node, request.vmid)
-    for key, value in source.config.items():
-        permissions.check_mapping(request.caller, key, str(value))
-    full, storage = request.flag("full", not source.template), params.get("storage")
-    for disk in config.disks(source.config).values():
-        target = storage or volumes.storage_of(disk["file"])
-        volumes.check_storage(target)
-        request.check(f"/storage/{target}", "Datastore.AllocateSpace")
-    if storage and not full:
-        raise invalid(storage="parameter 'storage' not allowed for linked clones")
-    if (where := params.get("target")) and where != request.node:
-        if where not in state.NODES:
-            raise invalid(target=f"no such cluster node '{where}'")
-        raise ApiError(f"can't clone VM to node '{where}' (VM uses local storage)")
-    if pool and pool not in pools.read():
-        raise ApiError(f"pool '{pool}' does not exist")
-    source.check_lock()
-    if full and "tpmstate0" in source.config and machines.running(request.vmid):
-        raise ApiError("cannot clone TPM state while VM is running")
-    kept = options.checked({k: params[k] for k in ("name", "description") if k in params})
-    kept.setdefault("name", f"Copy-of-VM-{source.name}")
-    with guests.lock(newid):
-        guests.check_unused(newid)
-        Guest(newid, request.node, {"lock": "clone", **kept}).save()
-    if pool:
-        pools.change(pool, [newid])
-    return tasks.start(
-        request.node, "qmclone", request.vmid, request.caller.name, "clone",
-        node=request.node, vmid=request.vmid, newid=newid, full=full, storage=storage,
-        kind=params.get("format", ""),
+    request.check(f"/vms/{request.vmid}", "VM.Clone")
+    request.fits(CLONE)
+    params, newid, pool = request.params, request.number("newid"), request.params.get("pool")
+    request.check_made(newid, pool)
+    target = None if params.get("target") == request.node else params.get("target")
+    wanted = cloning.Clone(
+        request.node, request.vmid, newid, request.flag("full") if "full" in params else None,
+        params.get("storage"), params.get("format"), target, pool, params.get("snapname"),
     )  # fmt: skip
+    cloning.check_places(wanted)
+    source = cloning.source(wanted)
+    _check_rights(source, wanted, request.caller)
+    cloning.check(source, wanted)
+    kept = options.checked({k: params[k] for k in ("name", "description") if params.get(k)})
+    kept.setdefault("name", f"Copy-of-VM-{source.config.get('name', source.vmid)}")
+    with guests.lock(newid):
+        guests.race(newid, request.node)
+        cloning.check_unused(wanted)
+        try:
+            guests.check_unused(newid)
+            Guest(newid, request.node, {"lock": "clone", **kept}).save()
+        except ApiError:
+            pass  # on another node, or a container: only the task finds out, as in Proxmox
+    return tasks.start(
+        request.node, "qmclone", request.vmid, request.caller.name, "clone", **wanted._asdict()
+    )
+
+
+def _check_rights(source: Guest, wanted: cloning.Clone, caller: access.Caller) -> None:
+    """The rights to what the machine uses: storages, mapped devices, bridges."""
+    for drive in config.drives(source.config).values():
+        if drive["file"] == "cdrom":
+            access.check(caller, "/", "Sys.Console")
+        elif ":" in drive["file"] and not config.is_cdrom(drive):
+            storage = wanted.storage or volumes.storage_of(drive["file"])
+            storages.check(storage)
+            access.check(caller, f"/storage/{storage}", "Datastore.AllocateSpace")
+    for key, value in source.config.items():
+        permissions.check_mapping(caller, key, str(value))
+        if properties.NET.fullmatch(key):
+            permissions.check_bridge(caller, properties.parse_net(key, value))
 
 
 @route("POST", f"{VM}/template")
 def template(request: Request):
     request.check(f"/vms/{request.vmid}", "VM.Allocate")
-    guest = guests.load(request.node, request.vmid)
-    guest.check_lock()
-    if guest.template:
-        raise ApiError("you can't convert a template to a template")
-    if machines.running(request.vmid):
-        raise ApiError("you can't convert a VM to template if VM is running")
+    request.fits(TEMPLATE)
+    disk = request.params.get("disk")
+    templates.check(request.node, request.vmid, disk)
     return tasks.start(
-        request.node,
-        "qmtemplate",
-        request.vmid,
-        request.caller.name,
-        "template",
-        node=request.node,
-        vmid=request.vmid,
-    )
+        request.node, "qmtemplate", request.vmid, request.caller.name, "template",
+        node=request.node, vmid=request.vmid, disk=disk,
+    )  # fmt: skip

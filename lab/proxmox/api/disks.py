@@ -1,27 +1,29 @@
 """A machine's disks: growing one, moving one to another storage."""
 
-import re
-
-from lab.proxmox import config, guests, properties, tasks, volumes
-from lab.proxmox.errors import ApiError, invalid_keys
+from lab.proxmox import config, guests, permissions, tasks, volumes
+from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.routes import VM, Request, route
+from lab.proxmox.schema import Format, Prop
+
+RESIZE: Format = {
+    "disk": Prop(enum=config.SLOTS, required=True),
+    "size": Prop(pattern=r"\+?\d+(\.\d+)?[KMGT]?", required=True),
+    "digest": Prop(),
+    "skiplock": Prop("boolean"),
+}
 
 
 @route("PUT", f"{VM}/resize")
 def resize(request: Request):
     request.check(f"/vms/{request.vmid}", "VM.Config.Disk")
-    disk, size = request.required("disk"), request.required("size")
-    errors = {}
-    if not properties.DRIVE.fullmatch(disk):
-        errors["disk"] = f"value '{disk}' does not have a value in the enumeration"
-    if not re.fullmatch(r"\+?\d+(\.\d+)?[KMGT]?", size):
-        errors["size"] = "value does not match the regex pattern"
-    if errors:
-        raise invalid_keys(errors)
-    guests.load(request.node, request.vmid).check_lock()
+    request.fits(RESIZE)
+    skiplock = request.flag("skiplock")
+    if skiplock and not permissions.root(request.caller):
+        raise invalid(skiplock="Only root may use this option.")
     return tasks.start(
         request.node, "resize", request.vmid, request.caller.name, "resize",
-        node=request.node, vmid=request.vmid, disk=disk, size=size,
+        node=request.node, vmid=request.vmid, disk=request.params["disk"], size=str(request.params["size"]),
+        digest=request.params.get("digest"), skiplock=skiplock, user=request.caller.name,
     )  # fmt: skip
 
 

@@ -1,16 +1,19 @@
 """Machines below /nodes/NODE/qemu: list, create, migrate, destroy."""
 
-from lab.proxmox import checks, guests, ha, machines, state, tasks
+from lab.proxmox import checks, guests, machines, state, tasks
 from lab.proxmox import options as known
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.guests import Guest
+from lab.proxmox.jobs import disks
 from lab.proxmox.routes import VM, Request, route
+from lab.proxmox.schema import Format, Prop
 from lab.proxmox.summary import summary
 
 # Restores from backups, and parameters that no client of the lab uses.
 NOT_HERE = {
     "archive", "force", "ha-managed", "import-working-storage", "live-restore", "storage", "unique",
 }  # fmt: skip
+DESTROY: Format = dict.fromkeys(("purge", "destroy-unreferenced-disks"), Prop("boolean"))
 
 
 @route("GET", "/nodes/{node}/qemu")
@@ -22,9 +25,11 @@ def list_guests(request: Request):
 @route("POST", "/nodes/{node}/qemu")
 def create(request: Request):
     request.required("vmid")
+    try:
+        guests.check_vmid(str(request.params["vmid"]))
+    except ValueError as error:
+        raise invalid(vmid=f"invalid format - {error}\n") from None
     vmid, start, pool = request.number("vmid"), request.flag("start"), request.params.get("pool")
-    if not 100 <= vmid < 1_000_000_000:
-        raise invalid(vmid="invalid format - value does not look like a valid VM ID")
     if refused := request.params.keys() & NOT_HERE:
         raise ApiError(f"the lab creates no machine with {', '.join(sorted(refused))}", 501)
     options = {k: v for k, v in request.params.items() if k not in ("vmid", "start", "pool", "bwlimit")}
@@ -35,6 +40,7 @@ def create(request: Request):
     guest = Guest(vmid, request.node)
     options = checks.check(guest, options, [], request.caller)
     with guests.lock(vmid):
+        guests.race(vmid, request.node)
         try:
             guests.check_unused(vmid)
         except ApiError as error:
@@ -76,21 +82,12 @@ def migrate(request: Request):
 @route("DELETE", VM)
 def destroy(request: Request):
     request.check(f"/vms/{request.vmid}", "VM.Allocate")
-    guest = guests.load(request.node, request.vmid)
-    if guest.config.get("protection"):
-        raise ApiError(f"can't remove VM {request.vmid} - protection mode enabled")
-    if machines.running(request.vmid):
-        raise ApiError(f"VM {request.vmid} is running - destroy failed")
-    guest.check_lock()
-    if ha.manages(request.vmid):
-        if not request.flag("purge"):
-            raise ApiError(
-                f"unable to remove VM {request.vmid} - used in HA resources and purge parameter not set."
-            )
-        ha.remove(str(request.vmid))
+    request.fits(DESTROY)
+    purge = request.flag("purge")
+    disks.check_destroy(request.node, request.vmid, purge)
     return tasks.start(
-        request.node, "qmdestroy", request.vmid, request.caller.name, "destroy",
-        node=request.node, vmid=request.vmid, unreferenced=request.flag("destroy-unreferenced-disks"),
+        request.node, "qmdestroy", request.vmid, request.caller.name, "destroy", node=request.node,
+        vmid=request.vmid, purge=purge, unreferenced=request.flag("destroy-unreferenced-disks"),
     )  # fmt: skip
 
 

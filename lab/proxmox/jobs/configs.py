@@ -12,7 +12,7 @@ def create(node: str, vmid: int, options: dict, pool: str | None, start: bool, u
         with guests.lock(vmid, 1):
             config.identity(guest.config)
             guest.config |= {"template": 1} if options.get("template") else {}
-            update.apply(guest, options, [], False)
+            update.apply(guest, options, [], False, "qmcreate")
             if "boot" not in guest.config:
                 guest.config["boot"] = config.default_boot(guest.config)
             guest.save()

@@ -1,28 +1,40 @@
 """What happens to a machine's volumes: growing, moving to another storage or node, destroying."""
 
-from lab.proxmox import allocation, attach, config, guests, machines, pools, properties, storages, volumes
+from lab.proxmox import (
+    access,
+    allocation,
+    attach,
+    config,
+    guests,
+    ha,
+    machines,
+    pools,
+    properties,
+    storages,
+    volumes,
+)
 from lab.proxmox.errors import ApiError
+from lab.proxmox.jobs import configs
 
 
-def resize(node: str, vmid: int, disk: str, size: str) -> None:
+def resize(node: str, vmid: int, disk: str, size: str, digest: str | None, skiplock: bool, user: str) -> None:
     with guests.lock(vmid):
-        guest = guests.load(node, vmid)
-        guest.check_lock()
+        guest = configs.checked(node, vmid, digest, skiplock)
         drive = config.drives(guest.config).get(disk)
         if drive is None:
             raise ApiError(f"disk '{disk}' does not exist")
         volid = drive["file"]
         if config.is_cdrom(drive):
             raise ApiError("you can't resize a cdrom")
-        if volumes.owner(volid) != vmid:
-            raise ApiError(f"Cannot resize {volid}: not owned by this VM")
+        access.check(access.Caller(user), f"/storage/{volumes.storage_of(volid)}", "Datastore.AllocateSpace")
         old = volumes.size(node, volid)
         new = properties.to_bytes(size.removeprefix("+")) + (old if size.startswith("+") else 0)
         if new < old:
             raise ApiError("shrinking disks is not supported")
-        if new > old:
-            print(f"update VM {vmid}: resize --disk {disk} --size {size}", flush=True)
-            allocation.resize(node, volid, new)
+        if new == old:
+            return
+        print(f"update VM {vmid}: resize --disk {disk} --size {size}", flush=True)
+        allocation.resize(node, volid, new)
         drive["size"] = properties.show_size(new)
         guest.config[disk] = properties.show(drive, "file")
         guest.save()
@@ -78,18 +90,36 @@ def migrate(node: str, vmid: int, target: str) -> None:
     print("migration finished successfully", flush=True)
 
 
-def destroy(node: str, vmid: int, unreferenced: bool) -> None:
+def check_destroy(node: str, vmid: int, purge: bool) -> guests.Guest:
+    """The machine, if it may be destroyed; a lock is looked at in the task only."""
+    guest = guests.load(node, vmid)
+    if guest.config.get("protection"):
+        raise ApiError(f"can't remove VM {vmid} - protection mode enabled")
+    if ha.manages(vmid) and not purge:
+        raise ApiError(f"unable to remove VM {vmid} - used in HA resources and purge parameter not set.")
+    if machines.running(vmid):
+        raise ApiError(f"VM {vmid} is running - destroy failed")
+    return guest
+
+
+def destroy(node: str, vmid: int, purge: bool, unreferenced: bool) -> None:
     with guests.lock(vmid):
-        guest = guests.load(node, vmid)
+        guest = check_destroy(node, vmid, purge)
         guest.check_lock()
-        if machines.running(vmid):
-            raise ApiError(f"VM {vmid} is running - destroy failed")
-        machines.kill(vmid)  # remains of a machine whose process was killed
+        named = {str(v).partition(",")[0] for v in (*guest.config.values(), *guest.pending.values())}
         own = volumes.of_guest(node, vmid)
-        values = {str(v).partition(",")[0] for v in (*guest.config.values(), *guest.pending.values())}
+        for volid in own if guest.template else ():
+            if volid in named and volumes.used_as_base(node, volid):
+                raise ApiError(f"base volume '{volid}' is still in use by linked cloned")
+        machines.kill(vmid)  # remains of a machine whose process was killed
         for volid in own:
-            if unreferenced or volid in values:
+            if unreferenced or volid in named:
                 allocation.free(node, volid)
+        if purge:
+            print(f"purging VM {vmid} from related configurations..", flush=True)
+            if ha.manages(vmid):
+                ha.remove(str(vmid))
+                print(f"NOTE: removed VM {vmid} from HA resource configuration.", flush=True)
         guest.remove()
         pools.forget(vmid)
 
