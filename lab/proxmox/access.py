@@ -5,6 +5,7 @@ privileges that the documentation tells a user to grant. The file holds only has
 """
 
 import hashlib
+import re
 import secrets
 
 from lab import secret, secrets_dir
@@ -77,46 +78,64 @@ def hashed(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
-def _granted(data: dict, name: str, path: str) -> set[str]:
-    """Privileges of a user or token by the nearest path at which it has a role."""
+def _roles(data: dict, name: str, path: str) -> dict[str, int]:
+    """A user's or token's roles at a path, each with whether it holds below as well; the nearest path decides."""
     parts = [part for part in path.split("/") if part]
     for length in range(len(parts), -1, -1):
-        here = "/" + "/".join(parts[:length])
-        found = [
-            entry["roleid"]
-            for entry in data["acl"]
-            if entry["path"] == here
-            and entry["ugid"] == name
-            and (length == len(parts) or entry.get("propagate", 1))
-        ]
+        here, found = "/" + "/".join(parts[:length]), {}
+        for entry in data["acl"]:
+            propagate = int(entry.get("propagate", 1))
+            if entry["path"] == here and entry["ugid"] == name and (length == len(parts) or propagate):
+                found[entry["roleid"]] = propagate
         if found:
-            roles = ROLES | data["roles"]
-            return set() if "NoAccess" in found else {p for role in found for p in roles.get(role, [])}
-    return set()
+            return found
+    return {}
 
 
-def privileges(caller: Caller, path: str) -> set[str]:
-    """What the caller may do at a path; a machine's pool counts as well."""
-    if caller.name == ROOT_USER:
-        return set(PRIVILEGES)
-    data = read()
-    token = data["tokens"].get(caller.name, {})
-    paths = [path]
-    if path.startswith("/vms/"):
-        pools = state.read_json(state.root() / "pools.json", {})
-        paths += [f"/pool/{name}" for name, pool in pools.items() if int(path[5:]) in pool["vms"]]
-    of_user = set(PRIVILEGES) if caller.user == ROOT_USER else set()
-    of_user = of_user.union(*(_granted(data, caller.user, p) for p in paths))
-    if caller.name != caller.user and token.get("privsep", 1):
-        return of_user & set().union(*(_granted(data, caller.name, p) for p in paths))
-    return of_user
+def _granted(data: dict, name: str, path: str, pools: list[str]) -> dict[str, int]:
+    """Privileges at a path, of which `pools` are the pools; what a pool gives does not hold below."""
+    roles = _roles(data, name, path)
+    for pool in pools if "NoAccess" not in roles else ():
+        given = _roles(data, name, f"/pool/{pool}")
+        roles = {"NoAccess": 0} if "NoAccess" in given else dict.fromkeys(given, 0) | roles
+    if "NoAccess" in roles:
+        return {}
+    found: dict[str, int] = {}
+    for role, propagate in roles.items():
+        for privilege in (ROLES | data["roles"]).get(role, []):
+            found[privilege] = found.get(privilege) or propagate
+    return found
+
+
+def privileges(name: str, path: str) -> dict[str, int]:
+    """What a user or token may do at a path, each privilege with whether it holds below as well."""
+    data, user = read(), name.partition("!")[0]
+    token = data["tokens"].get(name, {})
+    pools = []
+    if vmid := re.fullmatch(r"/vms/(\d+)", path):
+        known = state.read_json(state.root() / "pools.json", {})
+        pools = [pool for pool, about in known.items() if int(vmid[1]) in about["vms"]]
+    of_user = dict.fromkeys(PRIVILEGES, 1) if user == ROOT_USER else _granted(data, user, path, pools)
+    if name == user or not token.get("privsep", 1):
+        return of_user
+    of_token = _granted(data, name, path, pools)
+    return {p: int(of_user[p] and of_token[p]) for p in of_token if p in of_user}
+
+
+def effective(name: str) -> dict[str, dict[str, int]]:
+    """All paths that count for anybody, those left out at which the user or token has no right."""
+    known = state.read_json(state.root() / "pools.json", {})
+    paths = {"/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"}
+    paths |= {entry["path"] for entry in read()["acl"]}
+    paths |= {f"/vms/{vmid}" for about in known.values() for vmid in about["vms"]}
+    return {path: found for path in sorted(paths) if (found := privileges(name, path))}
 
 
 def check(caller: Caller, path: str, *any_of: str) -> None:
     """ApiError 403 unless the caller has one of these privileges at the path."""
-    if not privileges(caller, path) & set(any_of):
+    if not may(caller, path, *any_of):
         raise ApiError(f"Permission check failed ({path}, {'|'.join(any_of)})", 403)
 
 
 def may(caller: Caller, path: str, *any_of: str) -> bool:
-    return bool(privileges(caller, path) & set(any_of))
+    return not set(any_of).isdisjoint(privileges(caller.name, path))

@@ -108,11 +108,6 @@ def check_unused(vmid: int) -> None:
         raise ApiError(f"CT {vmid} already exists on node '{container['node']}'")
 
 
-def next_free() -> int:
-    taken = {guest.vmid for guest in all_guests()} | containers.read().keys()
-    return next(number for number in range(100, 1_000_000_000) if number not in taken)
-
-
 def renamed(options: dict, names: dict[str, str]) -> dict:
     def change(value):
         head, comma, tail = str(value).partition(",")

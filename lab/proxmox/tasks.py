@@ -105,6 +105,8 @@ def listed(node: str) -> list[dict]:
     """The node's tasks, the newest first."""
     found = [status(path.name) for path in (state.root() / "tasks").glob(f"UPID:{node}:*")]
     for task in found:
+        if task["status"] == "running":
+            task["status"] = "RUNNING"
         if "exitstatus" in task:
             task["status"], task["endtime"] = (
                 task.pop("exitstatus"),
@@ -128,7 +130,6 @@ def waited(upid_text: str, seconds: int) -> str | None:
 def stop(upid_text: str) -> None:
     """End a worker and all that it started, as PVE does: they are asked, and killed after five seconds."""
     upid = parse(upid_text)
-    lines_of(upid_text)
     for number in (signal.SIGTERM, signal.SIGKILL):
         if exit_status(upid) is None:
             with contextlib.suppress(ProcessLookupError):

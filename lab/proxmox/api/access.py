@@ -2,6 +2,7 @@
 
 from lab.proxmox import access, accounts, login
 from lab.proxmox.routes import Request, route
+from lab.proxmox.schema import Prop
 
 
 @route("POST", "/access/ticket")
@@ -13,9 +14,11 @@ def ticket(request: Request):
 
 @route("GET", "/access/permissions")
 def permissions(request: Request):
-    path = request.params.get("path")
-    paths = [path] if path else ["/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms"]
-    return {p: dict.fromkeys(sorted(access.privileges(request.caller, p)), 1) for p in paths}
+    request.fits({"path": Prop(pattern=r"/.*"), "userid": Prop(pattern=r"[^\s:/]+@[^\s:/!]+(![^\s:/!]+)?")})
+    name, path = request.params.get("userid", request.caller.name), request.params.get("path")
+    if request.caller.name not in (name, name.partition("!")[0]):
+        request.check("/access", "Sys.Audit")
+    return {path: access.privileges(name, path)} if path else access.effective(name)
 
 
 @route("GET", "/access/roles")

@@ -1,9 +1,12 @@
 """The cluster as a whole: its status, all that is in it, the next free VMID."""
 
-from lab.proxmox import containers, faults, guests, ha, pools, state, tasks, volumes
+import re
+
+from lab.proxmox import containers, datacenter, faults, guests, ha, pools, state, tasks, volumes
 from lab.proxmox.api.nodes import node_item
 from lab.proxmox.errors import invalid
 from lab.proxmox.routes import Request, route
+from lab.proxmox.schema import Prop
 from lab.proxmox.summary import summary
 
 
@@ -70,9 +73,10 @@ def resources(request: Request):
 
 @route("GET", "/cluster/nextid")
 def nextid(request: Request):
+    request.fits({"vmid": Prop(check=guests.check_vmid)})
     wanted = request.number("vmid")
     if wanted is None:
-        return str(guests.next_free())
+        return str(datacenter.next_id())
     if guests.find(wanted) or wanted in containers.read():
         raise invalid(vmid=f"VM {wanted} already exists")
     return str(wanted)
@@ -84,5 +88,14 @@ def cluster_tasks(_request: Request):
 
 
 @route("GET", "/cluster/options")
-def options(_request: Request):
-    return {"mac_prefix": "BC:24:11"}
+def options(request: Request):
+    return (datacenter.shown() if request.may("/", "Sys.Audit") else {}) | {"allowed-tags": []}
+
+
+@route("PUT", "/cluster/options")
+def change_options(request: Request):
+    request.check("/", "Sys.Modify")
+    request.fits({"next-id": Prop(check=datacenter.check_next_id), "delete": Prop()})
+    wanted = dict(request.params)
+    delete = re.split(r"[,; ]+", wanted.pop("delete", ""))
+    datacenter.change(wanted, delete)

@@ -5,7 +5,11 @@ from pathlib import Path
 
 from lab.proxmox import containers, faults, state
 from lab.proxmox.routes import Request, route
+from lab.proxmox.schema import Prop
 
+INTERFACES = (
+    "bridge", "bond", "eth", "alias", "vlan", "fabric", "OVSBridge", "OVSBond", "OVSPort", "OVSIntPort", "vnet",
+)  # fmt: skip
 VERSIONS = {
     8: {"version": "8.4.14", "release": "8.4", "repoid": "b502d23c55afcba1"},
     9: {"version": "9.0.10", "release": "9.0", "repoid": "deb1ca707ec72a89"},
@@ -81,5 +85,10 @@ def node_version(_request: Request):
 
 @route("GET", "/nodes/{node}/network")
 def network(request: Request):
+    request.fits({"type": Prop(enum=(*INTERFACES, "any_bridge", "any_local_bridge", "include_sdn"))})
+    wanted = request.params.get("type", "include_sdn")
+    allowed = request.may(f"/sdn/zones/localnetwork/{state.BRIDGE}", "SDN.Audit", "SDN.Use")
+    if wanted not in ("bridge", "any_bridge", "any_local_bridge", "include_sdn") or not allowed:
+        return []
     return [{"iface": state.BRIDGE, "type": "bridge", "active": 1, "autostart": 1, "cidr": "192.168.1.1/24",
              "address": "192.168.1.1", "netmask": "24", "method": "static", "priority": 1}]  # fmt: skip
