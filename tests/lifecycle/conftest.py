@@ -67,9 +67,10 @@ def lab(hollow) -> Iterator[Lab]:
     before = {guest.vmid for guest in found.api.guests()}
     yield found
     faults.inject()
-    for guest in found.api.guests():
-        if guest.vmid not in before:
-            path = f"nodes/{guest.node}/qemu/{guest.vmid}"
-            found.api.put(f"{path}/config", protection=0)
-            for upid in (found.api.post(f"{path}/status/stop"), found.api.delete(path, purge=1)):
-                tasks.wait(found.api, upid, pause=0.1)
+    left = [guest for guest in found.api.guests() if guest.vmid not in before]
+    for guest in sorted(left, key=lambda one: one.template):  # a template goes after its clones
+        path = f"nodes/{guest.node}/qemu/{guest.vmid}"
+        found.api.put(f"{path}/config", protection=0)
+        if not guest.template:
+            tasks.wait(found.api, found.api.post(f"{path}/status/stop"), pause=0.1)
+        tasks.wait(found.api, found.api.delete(path, purge=1), pause=0.1)

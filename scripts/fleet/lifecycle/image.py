@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from fleet.findings import Fault, listed
 from fleet.images import lock, volume
@@ -41,8 +42,10 @@ def bring(change: Change, spec: Spec, node: str) -> volume.Brought:
 
 def size_mib(api: Client, spec: Spec, node: str, volid: str) -> float:
     """The size of the disk in an image, which is more than that of its file; 0 while it is not there."""
-    entry = volume.find(api, node, volid.partition(":")[0], build(spec))
-    return entry["size"] / (1 << 20) if entry else 0
+    storage = volid.partition(":")[0]
+    if not volume.find(api, node, storage, build(spec)):
+        return 0
+    return api.get(f"nodes/{node}/storage/{storage}/content/{quote(volid, safe='')}")["size"] / (1 << 20)
 
 
 def storages(api: Client, node: str) -> dict[str, dict[str, Any]]:
