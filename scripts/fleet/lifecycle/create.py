@@ -102,7 +102,7 @@ def from_image(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: 
         right(f"/vms/{spec.vmid}" if spec.vmid else "/vms", "VM.Allocate"),
         *(right("/vms", one) for one in (*CONFIG, *FROM_IMAGE)),
         *(right(f"/storage/{one}", "Datastore.AllocateSpace") for one in sorted(storages)),
-        right(f"/sdn/zones/localnetwork/{spec.bridge or image.BRIDGE}", "SDN.Use"),
+        *options.bridges(config),
     )
     vmid = _made(
         change, spec, cluster, name,
@@ -139,6 +139,7 @@ def clone(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: Mappi
         right(f"/vms/{spec.vmid}" if spec.vmid else "/vms", "VM.Allocate"),
         *(right("/vms", one) for one in CONFIG),
         *(right(f"/storage/{one}", "Datastore.AllocateSpace") for one in sorted(storages)),
+        *options.bridges(chosen.config, options.asked(spec, chosen.config)),
     )
     vmid = _made(
         change, spec, cluster, name,

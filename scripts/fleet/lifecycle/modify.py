@@ -31,7 +31,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     if not (sizes or added or changes):
         return Result(message=f"{found.label} is as asked for", facts=found.facts | {"waiting": []})
     machine.refuse_locked(found)
-    machine.require(change, *_rights(found, changes, bool(sizes or added)))
+    card = {name: then for name, (_, then) in changes.items() if name == "net0"}
+    machine.require(change, *_rights(found, changes, bool(sizes or added)), *options.bridges(card))
     finish.put(change, found, changes)
     if not change.check:
         finish.grow(change, found, sizes)

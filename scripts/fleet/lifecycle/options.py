@@ -1,11 +1,11 @@
 """What a machine's configuration is to say, and where it says something else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.lifecycle import cloud_init, owner, template
 from fleet.lifecycle.spec import Spec
-from fleet.proxmox import properties
+from fleet.proxmox import properties, rights
 from fleet.vms import values
 
 # What Proxmox takes where an option is not set.
@@ -97,6 +97,17 @@ def card(spec: Spec, now: str) -> str:
     parts |= {"bridge": spec.bridge} if spec.bridge else {}
     parts |= {"tag": str(spec.vlan)} if spec.vlan else {}
     return properties.render(parts, "model")
+
+
+def bridges(*configs: Mapping[str, Any]) -> Iterator[rights.Right]:
+    """The right to use the bridges of all network cards."""
+    for value in (
+        str(value) for config in configs for name, value in config.items() if name.startswith("net")
+    ):
+        card = properties.parse(value, "model")
+        path = f"/sdn/zones/localnetwork/{card.get('bridge', '')}"
+        if "bridge" in card:
+            yield rights.right(f"{path}/{card['tag']}" if "tag" in card else path, "SDN.Use")
 
 
 def _agent(spec: Spec, config: Mapping[str, Any]) -> str | None:
