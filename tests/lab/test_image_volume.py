@@ -27,7 +27,6 @@ def environment(site, monkeypatch):
     monkeypatch.setenv("PROXMOX_VE_API_TOKEN", secret("proxmox_token"))
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     monkeypatch.setattr(download, "PAUSE", 0)
-    accounts.grant("/", ["Administrator"], secret("proxmox_token").partition("!")[0], None, True, False)
     assert update_images.main([]) == 0
     yield
     for volid in volumes.of_storage("node01", "local"):
@@ -142,13 +141,15 @@ def test_a_full_storage(bring):
 
 def test_a_missing_right_is_named(bring):
     user = secret("proxmox_token").partition("!")[0]
-    accounts.grant("/", ["Administrator", "GitOps"], user, None, True, True)
     accounts.grant("/", ["PVEAuditor"], user, None, True, False)
-    with pytest.raises(
-        Fault, match=r"lacks Datastore\.AllocateTemplate on /storage/local: `pveum role modify"
-    ):
-        bring()
-    accounts.grant("/", ["PVEAuditor"], user, None, True, True)
+    accounts.grant("/", ["GitOps"], user, None, True, True)
+    try:
+        with pytest.raises(
+            Fault, match=r"lacks Datastore\.AllocateTemplate on /storage/local: `pveum role modify"
+        ):
+            bring()
+    finally:
+        accounts.grant("/", ["GitOps"], user, None, True, False)
 
 
 def test_check_mode_changes_nothing(bring):
@@ -156,3 +157,17 @@ def test_check_mode_changes_nothing(bring):
     assert not path(bring(check=True).volid).exists()
     bring()
     assert not bring(check=True).changed
+
+
+def test_images_that_nobody_needs_are_removed(bring):
+    accounts.grant("/", ["Administrator"], secret("proxmox_token").partition("!")[0], None, True, False)
+    volids = {image: bring(image).volid for image in IMAGES}
+    foreign = path("local:import/mine.qcow2")
+    foreign.write_bytes(path(volids["rocky9"]).read_bytes())
+    keep = {lock.locked("rocky9").file}
+    unused = sorted(volids[image] for image in IMAGES if image != "rocky9")
+    for check in (True, False):
+        assert volume.prune(connect(), "node01", "local", keep, check) == unused
+        assert path(unused[0]).exists() == check
+    assert foreign.exists() and path(volids["rocky9"]).exists()
+    assert volume.prune(connect(), "node01", "local", keep) == []
