@@ -36,7 +36,14 @@ def text_of(value):
 
 
 def test_the_workflows_that_the_project_has():
-    names = {"validate.yml", "release.yml", "terraform-apply.yml", "ansible.yml", "versions.yml"}
+    names = {
+        "validate.yml",
+        "release.yml",
+        "terraform-apply.yml",
+        "ansible.yml",
+        "versions.yml",
+        "images.yml",
+    }
     assert set(WORKFLOWS) == names
 
 
@@ -47,6 +54,7 @@ def test_triggers():
         "terraform-apply.yml": ["push", "schedule", "workflow_dispatch"],
         "ansible.yml": ["push", "workflow_call", "workflow_dispatch"],
         "versions.yml": ["schedule", "workflow_dispatch"],
+        "images.yml": ["schedule", "workflow_dispatch"],
     }
     assert "edited" in triggers.events(WORKFLOWS["validate.yml"])["pull_request"]["types"]
     for name, flow in WORKFLOWS.items():
@@ -123,7 +131,7 @@ def test_jobs_have_an_end_and_the_right_runner(name, job, data):
         return  # the called job has both
     assert 0 < data["timeout-minutes"] <= 360
     own = "secrets." in text_of(data).replace("secrets.DEPLOY_KEY", "").replace("secrets.GITHUB_TOKEN", "")
-    if name in ("validate.yml", "release.yml", "versions.yml") or job in ("wait", "look"):
+    if name in ("validate.yml", "release.yml", "versions.yml", "images.yml") or job in ("wait", "look"):
         assert data["runs-on"] == "ubuntu-latest"
         assert not own, "strangers' code and the waiting need no secret"
     else:

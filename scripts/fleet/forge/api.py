@@ -5,6 +5,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 from fleet.findings import Fault
 
@@ -22,20 +23,27 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
         return None  # an error, like every other answer that is not the one asked for
 
 
-def find_run(api: str, repository: str, workflow: str, sha: str, token: str) -> dict | None:
-    """The newest run of the workflow for this head, as GitHub describes it. Raises Unreachable or Fault."""
-    query = urllib.parse.urlencode({"head_sha": sha, "per_page": 20})
-    path = f"repos/{repository}/actions/workflows/{urllib.parse.quote(workflow)}/runs?{query}"
+def ask(api: str, path: str, token: str, data: dict | None = None, method: str | None = None) -> Any:
+    """What the API answers to a question, or to `data` that is sent. Raises what urllib and json do, and Fault."""
     url = f"{api.rstrip('/')}/{path}"
     if not url.startswith(("https://", "http://")):
         raise Fault(f"{api} is not the address of an API", code=2)
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
+    body = None if data is None else json.dumps(data).encode()
+    opener = urllib.request.build_opener(_SameHost)
+    request = urllib.request.Request(url, body, headers, method=method)
+    with opener.open(request, timeout=15) as answer:
+        return json.load(answer)
+
+
+def find_run(api: str, repository: str, workflow: str, sha: str, token: str) -> dict | None:
+    """The newest run of the workflow for this head, as GitHub describes it. Raises Unreachable or Fault."""
+    query = urllib.parse.urlencode({"head_sha": sha, "per_page": 20})
+    path = f"repos/{repository}/actions/workflows/{urllib.parse.quote(workflow)}/runs?{query}"
     try:
-        opener = urllib.request.build_opener(_SameHost)
-        with opener.open(urllib.request.Request(url, headers=headers), timeout=15) as answer:
-            runs = json.load(answer)["workflow_runs"]
+        runs = ask(api, path, token)["workflow_runs"]
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (401, 404) or (error.code == 403 and "rate limit" not in str(error.reason).lower()):

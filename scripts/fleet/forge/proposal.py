@@ -1,0 +1,58 @@
+"""The pull request from a branch that the automation writes. Standard library only."""
+
+import http.client
+import json
+import urllib.error
+import urllib.parse
+from typing import NamedTuple
+
+from fleet.findings import Fault, printable
+from fleet.forge.api import ask
+
+_FORBIDDEN = "not permitted to create or approve pull requests"
+
+
+class Proposal(NamedTuple):
+    branch: str
+    base: str
+    title: str
+    body: str
+
+
+class NotPermitted(Exception):
+    """A setting of the repository, off at first, keeps workflows from opening pull requests."""
+
+
+def propose(api: str, repository: str, token: str, proposal: Proposal) -> str:
+    """Open the branch's pull request, or give the open one this title and body; its address.
+
+    Raises NotPermitted, and Fault for everything else.
+    """
+    pulls = f"repos/{repository}/pulls"
+    head = f"{repository.partition('/')[0]}:{proposal.branch}"
+    query = urllib.parse.urlencode({"state": "open", "head": head, "base": proposal.base})
+    text = {"title": proposal.title, "body": proposal.body}
+    try:
+        there = ask(api, f"{pulls}?{query}", token)
+        if there:
+            return ask(api, f"{pulls}/{int(there[0]['number'])}", token, text, "PATCH")["html_url"]
+        return ask(api, pulls, token, text | {"head": proposal.branch, "base": proposal.base})["html_url"]
+    except urllib.error.HTTPError as error:
+        with error:
+            said = _message(error.read(1 << 16)) or str(error.reason)
+        if error.code == 403 and _FORBIDDEN in said:
+            raise NotPermitted from None
+        hint = "; the job needs `pull-requests: write`" if error.code in (401, 403, 404) else ""
+        raise Fault(
+            f"{api} answers {error.code} {printable(said)[:200]} to a pull request{hint}", code=2
+        ) from None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        said = printable(str(getattr(error, "reason", error)))[:200]
+        raise Fault(f"{api} gives no answer that can be used: {said}; run it again", code=2) from None
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
