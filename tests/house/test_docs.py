@@ -22,7 +22,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 STEPS = ["create", *re.search(r"STEP=([\w|]+)", MAKEFILE)[1].split("|")]
 # What a user makes, or a run.
 USERS = {
-    "proxmox/authorized_keys", "proxmox/backend_override.tf", "proxmox/.terraform.lock.hcl",
+    "proxmox/images.lock.yml", "proxmox/authorized_keys", "proxmox/backend_override.tf", "proxmox/.terraform.lock.hcl",
     "proxmox/vms/NAME.yaml", "proxmox/vms/k8s-dev.yaml", "proxmox/playbooks/myapp.yml", "scripts/NAME.py",
     ".github/CODEOWNERS",
 }  # fmt: skip
