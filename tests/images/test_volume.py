@@ -25,7 +25,7 @@ class Node:
         self.ends, self.log, self.refused = list(ends), list(log), refused
         self.content = {f"local:import/{file}": 4 for file in files}
         self.there = {"local": DIR} if storages is None else storages
-        self.asked, self.sent = [], {}
+        self.asked, self.sent, self.running = [], {}, []
 
     def storages(self, node):
         assert node == "node01"
@@ -54,6 +54,11 @@ class Node:
             ]
         self.sent = fields
         return "UPID:node01:0001:0002:0003:download:x:me@pve:"
+
+    def if_told(self, path, **params):
+        self.asked.append(path)
+        assert (path, params) == ("nodes/node01/tasks", {"source": "active"})
+        return self.running
 
     def delete(self, path):
         self.asked.append(path)
@@ -90,6 +95,20 @@ def test_an_image_that_is_there_is_verified_not_trusted(said):
     assert bring(node, said) == (VOLUME, False, f"{VOLUME} is on node01, verified")
     assert node.sent["checksum"] == SUM and not said
     assert len(node.asked) == 4
+
+
+UPID = "UPID:node01:0009:0002:0003:download:x:me@pve:"
+
+
+@pytest.mark.parametrize("end", ["OK", "received interrupt"])
+def test_a_download_of_an_earlier_run_is_awaited(said, end):
+    node = Node(end, "OK")
+    task = {"type": "download", "id": FILE, "upid": UPID}
+    node.running = [task | {"endtime": 1}, task | {"id": "x"}, task | {"type": "imgcopy"}, task]
+    brought = bring(node, said)
+    assert said[0] == "debian12: node01 downloads it already, for an earlier run"
+    waited = [path for path in node.asked if "0009" in path.replace("%3A", ":") and path.endswith("/status")]
+    assert len(waited) == 1 and node.sent["checksum"] == SUM and brought.changed
 
 
 @pytest.mark.parametrize(("files", "changed"), [([], True), ([FILE], False)])

@@ -130,6 +130,17 @@ def test_a_download_that_breaks_is_tried_again(site, bring, said):
     ]
 
 
+def test_a_download_of_a_run_that_was_killed_is_awaited(site, bring, said):
+    """The node goes on with it, and is not asked for a second one."""
+    image, client = lock.locked("debian12"), connect()
+    with site.faults({"match": "qcow2$", "rate": 100_000}):
+        fields = {"content": "import", "filename": image.file, "url": image.url}
+        client.post("nodes/node01/storage/local/download-url", **fields)
+        volid, changed, message = bring()
+    assert said[0] == "debian12: node01 downloads it already, for an earlier run"
+    assert (changed, message) == (False, f"{volid} is on node01, verified")
+
+
 def test_a_full_storage(bring):
     with (
         faults.injected({"full": "local"}),

@@ -1,6 +1,5 @@
 """The catalogue of cloud images, proxmox/images.yml: what there is, under which names, and where it is published."""
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,6 +66,8 @@ def find(images: Mapping[str, Image], word: str) -> Image:
     names = {alias: image for image in images.values() for alias in (image.name, *image.aliases)}
     if image := names.get(word):
         return image
+    import difflib  # which most words do not need
+
     close = difflib.get_close_matches(word[:40].lower(), names, 1, 0.6)
     meant = f"; did you mean {close[0]}?" if close else "."
     raise Fault(f"the catalogue has no image {cut(printable(word))}{meant} It has {listed(sorted(images))}")

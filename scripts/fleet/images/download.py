@@ -1,5 +1,6 @@
 """A download by a node: its progress, what is tried again, and what the node's words mean."""
 
+import contextlib
 import re
 import time
 from collections import deque
@@ -44,6 +45,23 @@ def run(
         say(f"{image.name}: {fault}; attempt {attempt + 1} of {ATTEMPTS}")
         time.sleep(PAUSE * attempt)
     raise AssertionError("the last attempt returns or raises")
+
+
+def awaited(client: Client, node: str, image: Locked, say: Callable[[str], None], timeout: float) -> bool:
+    """Wait for a download of this file that an earlier run began, and that goes on though the run was killed.
+
+    Whether there was one. How it ended does not matter: what it brought is verified as any file is.
+    """
+    running = [
+        task
+        for task in client.if_told(f"nodes/{node}/tasks", source="active") or ()
+        if (task["type"], task["id"]) == ("download", image.file) and not task.get("endtime")
+    ]
+    for task in running:
+        say(f"{image.name}: {node} downloads it already, for an earlier run")
+        with contextlib.suppress(tasks.Failed):
+            tasks.wait(client, task["upid"], timeout, progress.follow(image.name, say))
+    return bool(running)
 
 
 def _begin(client: Client, node: str, storage: str, image: Locked) -> str:

@@ -1,7 +1,6 @@
 """What an entry of the catalogue may say, field by field."""
 
 import datetime
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,6 +25,8 @@ def problems(name: str, fields: Any) -> Iterator[tuple[str, str]]:
             yield "", f"lacks {field}"
     for field, value in fields.items():
         if field not in _FIELDS:
+            import difflib  # which a right catalogue does not need
+
             close = difflib.get_close_matches(field[:40], _FIELDS, 1, 0.6)
             yield field, f"unknown field; {f'did you mean {close[0]}?' if close else _known()}"
         elif problem := _FIELDS[field](value):

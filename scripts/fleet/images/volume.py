@@ -50,6 +50,8 @@ def bring(
     if check:
         what = f"{volume} is on {node}" if there else f"would download {image.url} to {volume} on {node}"
         return Brought(volume, not there, what)
+    if not there and download.awaited(client, node, image, say, timeout):
+        there = find(client, node, storage, image)
     if there and not image.checksum:
         return Brought(volume, False, f"{volume} is on {node} and was not verified: no checksum is known")
     if not there:
@@ -63,7 +65,7 @@ def bring(
 
 
 def find(client: Client, node: str, storage: str, image: Locked) -> dict[str, Any] | None:
-    """Proxmox's entry of the image on a storage, with its `size` in bytes; None when there is none."""
+    """Proxmox's entry of the image on a storage; its `size` is that of the file. None when there is none."""
     name = f"{storage}:import/{image.file}"
     return next((entry for entry in _content(client, node, storage) if entry["volid"] == name), None)
 
