@@ -56,12 +56,13 @@ def wait(
     """Wait for the task to end; its exit status, which is `OK` or `WARNINGS: number`.
 
     Raises Failed when the task failed, Fault when it still runs after `timeout` seconds. A question without an answer
-    is asked again: the node may be busy, and the task goes on. `progress` gets each new line of the log.
+    is asked again: the node may be busy, and the task goes on. `progress` gets each new line of the log. The pauses
+    between two questions grow to `pause` seconds.
     """
     task = parse(upid)
     path = f"nodes/{quote(task.node, safe='')}/tasks/{quote(upid, safe='')}"
     end = time.monotonic() + timeout
-    shown = 0
+    shown, now = 0, pause / 16
     while True:
         problem = ""
         try:
@@ -78,7 +79,8 @@ def wait(
             problem = f"; {error}"
         if time.monotonic() >= end:
             raise Fault(f"{task} did not end within {timeout:g} s; see its log in Proxmox{problem}", code=2)
-        time.sleep(min(pause, max(0, end - time.monotonic())))
+        time.sleep(min(now, max(0, end - time.monotonic())))
+        now = min(pause, now * 1.4)
 
 
 def _show(client: Client, path: str, start: int, progress: Callable[[str], None]) -> int:
