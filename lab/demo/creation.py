@@ -2,6 +2,7 @@
 
 from lab import user
 from lab.clone import Clone
+from lab.demo import template
 from lab.demo.proof import (
     ADDRESS,
     HAPROXY,
@@ -26,12 +27,14 @@ def machine(name: str, **changes) -> str:
     if name == K8S:
         disks["scsi1"] = {"size": "2G", "storage": "local-lvm", "mount": "/mnt/storage"}
     defaults = {"cores": 2, "memory": 2048} if name == K8S else {"node": "node02"}
-    return user.machine_file(name, ADDRESS[name], **{"disks": disks, **defaults, **changes})
+    made = {"clone": template.NAME, "disks": disks}
+    return user.machine_file(name, ADDRESS[name], **{**made, **defaults, **changes})
 
 
 def create(fleet: Clone) -> None:
     """Both machines from one commit, or proof that nothing changes when they are there."""
     fleet.pull()
+    template.build(fleet)
     missing = [name for name in ADDRESS if not (fleet.path / FILE[name]).exists()]
     if not missing:
         return again(fleet)

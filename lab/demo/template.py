@@ -1,0 +1,38 @@
+"""The demo's template, built from a cloud image of the lab's site, as a person does it on a fleet's clone."""
+
+import re
+import subprocess
+
+from lab import LabError, network
+from lab.clone import Clone
+from lab.demo.proof import need, title
+from lab.environment import environment
+
+IMAGE, NAME = "debian12", "debian12-template"
+
+
+def build(fleet: Clone) -> None:
+    """Build it, or prove that a second run of everything changes nothing."""
+    title("the newest build of a cloud image is locked, and becomes a template")
+    _shown([str(fleet.path / "scripts/update_images.py"), IMAGE])
+    playbook = str(fleet.path / "proxmox/playbooks/template.yml")
+    recap = _shown(["ansible-playbook", playbook, "-e", f"proxmox_template_image={IMAGE}"])
+    need(f"{NAME} " in recap and "failed=0" in recap, f"{NAME} is ready")
+    if " is as wanted" in recap:
+        need(re.search(r"changed=0\b", recap), "it was there: 0 changed")
+
+
+def _shown(argv: list[str]) -> str:
+    """Run a command and show its lines as they come, without the tasks that had nothing to do; all of them."""
+    env = environment() | {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_RESULT_FORMAT": "yaml"}
+    process = subprocess.Popen(
+        network.inside_argv(argv), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    lines = []
+    with process.stdout:
+        for line in process.stdout:
+            lines.append(line)
+            print(line, end="", flush=True)
+    if process.wait():
+        raise LabError(f"{argv[0]} ended with {process.returncode}")
+    return "".join(lines)
