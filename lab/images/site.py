@@ -34,23 +34,24 @@ class Handler(BaseHTTPRequestHandler):
             return self.text(f"<h1>{fault['status']}</h1>\n", fault["status"])
         found = fault["body"].encode() if "body" in fault else files.get(path)
         if found is not None:
-            if fault.get("wrong_sum"):
+            if fault.get("wrong_sum") and isinstance(found, bytes):
                 found = re.sub(rb"[0-9a-f]{64,}", lambda sum_: sum_[0][::-1], found)
             return self.content(found, fault)
-        inside = [
-            name.removeprefix(path.rstrip("/") + "/")
-            for name in files
-            if name.startswith(path.rstrip("/") + "/")
-        ]
-        if not inside:
-            return self.text("<h1>Not Found</h1>\n", 404)
-        if not path.endswith("/"):
-            return self.redirect(f"{path}/", 301)
-        sizes = {name if "/" not in name else name.partition("/")[0] + "/":
-                 None if "/" in name else _size(files[path + name]) for name in inside}  # fmt: skip
-        self.text(listing.page(path, sizes))
+        self.listing(path, files)
 
     do_HEAD = do_GET
+
+    def listing(self, path: str, files: layout.Files) -> None:
+        start, sizes = path.rstrip("/") + "/", {}
+        for name in (name.removeprefix(start) for name in files if name.startswith(start)):
+            first, slash, _ = name.partition("/")
+            sizes[first + slash] = None if slash else _size(files[start + name])
+        if not sizes:
+            self.text("<h1>Not Found</h1>\n", 404)
+        elif path == start:
+            self.text(listing.page(path, sizes))
+        else:
+            self.redirect(start, 301)
 
     def redirect(self, target: str, status: int) -> None:
         self.send_response(status)

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,12 @@ def folder(vmid: int) -> Path:
 
 
 def write_unit(units: Path) -> None:
-    """Lay out what the machine has in /run/systemd/system."""
+    """Lay out what the machine has in /run/systemd/system when it starts."""
+    shutil.rmtree(units, ignore_errors=True)
     wanted = units / "multi-user.target.wants"
-    wanted.mkdir(parents=True, exist_ok=True)
+    wanted.mkdir(parents=True)
     (units / "qemu-guest-agent.service").write_text(UNIT)
-    link = wanted / "qemu-guest-agent.service"
-    if not link.is_symlink():
-        link.symlink_to("../qemu-guest-agent.service")
+    (wanted / "qemu-guest-agent.service").symlink_to("../qemu-guest-agent.service")
 
 
 def ask(vmid: int, command: str) -> Any:

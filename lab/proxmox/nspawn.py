@@ -51,7 +51,7 @@ def _agent(guest: Guest) -> list[str]:
     agent_channel.write_unit(units)
     place.mkdir(exist_ok=True)
     (place / agent_channel.SOCKET).unlink(missing_ok=True)
-    return [f"--bind-ro={units}:/run/systemd/system", f"--bind={place}:/run/guest-agent"]
+    return [f"--bind={units}:/run/systemd/system", f"--bind={place}:/run/guest-agent"]
 
 
 def _network(guest: Guest) -> str:

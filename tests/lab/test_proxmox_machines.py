@@ -122,7 +122,9 @@ def test_a_guest_agent_that_is_installed_later(api, vm):
     ssh("192.168.1.26", "sudo apt-get -qq install -y qemu-guest-agent >&2")
     assert vm.agent.ping.post() == {"result": {}}
     assert vm.agent("get-osinfo").get()["result"]["pretty-name"] == "Debian GNU/Linux 12 (bookworm)"
-    assert ssh("192.168.1.26", "systemctl --failed --quiet") == ""
+    assert (
+        ssh("192.168.1.26", "systemctl --failed --quiet; sudo systemctl -q mask --runtime ssh.socket") == ""
+    )
     assert finished(api, vm.status.reboot.post()) == "OK"
     ssh("192.168.1.26", "until systemctl -q is-active qemu-guest-agent; do sleep 0.1; done")
     assert vm.agent.ping.post() == {"result": {}}
