@@ -48,6 +48,19 @@ REFUSED = (
     ("PUT", f"{TEMPLATE}/config", {"tags": "a", "digest": "0" * 40}, 500, "checksum mismatch"),
     ("PUT", f"{TEMPLATE}/config", {"tags": "a", "skiplock": 1}, 400, "Only root may use this option"),
     ("PUT", f"{TEMPLATE}/resize", {"disk": "scsi0", "size": "big"}, 400, "does not match the regex pattern"),
+    *(
+        (method, path, {}, 400, "colour: property is not defined in schema and the schema does not allow")
+        for method, path in (
+            ("GET", "/access/permissions?colour=red"), ("GET", "/cluster/nextid?colour=red"),
+            ("GET", "/cluster/resources?colour=red"), ("GET", "/nodes/node01/network?colour=red"),
+            ("GET", "/nodes/node01/qemu?colour=red"), ("GET", f"{TEMPLATE}/config?colour=red"),
+            ("GET", f"{TEMPLATE}/pending?colour=red"), ("POST", f"{TEMPLATE}/migrate?target=node02&colour=red"),
+            ("POST", f"{TEMPLATE}/move_disk?disk=scsi0&colour=red"), ("POST", "/nodes/node01/qemu?vmid=600&colour=red"),
+            ("GET", "/nodes/node01/storage?colour=red"), ("GET", "/nodes/node01/storage/local/status?colour=red"),
+            ("GET", "/nodes/node01/storage/local/content?colour=red"), ("GET", "/storage?colour=red"),
+            ("GET", "/nodes/node01/tasks?colour=red"),
+        )
+    ),
     ("GET", "/nodes/node01/tasks/UPID:nonsense/status", {}, 400, "unable to parse worker upid"),
     ("GET", "/nodes/node01/storage/ceph/status", {}, 400, "storage: No such storage."),
     ("PUT", "/access/acl", {"path": "/", "roles": "NoAccess", "users": "a@pve"}, 403, "Permissions.Modify"),

@@ -30,11 +30,8 @@ def cluster_status(request: Request):
 
 @route("GET", "/cluster/resources")
 def resources(request: Request):
+    request.fits({"type": Prop(enum=("vm", "storage", "node", "sdn"))})
     kind = request.params.get("type")
-    if kind not in (None, "vm", "storage", "node", "sdn"):
-        raise invalid(
-            type=f"value '{kind}' does not have a value in the enumeration 'vm, storage, node, sdn'"
-        )
     result = []
     if kind in (None, "vm"):
         of_pool = {vmid: name for name, pool in pools.read().items() for vmid in pool["vms"]}

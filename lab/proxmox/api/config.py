@@ -6,11 +6,13 @@ from lab.proxmox import access, checks, cloudinit, guests, tasks
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.jobs import configs
 from lab.proxmox.routes import VM, Request, route
+from lab.proxmox.schema import Prop
 
 
 @route("GET", f"{VM}/config")
 def get_config(request: Request):
     guest = request.audited()
+    request.fits({"current": Prop("boolean"), "snapshot": Prop()})
     shown = guest.config if request.flag("current") else guest.effective()
     return _masked(shown) | {"digest": guest.digest()}
 
@@ -23,6 +25,7 @@ def _masked(options: dict) -> dict:
 @route("GET", f"{VM}/pending")
 def get_pending(request: Request):
     guest = request.audited()
+    request.fits({})
     result = []
     now, then = _masked(guest.config), _masked(guest.pending)
     for key in sorted(now.keys() | then.keys()):

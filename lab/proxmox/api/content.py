@@ -1,8 +1,9 @@
 """The volumes on a storage: listed, shown, deleted."""
 
-from lab.proxmox import imports, storages, tasks, volumes
+from lab.proxmox import guests, imports, storages, tasks, volumes
 from lab.proxmox.errors import ApiError, invalid
 from lab.proxmox.routes import Request, route
+from lab.proxmox.schema import Prop
 
 CONTENT = "/nodes/{node}/storage/{storage}/content"
 
@@ -29,6 +30,7 @@ def _item(node: str, volid: str) -> dict:
 def storage_content(request: Request):
     storage, wanted, kind = request.names["storage"], request.number("vmid"), request.params.get("content")
     request.check(f"/storage/{storage}", "Datastore.Audit", "Datastore.AllocateSpace")
+    request.fits({"content": Prop(), "vmid": Prop(check=guests.check_vmid)})
     storages.check(storage)
     found = []
     for volid in sorted(volumes.of_storage(request.node, storage), key=str.lower):
@@ -57,6 +59,7 @@ def _volid(request: Request) -> str:
 
 @route("GET", f"{CONTENT}/{{volume}}")
 def volume(request: Request):
+    request.fits({})
     volid = _volid(request)
     imports.check_read(None, volid, request.caller)
     size, file = volumes.size(request.node, volid), volumes.path(request.node, volid)
@@ -67,6 +70,7 @@ def volume(request: Request):
 
 @route("DELETE", f"{CONTENT}/{{volume}}")
 def delete(request: Request):
+    request.fits({"delay": Prop("integer", minimum=1, maximum=30)})
     volid = _volid(request)
     storage, owner, delay = volumes.storage_of(volid), volumes.owner(volid), request.number("delay")
     request.check(f"/storage/{storage}", "Datastore.Allocate")

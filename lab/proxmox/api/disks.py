@@ -27,10 +27,18 @@ def resize(request: Request):
     )  # fmt: skip
 
 
+MOVE: Format = {
+    "disk": Prop(enum=config.SLOTS, required=True),
+    "delete": Prop("boolean"),
+    **dict.fromkeys(("storage", "format", "digest", "bwlimit"), Prop()),
+}
+
+
 @route("POST", f"{VM}/move_disk")
 def move_disk(request: Request):
     request.check(f"/vms/{request.vmid}", "VM.Config.Disk")
-    disk, storage = request.required("disk"), request.required("storage")
+    request.fits(MOVE)
+    disk, storage = request.params["disk"], request.required("storage")
     volumes.check_storage(storage)
     request.check(f"/storage/{storage}", "Datastore.AllocateSpace")
     guest = guests.load(request.node, request.vmid)

@@ -3,7 +3,12 @@
 from lab.proxmox import state, storages, volumes
 from lab.proxmox.errors import invalid
 from lab.proxmox.routes import Request, route
+from lab.proxmox.schema import Format, Prop
 
+LIST: Format = {
+    **dict.fromkeys(("storage", "content", "target"), Prop()),
+    **dict.fromkeys(("enabled", "format"), Prop("boolean")),
+}
 USE = ("Datastore.Audit", "Datastore.AllocateSpace")
 
 
@@ -27,6 +32,7 @@ def _status(node: str, name: str, formats: bool = False) -> dict:
 
 @route("GET", "/storage")
 def index(request: Request):
+    request.fits({"type": Prop()})
     kind = request.params.get("type")
     return [
         _defined(name)
@@ -38,11 +44,13 @@ def index(request: Request):
 @route("GET", "/storage/{storage}")
 def definition(request: Request):
     request.check(f"/storage/{request.names['storage']}", "Datastore.Allocate")
+    request.fits({})
     return _defined(request.names["storage"])
 
 
 @route("GET", "/nodes/{node}/storage")
 def node_storages(request: Request):
+    request.fits(LIST)
     wanted, target = request.params.get("storage"), request.params.get("target", request.node)
     kinds = set(request.params.get("content", "").split(",")) - {""}
     fitting = {
@@ -65,6 +73,7 @@ def node_storages(request: Request):
 def storage_status(request: Request):
     name = request.names["storage"]
     request.check(f"/storage/{name}", *USE)
+    request.fits({})
     if name not in state.STORAGES:
         raise invalid(storage="No such storage.")
     return _status(request.node, name)

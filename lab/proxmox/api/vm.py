@@ -13,11 +13,19 @@ from lab.proxmox.summary import summary
 NOT_HERE = {
     "archive", "force", "ha-managed", "import-working-storage", "live-restore", "storage", "unique",
 }  # fmt: skip
+MIGRATE: Format = {
+    "target": Prop(required=True),
+    **dict.fromkeys(
+        ("online", "force", "with-local-disks", "with-conntrack-state", "skiplock"), Prop("boolean")
+    ),
+    **dict.fromkeys(("migration_type", "migration_network", "targetstorage", "bwlimit"), Prop()),
+}
 DESTROY: Format = dict.fromkeys(("purge", "destroy-unreferenced-disks"), Prop("boolean"))
 
 
 @route("GET", "/nodes/{node}/qemu")
 def list_guests(request: Request):
+    request.fits({"full": Prop("boolean")})
     found = guests.all_guests(request.node)
     return [summary(guest) for guest in found if request.may(f"/vms/{guest.vmid}", "VM.Audit")]
 
@@ -64,6 +72,7 @@ def index(request: Request):
 @route("POST", f"{VM}/migrate")
 def migrate(request: Request):
     request.check(f"/vms/{request.vmid}", "VM.Migrate")
+    request.fits(MIGRATE)
     target = request.required("target")
     if target == request.node:
         raise invalid(target="target is local node.")
