@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         except ModuleNotFoundError as error:
             raise AnsibleActionFail(f"Ansible's Python lacks the package {error.name}") from error
         except Fault as fault:
-            raise AnsibleActionFail(visible(str(fault))) from None
+            raise AnsibleActionFail(fault.finding.text()) from None
         finally:
             sys.path.remove(str(SCRIPTS))
         if result.changed:
