@@ -17,8 +17,6 @@ from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.errors import Refused
 from fleet.vms import public_keys
 
-Differences = Mapping[str, tuple[str, str]]
-
 
 @told
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:
@@ -39,6 +37,8 @@ def resize(change: Change, spec: Spec, found: Found, arguments: Mapping[str, Any
     added = new_disks(change, spec, found)
     before = {slot: properties.size_text(int(options.size_mib(found.config, slot))) for slot in sizes}
     after = {slot: properties.size_text(size) for slot, size in sizes.items()} | added
+    if arguments.get("planned") and spec.image.url and spec.image.growth and not arguments.get("image_mib"):
+        after.setdefault("scsi0", f"+{spec.image.growth}G")  # of an image that is not there yet
     if not after:
         return Result(message=f"the disks of {found.label} are large enough", facts=found.facts)
     if not change.check:
@@ -124,7 +124,7 @@ def finish(change: Change, spec: Spec, found: Found, arguments: Mapping[str, Any
     return _result(found, changes, "options")
 
 
-def put(change: Change, found: Found, changes: Differences, disks: bool = False) -> None:
+def put(change: Change, found: Found, changes: Mapping[str, tuple[str, str]], disks: bool = False) -> None:
     """Set options, unless somebody changed the machine since it was read. New volumes are made in a task."""
     if change.check or not changes:
         return
@@ -143,7 +143,7 @@ def put(change: Change, found: Found, changes: Differences, disks: bool = False)
     machine.wait(change, upid)
 
 
-def _result(found: Found, changes: Differences, what: str) -> Result:
+def _result(found: Found, changes: Mapping[str, tuple[str, str]], what: str) -> Result:
     if not changes:
         return Result(message=f"{what} of {found.label}: nothing to change", facts=found.facts)
     message = f"{what} of {found.label}: {', '.join(changes)}"
