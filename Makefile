@@ -1,6 +1,6 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-qemu fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
+.PHONY: help setup demo test test-qemu template template-list fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
 	images-update
 PYTHON := .venv/bin/python
 FAST := $(addprefix tests/,adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
@@ -8,9 +8,9 @@ EXTRAS := terraform,ansible,release,dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 16
 	@echo; echo Proxmox
-	@sed -n 's/^\([a-z-]*\):.* ### /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.* ### /\1\t/p' Makefile | expand -t 16
 
 setup: ## install the Python environment (.venv) and what the lab is built of
 	@scripts/setup_venv.sh $(EXTRAS)
@@ -59,11 +59,11 @@ lint: setup ## every linter, with no exceptions
 	ansible-lint --offline proxmox/playbooks
 	python3 docs/generate.py --check
 
-template: .venv ## build a template from a cloud image: IMAGE=debian12 (NODE=, CHECK=1 changes nothing)
+template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \
 		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE))
 
-template-list: .venv ## the templates: state, image, age, linked clones
+template-list: .venv ### the templates: state, image, age, linked clones
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml -e proxmox_template_state=list
 
 lab-up: setup ## start the lab and leave it running
