@@ -15,7 +15,7 @@ def summary(guest: Guest, caller: access.Caller | None = None) -> dict:
     disks = config.disks(current)
     result = {
         "vmid": guest.vmid,
-        "name": guest.name,
+        "name": guest.config.get("name", f"VM {guest.vmid}"),
         "status": "running" if process else "stopped",
         "cpus": current.get("cores", 1) * current.get("sockets", 1),
         "cpu": 0,

@@ -35,6 +35,8 @@ def made(name: str, **fields) -> Machine:
 class Cluster:
     """What a Client answers, from tables: machines, and configurations by VMID."""
 
+    user = "terraform@pve!gitops"
+
     def __init__(self, machines=(), configs=None, hidden=(), told=None):
         self.list, self.configs, self.hidden = list(machines), configs or {}, set(hidden)
         self.told, self.asked = told or {}, []  # the entries by path, and the paths that were asked
@@ -51,7 +53,7 @@ class Cluster:
         self.asked.append(path)
         return self.told.get(path)
 
-    def get(self, path):
+    def get(self, path, **params):
         self.asked.append(path)
         found = self.told[path]
         if isinstance(found, Exception):

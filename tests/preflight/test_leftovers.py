@@ -74,6 +74,39 @@ def test_a_clone_that_was_cut_off_is_told():
         leftovers.orphans(cluster, cluster.guests(), {"k8s-dev": made("k8s-dev")})
 
 
+TASKS = "nodes/node01/tasks"
+BEGUN = {"upid": "UPID:node01:0001:0002:0003:qmcreate:510:terraform@pve!gitops:"}
+NAMELESS = Guest(510, "VM 510", "node01", False, "stopped", "create")
+CUT_OFF = (
+    "VMID 510 on node01 has a lock (create) and no name, and no task works on it: a creation was cut off there; remove"
+    " it with `qm unlock 510` and `qm destroy 510`"
+)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "after", "found", "said"),
+    [
+        ([BEGUN], MARKED, ["k8s-dev"], []),
+        ([BEGUN], {"name": "other"}, [], []),
+        ([BEGUN], None, [], []),  # the creation failed, and Proxmox removed what there was
+        ([BEGUN | {"upid": BEGUN["upid"].replace("terraform", "ana")}], MARKED, [], []),  # is not waited for
+        ([BEGUN | {"endtime": 1}], MARKED, [], [CUT_OFF]),
+        ([], MARKED, [], [CUT_OFF]),
+    ],
+)
+def test_a_machine_that_an_interrupted_run_has_begun_to_make(tasks, after, found, said):
+    """Until its first disk is filled, Proxmox shows a lock alone."""
+    begun = [{"lock": "create"}] * 3
+    cluster = Cluster([NAMELESS], {510: [*begun, *[after or {}] * 5]}, told={TASKS: tasks})
+    machines = cluster.guests()
+    cluster.list = [NAMELESS] if after else []
+    imports, findings = leftovers.orphans(
+        cluster, machines, {"k8s-dev": made("k8s-dev")}, sleep=lambda _: None
+    )
+    assert (list(imports), [one.message for one in findings]) == (found, said)
+    assert all(one.level == "warning" for one in findings)
+
+
 def test_two_orphans_of_one_name():
     machines = [Guest(vmid, "k8s-dev", "node01", False, "stopped", "") for vmid in (510, 511)]
     cluster = Cluster(machines, {510: MARKED, 511: MARKED})

@@ -21,16 +21,15 @@ def orphans(
     """Find the machines of `wanted` (those without a state) that exist in Proxmox nevertheless.
 
     A guest is taken for such a machine when its description has our mark, or when it has both the name and the VMID
-    of the file. Waits up to `wait` seconds for a clone that still runs. Returns ({name: guest}, what is in the way).
+    of the file. Waits up to `wait` seconds for what still is being made. Returns ({name: guest}, what is in the way).
     """
     found: dict[str, Guest] = {}
-    findings: list[Finding] = []
+    cluster, findings = _settled(client, cluster, wait, sleep) if wanted else ([], [])
     for name, machine in wanted.items():
         ours: list[Guest] = []
         strangers: list[Guest] = []
         for guest in cluster:
-            # A guest that is seconds old has no name yet in the cluster's list.
-            if guest.template or guest.container or guest.name not in (name, "", f"VM {guest.vmid}"):
+            if guest.template or guest.container or not (guest.name == name or _is_nameless(guest)):
                 continue
             config = client.config(guest.node, guest.vmid)
             marked = is_marked(config.get("description"), name)
@@ -59,6 +58,39 @@ def orphans(
             )
             findings.append(machine.finding("name", message))
     return found, findings
+
+
+def _is_nameless(guest: Guest) -> bool:
+    """Whether the cluster's list has no name for it yet, as for one that is seconds old."""
+    return guest.name in ("", f"VM {guest.vmid}")
+
+
+def _settled(
+    client: Client, cluster: Iterable[Guest], wait: float, sleep: Callable[[float], None]
+) -> tuple[list[Guest], list[Finding]]:
+    """The guests once those are there that an interrupted run had begun to make, and what was never finished.
+
+    Until a guest's first disk is filled, Proxmox shows a lock and neither name nor notes. Whose it will be tells only
+    the task, which goes on.
+    """
+    settled: list[Guest] = []
+    findings: list[Finding] = []
+    for guest in cluster:
+        config = {}
+        if _is_nameless(guest) and not guest.container:
+            config = client.config(guest.node, guest.vmid)
+        if "name" in config or config.get("lock") not in ("create", "clone"):
+            settled.append(guest)
+        elif tasks.is_at_work(client, guest, client.user):
+            tasks.when_unlocked(client, guest, "a machine without a name", wait, sleep)
+            settled += [one for one in client.guests() if one.vmid == guest.vmid]  # none, if that failed
+        elif not tasks.is_at_work(client, guest):
+            message = (
+                f"VMID {guest.vmid} on {guest.node} has a lock ({config['lock']}) and no name, and no task works on it:"
+                f" a creation was cut off there; remove it with `qm unlock {guest.vmid}` and `qm destroy {guest.vmid}`"
+            )
+            findings.append(Finding(message, level="warning"))
+    return settled, findings
 
 
 def _same_address(config: Mapping[str, Any], machine: Machine) -> bool:

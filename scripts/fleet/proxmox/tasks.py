@@ -99,6 +99,13 @@ def _ended(task: Task, exitstatus: str) -> str:
     raise Failed(task, printable(exitstatus))
 
 
+def is_at_work(client: Client, guest: Guest, user: str = "") -> bool:
+    """Whether a task works on a guest, with `user` one that this user began."""
+    active = client.if_told(f"nodes/{guest.node}/tasks", source="active", vmid=guest.vmid) or []
+    begun_by = [one["upid"].rstrip(":").rpartition(":")[2] for one in active if not one.get("endtime")]
+    return user in begun_by if user else bool(begun_by)
+
+
 def when_unlocked(
     client: Client,
     guest: Guest,
