@@ -17,6 +17,7 @@ class Clone(NamedTuple):
     target: str | None  # another node
     pool: str | None
     snapname: str | None
+    options: dict  # name and description
 
     def is_full(self, source: Guest) -> bool:
         return not source.template if self.full is None else self.full

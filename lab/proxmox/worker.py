@@ -28,6 +28,8 @@ JOBS = {
     "template": templates.template,
     "upload": images.upload,
 }
+# What a task does before any fault meets it.
+FIRST = {"clone": clones.reserve}
 # What a task has to undo that fails before its work.
 ABORTS = {"clone": clones.clone_abort, "create": configs.create_abort}
 
@@ -39,6 +41,7 @@ def main() -> int:
     os.dup2(log, 2)
     upid = tasks.parse(order["upid"])
     try:
+        FIRST.get(order["job"], lambda **_: None)(**order["arguments"])
         try:
             tasks.interrupted("received interrupt")
             faults.meet(f"TASK {upid.type}:{upid.id}")

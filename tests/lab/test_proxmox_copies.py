@@ -4,7 +4,7 @@ import pytest
 from proxmoxer import ResourceException
 
 from lab.proxmox import faults, guests, volumes
-from tests.helpers.proxmox import BASE, finished
+from tests.helpers.proxmox import BASE, finished, wait_for
 
 # storage: (a new disk, as base volume, as linked clone)
 DISKS = {
@@ -212,6 +212,7 @@ def test_a_clone_that_is_stopped_or_fails_leaves_nothing(api, gone):
     found = template(api, gone, scsi1="local-lvm:1")
     with faults.injected({"match": "STEP qmclone:620 scsi0", "delay": 60}):
         task = found.clone.post(newid=621)
+        wait_for(lambda: volumes.of_guest("node01", 621))
         assert api.nodes("node01").qemu(621).config.get()["lock"] == "clone"
         api.nodes("node01").tasks(task).delete()
         assert finished(api, task) in ("clone failed: interrupted by signal", "received interrupt")
@@ -223,6 +224,19 @@ def test_a_clone_that_is_stopped_or_fails_leaves_nothing(api, gone):
                 "clone failed: "
             )
         assert (guests.find(621), volumes.of_guest("node01", 621)) == (None, [])
+
+
+def test_of_two_clones_with_one_vmid_the_second_fails_in_its_task(api, gone):
+    found = template(api, gone)
+    with faults.injected({"match": "STEP qmclone:620 scsi0", "delay": 3}):
+        tasks = [found.clone.post(newid=621), found.clone.post(newid=621)]
+        ended = sorted(finished(api, task) for task in tasks)
+    gone(621)
+    assert ended in (
+        ["OK", "can't lock file '/var/lock/qemu-server/lock-621.conf' - got timeout"],
+        ["OK", "unable to create VM 621: config file already exists"],
+    )
+    assert volumes.of_guest("node01", 621) == ["local-lvm:vm-621-disk-0"]
 
 
 def test_a_vmid_that_a_stranger_takes(api, gone):

@@ -9,8 +9,8 @@ import pytest
 from proxmoxer import ResourceException
 
 from lab import daemons, process
-from lab.proxmox import faults
-from tests.helpers.proxmox import BASE, finished, leftover
+from lab.proxmox import faults, guests
+from tests.helpers.proxmox import BASE, finished, leftover, wait_for
 
 
 def test_faults(api, vm, session):
@@ -36,6 +36,7 @@ def test_lock_while_a_clone_runs_and_none_when_its_client_is_gone(api, session):
     with faults.injected({"match": "TASK qmclone:", "delay": 1}):
         upid = api.nodes("node01").qemu(9000).clone.post(newid=503, name="slow", full=1)
         locked = api.nodes("node01").qemu(503)
+        wait_for(lambda: guests.find(503))  # it is made by the task
         assert locked.status.current.get()["lock"] == "clone"
         assert locked.config.get()["name"] == "slow"
         with pytest.raises(ResourceException, match=r"VM is locked \(clone\)"):
@@ -58,6 +59,7 @@ def test_lock_while_a_clone_runs_and_none_when_its_client_is_gone(api, session):
 def test_a_worker_that_was_killed(api, session, root):
     with faults.injected({"match": "TASK qmclone:", "delay": 60}):
         upid = api.nodes("node01").qemu(9000).clone.post(newid=504)
+        wait_for(lambda: guests.find(504))
         os.kill(int(upid.split(":")[2], 16), signal.SIGKILL)
         assert finished(api, upid) == "unexpected status"
     locked = api.nodes("node01").qemu(504)

@@ -12,7 +12,6 @@ from lab.proxmox import (
     tasks,
     volumes,
 )
-from lab.proxmox.errors import ApiError
 from lab.proxmox.guests import Guest
 from lab.proxmox.jobs import templates
 from lab.proxmox.routes import VM, Request, route
@@ -36,21 +35,14 @@ def clone(request: Request):
     wanted = cloning.Clone(
         request.node, request.vmid, newid, request.flag("full") if "full" in params else None,
         params.get("storage"), params.get("format"), target, pool, params.get("snapname"),
+        options.checked({k: params[k] for k in ("name", "description") if params.get(k)}),
     )  # fmt: skip
     cloning.check_places(wanted)
     source = cloning.source(wanted)
     _check_rights(source, wanted, request.caller)
     cloning.check(source, wanted)
-    kept = options.checked({k: params[k] for k in ("name", "description") if params.get(k)})
-    kept.setdefault("name", f"Copy-of-VM-{source.config.get('name', source.vmid)}")
-    with guests.lock(newid):
-        guests.race(newid, request.node)
-        cloning.check_unused(wanted)
-        try:
-            guests.check_unused(newid)
-            Guest(newid, request.node, {"lock": "clone", **kept}).save()
-        except ApiError:
-            pass  # on another node, or a container: only the task finds out, as in Proxmox
+    guests.race(newid, request.node)
+    cloning.check_unused(wanted)
     return tasks.start(
         request.node, "qmclone", request.vmid, request.caller.name, "clone", **wanted._asdict()
     )

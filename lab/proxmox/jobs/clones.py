@@ -12,23 +12,36 @@ from lab.proxmox import (
     tasks,
     volumes,
 )
-from lab.proxmox.cloning import Clone, check, source
+from lab.proxmox.cloning import Clone, check, check_unused, source
 from lab.proxmox.errors import ApiError
 from lab.proxmox.guests import Guest
+
+
+def reserve(**arguments) -> None:
+    """Take the VMID, which only the task does: whoever comes second fails here, after his request was accepted."""
+    wanted = Clone(**arguments)
+    with guests.lock(wanted.newid, 1):
+        guest = source(wanted)
+        check_unused(wanted)
+        try:
+            guests.check_unused(wanted.newid)  # on another node, or a container
+        except ApiError:
+            file = f"/etc/pve/nodes/{wanted.node}/qemu-server/{wanted.newid}.conf"
+            raise ApiError(f"close (rename) atomic file '{file}' failed: File exists") from None
+        name = f"Copy-of-VM-{guest.config.get('name', guest.vmid)}"
+        # Proxmox tells the name from the first disk on only.
+        Guest(wanted.newid, wanted.node, {"lock": "clone", "name": name, **wanted.options}).save()
 
 
 def clone(**arguments) -> None:
     """Fill the locked configuration of the new machine, disk by disk; where that fails, nothing of it is left."""
     wanted = Clone(**arguments)
-    running = bool(machines.running(wanted.vmid))
+    shared = not machines.running(wanted.vmid)
     try:
-        with guests.lock(wanted.vmid, 1, shared=not running), guests.lock(wanted.newid, 1):
+        with guests.lock(wanted.vmid, 1, shared), guests.lock(wanted.newid, 1):
             guest = source(wanted)
             check(guest, wanted)
             print(f"creating a clone of VM {wanted.vmid} with ID {wanted.newid}", flush=True)
-            if not Guest(wanted.newid, wanted.node).path.exists():
-                file = f"/etc/pve/nodes/{wanted.node}/qemu-server/{wanted.newid}.conf"
-                raise ApiError(f"close (rename) atomic file '{file}' failed: File exists")
             tasks.interrupted("interrupted by signal")
             _fill(guest, guests.load(wanted.node, wanted.newid), wanted)
     except ApiError:
@@ -37,19 +50,18 @@ def clone(**arguments) -> None:
 
 
 def _fill(guest: Guest, made: Guest, wanted: Clone) -> None:
-    kept = dict(made.config)
-    made.config = config.cloned(guest.config) | kept
-    drives, volids = config.drives(guest.config), []
+    drives = {
+        slot: drive for slot, drive in sorted(config.drives(guest.config).items())
+        if ":" in drive["file"] and (not config.is_cdrom(drive) or config.is_cloudinit(drive["file"]))
+    }  # fmt: skip
+    kept = config.cloned(guest.config) | made.config
+    made.config = {key: value for key, value in kept.items() if key not in drives}
+    volids: list[str] = []
     try:
-        for slot in sorted(drives):
-            if ":" in (file := drives[slot]["file"]) and (
-                not config.is_cdrom(drives[slot]) or config.is_cloudinit(file)
-            ):
-                made.config[slot] = properties.show(
-                    _volume(guest, slot, drives[slot], wanted, volids), "file"
-                )
-                made.save()
-                faults.meet(f"STEP qmclone:{wanted.vmid} {slot}")
+        for slot, drive in drives.items():
+            made.config[slot] = properties.show(_volume(guest, slot, drive, wanted, volids), "file")
+            made.save()
+            faults.meet(f"STEP qmclone:{wanted.vmid} {slot}")
     except ApiError as error:
         for volid in volids:
             allocation.free(wanted.node, volid)
@@ -84,10 +96,4 @@ def _volume(guest: Guest, slot: str, drive: dict, wanted: Clone, volids: list[st
 
 
 def clone_abort(node: str, newid: int, **_) -> None:
-    """The configuration that was made for a clone goes with it; one of somebody else's stays."""
-    try:
-        made = guests.load(node, newid)
-    except ApiError:
-        return
-    if made.config.get("lock") == "clone":
-        made.remove()
+    Guest(newid, node).remove()
