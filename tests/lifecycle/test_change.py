@@ -80,6 +80,7 @@ def test_a_started_machine_must_answer(lab, app):
         ({"tags": ["blue"]}, "tags is ansible, wanted ansible;blue"),
         ({"cloud_init_ip": "192.168.1.9/24"}, "ipconfig0 is ip=dhcp, wanted ip=192.168.1.9/24"),
         ({"vlan": 7}, "bridge=vmbr0,tag=7"),
+        ({"template_name": "other-template"}, "made from is ubuntu24-template, wanted other-template"),
         ({"protection": True}, "protection is not set, wanted 1"),
     ],
 )
@@ -162,6 +163,22 @@ def test_a_machine_is_handed_over_by_its_tag(lab, app):
     lab.api.put("nodes/node01/qemu/500/config", description="by hand")
     lab.step(modify, name="app", cores=2)
     assert lab.config(app)["description"] == "by hand\n\nansible-vm: app"
+
+
+def test_a_copy_and_a_machine_that_was_renamed_are_nobodys_until_they_are_handed_over(lab, app):
+    lab.api.put("nodes/node01/qemu/500/config", name="web")
+    said = lab.refused(remove, name="web", confirm="web")
+    assert "was copied from app or renamed" in said
+    assert "remove the line 'ansible-vm: app from ubuntu24-template'" in said
+    lab.api.put("nodes/node01/qemu/500/config", delete="description")
+    assert lab.step(modify, name="web", cores=2).changed
+
+
+def test_a_machine_whose_creation_was_cut_off_is_finished_first(lab):
+    lab.step(create, stage="clone", name="app", template_vmid=TEMPLATE)
+    for module, arguments in ((power, {"power": "start"}), (modify, {"description": "x"}), (verify, {})):
+        assert "run create again, which finishes it" in lab.refused(module, name="app", **arguments)
+    assert lab.step(remove, name="app", confirm="app").changed
 
 
 def test_two_machines_of_one_name(lab, app):

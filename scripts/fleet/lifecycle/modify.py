@@ -23,6 +23,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     found = machine.existing(change.api, spec)
     machine.refuse_template(found, "modify")
     owner.refuse_stranger("modify", found.guest, found.config)
+    owner.refuse_unfinished(found.owner, found.label)
     if problems := list(_another_machine(spec, found)):
         raise Fault(f"{found.label}: {'; '.join(problems)}")
     sizes = finish.new_sizes(spec, found.config)  # refuses to shrink before anything is changed
@@ -63,10 +64,9 @@ def _wanted(spec: Spec, found: Found) -> dict[str, str]:
 
 def _another_machine(spec: Spec, found: Found) -> Iterator[str]:
     """What only a new machine can have."""
-    origin = found.owner.origin
-    for wanted in (list(template.names(spec)), [spec.image.url] if spec.image.url else []):
-        if origin and wanted and origin not in wanted:
-            yield f"{wanted[0]} is asked for, but it was made from {origin}: make a new machine"
+    origin, wanted = found.owner.origin, template.origins(spec)
+    if origin and wanted and origin not in wanted:
+        yield f"{wanted[0]} is asked for, but it was made from {origin}: make a new machine"
     if spec.node and spec.node != found.guest.node:
         yield f"{PREFIX}node is {spec.node}: migrate it in Proxmox"
     for disk in spec.disks:

@@ -16,6 +16,7 @@ from fleet.vms import files, machine
 
 TAG = "ansible"
 FLEET = (machine.TAG, "terraform")  # tags of the machines that Terraform makes
+UNFINISHED = "its creation was cut off; run create again, which finishes it"
 _LINE = re.compile(r"^ansible-vm: (\S+)(?: from (\S+))?( \(not finished\))?$", re.MULTILINE)
 
 
@@ -86,8 +87,19 @@ def refuse_fleet(
 def refuse_stranger(verb: str, guest: Guest, config: Mapping[str, Any]) -> None:
     """Raises Fault for a machine that this role did not make."""
     refuse_fleet(verb, guest.name, guest.vmid, guest, config)
+    copied = _LINE.search(str(config.get("description") or ""))
+    if copied and copied[1] != config.get("name"):
+        raise Fault(
+            f"{guest.name} (VMID {guest.vmid} on {guest.node}) was copied from {copied[1]} or renamed, so this role"
+            f" does not {verb} it: remove the line {copied[0]!r} from its description to hand it over"
+        )
     if not owner(config, guest.tags).role:
         raise Fault(
             f"{guest.name} (VMID {guest.vmid} on {guest.node}) was not made by this role, which does not {verb} it:"
             f" do so in Proxmox, or hand it over by giving it the tag {TAG}"
         )
+
+
+def refuse_unfinished(one: Owner, label: str) -> None:
+    if one.role and not one.finished:
+        raise Fault(f"{label}: {UNFINISHED}")

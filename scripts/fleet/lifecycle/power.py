@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet.findings import Fault
-from fleet.lifecycle import machine
+from fleet.lifecycle import machine, owner
 from fleet.lifecycle.machine import Found
 from fleet.lifecycle.spec import PREFIX, Spec, read
 from fleet.proxmox import agent, properties
@@ -30,6 +30,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         )
     found = machine.existing(change.api, spec)
     machine.refuse_template(found, action)
+    if action == "start":
+        owner.refuse_unfinished(found.owner, found.label)
     changed = switch(change, found, spec, action)
     facts = found.facts | {"status": ENDS[action]}
     if action == "start" and arguments.get("wait") and not change.check:

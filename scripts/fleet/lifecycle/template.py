@@ -85,6 +85,11 @@ def drives(config: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def origins(spec: Spec) -> list[str]:
+    """What a machine may be made from, as its mark says it; none where nothing is asked."""
+    return [spec.image.url] if spec.image.url else list(names(spec))
+
+
 def names(spec: Spec) -> Iterator[str]:
     """The names to look for. Distributions have aliases, such as debian-12 for debian12."""
     if spec.template_name:

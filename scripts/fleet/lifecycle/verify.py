@@ -49,6 +49,9 @@ def differing(found: Found, spec: Spec) -> dict[str, tuple[str, str]]:
         size = options.size_mib(found.config, slot)
         if size < gib * 1024 or (exact and size != gib * 1024):
             shown[slot] = (properties.size_text(int(size)), f"{gib}G")
+    origin, wanted_origins = found.owner.origin, template.origins(spec)
+    if origin and wanted_origins and origin not in wanted_origins:
+        shown["made from"] = (origin, wanted_origins[0])
     if spec.node and spec.node != found.guest.node:
         shown["node"] = (found.guest.node, spec.node)
     return shown
@@ -56,7 +59,7 @@ def differing(found: Found, spec: Spec) -> dict[str, tuple[str, str]]:
 
 def _broken(api: Client, found: Found) -> Iterator[str]:
     if found.owner.role and not found.owner.finished:
-        yield "its creation was cut off; run create again, which finishes it"
+        yield owner.UNFINISHED
     if lock := found.config.get("lock"):
         yield f"it is locked ({lock})"
     there: dict[str, set[str] | None] = {}
