@@ -9,6 +9,7 @@ import pytest
 
 from fleet.lifecycle import create, finish, machine, modify, power, remove, verify
 from fleet.paths import PROXMOX_DIR
+from fleet.proxmox import client
 from fleet.proxmox.client import Client
 from lab import PROXMOX_URL, network
 from lab.environment import environment
@@ -157,6 +158,18 @@ def test_somebody_else_changes_it_at_the_same_moment(lab, app):
     lab.api.put("nodes/node01/qemu/500/config", memory=2048)
     with faults.injected({"match": "GET .*/500/config", "data": before}):
         assert "was changed by somebody else at the same moment" in lab.refused(modify, name="app", cores=4)
+
+
+def test_a_lock_that_another_task_holds_is_waited_for(lab, app, monkeypatch):
+    monkeypatch.setattr(client, "LOCK_PAUSE", 0.1)
+    held = {
+        "match": "PUT .*/500/config",
+        "times": 2,
+        "status": 500,
+        "message": "can't lock file - got timeout",
+    }
+    with faults.injected(held):
+        assert lab.step(modify, name="app", cores=4).changed
 
 
 def test_a_machine_is_handed_over_by_its_tag(lab, app):

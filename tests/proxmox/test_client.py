@@ -37,6 +37,21 @@ def test_an_answer_without_end_is_not_read(tmp_path, use, status):
             client.get("nodes", most=1000)
 
 
+@pytest.mark.parametrize(("method", "times"), [("get", 1), ("put", 3), ("post", 3), ("delete", 3)])
+def test_a_lock_that_another_task_holds_is_waited_for(tmp_path, use, monkeypatch, method, times):
+    asked: list = []
+    pem = certificate(tmp_path)
+    monkeypatch.setattr(proxmox, "LOCK_PAUSE", 0)
+    answers = {"x": (500, "can't lock file '/var/lock/qemu-server/lock-500.conf' - got timeout", {})}
+    with serving(pem, answers, asked) as endpoint:
+        with pytest.raises(errors.Refused, match="can't lock file"):
+            getattr(use(endpoint, pem), method)("x")
+        answers["x"] = (500, "boom", {})
+        with pytest.raises(errors.Refused, match="boom"):
+            getattr(use(endpoint, pem), method)("x")
+    assert len(asked) == times + 1
+
+
 METHODS = ["get", "post", "put", "delete"]
 
 

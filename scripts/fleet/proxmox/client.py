@@ -18,6 +18,7 @@ from fleet.proxmox.errors import Refused, Unanswered
 from fleet.proxmox.guest import Guest, guest
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
+LOCK_TRIES, LOCK_PAUSE = 3, 5  # after the 10 s that Proxmox itself waits for a guest's lock
 MOST_BYTES = 64 << 20  # of an answer; that of 10,000 guests is about 5 MB
 TOKEN = re.compile(r"[^@!=\s]+@[^@!=\s]+![^@!=\s]+=[A-Za-z0-9-]+")
 
@@ -55,6 +56,17 @@ class Client:
         return self._ask("DELETE", path, params=params)
 
     def _ask(self, method: str, path: str, most: int = MOST_BYTES, **content: Any) -> Any:
+        """A call that did not get a guest's lock did nothing, and another task seldom holds it for long."""
+        for _ in range(LOCK_TRIES - 1):
+            try:
+                return self._ask_once(method, path, most, **content)
+            except Refused as refused:
+                if method == "GET" or "can't lock file" not in str(refused):
+                    raise
+            time.sleep(LOCK_PAUSE)
+        return self._ask_once(method, path, most, **content)
+
+    def _ask_once(self, method: str, path: str, most: int, **content: Any) -> Any:
         question, again = f"{method} {path}", method == "GET"  # other methods may have taken effect
         while True:
             try:
