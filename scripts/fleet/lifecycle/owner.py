@@ -66,7 +66,7 @@ def fleet_file(name: str, vmid: int | None, folder: Path | None = None) -> str:
         return paths.shown(folder / f"{name}.yaml")
     found, _ = files.load_dir(folder)
     for vm in found.values():
-        if (name and vm.name == name) or (vmid is not None and vm.data.get("vmid") == vmid):
+        if (name and vm.name == name) or (vmid is not None and vm.vmid == vmid):
             return vm.path
     return ""
 

@@ -69,7 +69,7 @@ def choose(
 def used(cluster: Iterable[Guest], vms_dir: Path) -> dict[int, str]:
     """Each VMID that is in use or meant for a machine of the fleet, with its owner for messages."""
     files, _ = load_dir(vms_dir)
-    wanted = {file.data["vmid"]: shown(file.path) for file in files.values() if "vmid" in file.data}
+    wanted = {file.vmid: shown(file.path) for file in files.values() if file.vmid}
     return wanted | {guest.vmid: f"{guest.name or 'a machine'} on {guest.node}" for guest in cluster}
 
 

@@ -41,6 +41,12 @@ class VM(NamedTuple):
         return str(config.ip.ip) if config.ip else ""
 
     @property
+    def vmid(self) -> int | None:
+        """The VMID that the file names; None where it names none, or no number."""
+        value = self.data.get("vmid")
+        return value if type(value) is int else None
+
+    @property
     def is_leased(self) -> bool:
         """Whether the guest agent alone knows the machine's IPv4 address."""
         text = self.data.get("ipconfig0")
