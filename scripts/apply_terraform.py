@@ -23,6 +23,7 @@ from fleet.forge import step
 from fleet.git import deleted
 from fleet.hosts import leases
 from fleet.plans.guard import MAX_CHANGES
+from fleet.preflight import bringing
 from fleet.proxmox import client as proxmox
 from fleet.rules.taken import addresses as taken_addresses
 from fleet.secrets import passwords
@@ -64,7 +65,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
     job = job._replace(known={*job.known, *state.finished(have)})
     keys = job.directory / paths.AUTHORIZED_KEYS.name
     sources = Sources(job.vms_dir, keys, job.tfvars)
-    values, without_file, findings = build(sources, have, job.approved.destroy, job.client)
+    values, without_file, findings, made_of = build(sources, have, job.approved.destroy, job.client)
     partly = False
     for entry in without_file.values():
         # Said as an error by the run that brought it, as a warning by those after it.
@@ -74,6 +75,8 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
     if report(findings) and not values:
         return 1
     if not plan_only:
+        values, failed = bringing.brought(job.client, values, made_of)
+        partly |= bool(report(failed))
         job = job._replace(secrets=passwords_of_new(values, have))
     note(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
     with temporary("proxmox-gitops-") as folder:

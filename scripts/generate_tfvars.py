@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     if text is None:
         note("not read: Terraform's state; VMIDs come from the files and the earlier input, or are new")
     if args.offline:
-        note("not checked, since offline: free VMIDs, templates, nodes, storages, bridges, orphans")
+        note("not checked, since offline: free VMIDs, templates, images, nodes, storages, bridges, orphans")
     return 0
 
 

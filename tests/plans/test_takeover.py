@@ -112,6 +112,7 @@ def test_differences(before, after, expected):
 NO_ATTRIBUTE = {
     "full_clone",
     "clone",
+    "image",
     "vmid",
     "skip_ipv6",
     "serial",

@@ -12,6 +12,7 @@ from fleet.proxmox.client import Refused
 from fleet.steps.tfvars import Sources, build
 from fleet.terraform import state
 from fleet.vms.machine import Disk
+from tests.helpers.images import FILE, catalogue
 from tests.helpers.machines import KEY, TEMPLATE, TEMPLATE_CONFIG, Cluster, text
 
 RECORDED = (Path(__file__).parents[1] / "cases/plans/machine.json").read_text()
@@ -417,3 +418,58 @@ def test_what_has_no_template_starts_from_what_installs_it(repository, fields, o
     sources = Sources(home / "vms", home / "authorized_keys", home / "x")
     made = build(sources, state.parse(state_of(b=501)), client=Cluster([TEMPLATE], {}))
     assert made.values["vms"]["a"]["boot"] == order, made.findings
+
+
+IMAGE = f"local:import/{FILE}"
+
+
+@pytest.fixture
+def from_image(repository):
+    """A repository whose machine `a` is made from an image."""
+    home, commit = repository
+    catalogue(home)
+    fields = {"clone": None, "image": "debian-12", "agent": False}
+    (home / "vms" / "a.yaml").write_text(text("a", **fields))
+    commit()
+    return home, commit
+
+
+def disk_of(home: Path) -> dict:
+    return written(home)["vms"]["a"]["disks"][0]
+
+
+def test_a_new_machine_is_made_of_the_locked_build(from_image):
+    home, _ = from_image
+    assert run(home) == 0
+    vm = written(home)["vms"]["a"]
+    assert (vm["clone"], vm["boot"], vm["disks"][0]["import_from"]) == ("none", ["scsi0"], IMAGE)
+    assert "import_from" not in written(home)["vms"]["b"]["disks"][0]
+
+
+def test_a_newer_lock_a_lost_catalogue_and_a_removed_file_do_not_touch_a_machine_that_exists(
+    from_image, capsys
+):
+    home, commit = from_image
+    has = json.loads(as_applied())
+    attributes = has["resources"][0]["instances"][0]["attributes"]
+    attributes["disk"][0]["import_from"] = IMAGE
+    assert run(home, state_text=json.dumps(has)) == 0
+    before = (home / "vms.auto.tfvars.json").read_bytes()
+    catalogue(home, "2026-11-16")
+    assert run(home, state_text=json.dumps(has)) == 0
+    assert (home / "vms.auto.tfvars.json").read_bytes() == before
+    (home / "vms" / "a.yaml").unlink()
+    commit()
+    (home / "images.yml").unlink()
+    assert run(home, state_text=json.dumps(has)) == 0
+    assert disk_of(home)["import_from"] == IMAGE
+    assert "image:" not in capsys.readouterr().err
+
+
+def test_an_image_that_the_catalogue_lacks_is_an_error_at_its_line(from_image, capsys, monkeypatch):
+    home, _ = from_image
+    monkeypatch.chdir(home)
+    (home / "images.yml").unlink()
+    assert run(home) == 1
+    said = "vms/a.yaml:8:1: image: images.yml: does not exist; PROXMOX_IMAGES names another catalogue"
+    assert said in capsys.readouterr().err

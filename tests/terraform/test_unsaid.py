@@ -132,3 +132,25 @@ def test_a_disk_that_exists_keeps_its_format():
     )
     found = unsaid.filled(said, {"k8s-dev": MACHINE})
     assert [disk["format"] for disk in found["vms"]["k8s-dev"]["disks"]] == ["raw", "qcow2"]
+
+
+IMAGE = "local:import/debian12-20261102-1a2b3c4d.qcow2"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "given", "kept"),
+    [
+        (IMAGE, None, IMAGE),  # a machine from an image
+        (IMAGE, IMAGE.replace("1102", "1116"), IMAGE),  # a newer build
+        ("", IMAGE, None),  # one that was taken over, or cloned
+        (None, None, None),
+    ],
+)
+def test_of_what_a_disk_was_made_its_record_says(recorded, given, kept):
+    said = values()
+    said["vms"]["k8s-dev"]["boot"] = ["scsi0"]
+    if given:
+        said["vms"]["k8s-dev"]["disks"][0]["import_from"] = given
+    has = {"disk": [MACHINE["disk"][0] | {"import_from": recorded}]}
+    (disk,) = unsaid.filled(said, {"k8s-dev": MACHINE | has})["vms"]["k8s-dev"]["disks"]
+    assert disk.get("import_from") == kept

@@ -160,6 +160,7 @@ resource "proxmox_virtual_environment_vm" "this" {
       aio          = disk.value.aio
       file_format  = disk.value.format
       serial       = disk.value.serial
+      import_from  = disk.value.import_from
       # Proxmox has I/O threads on these controllers only, and on a VirtIO disk no SSD flag.
       iothread = coalesce(disk.value.iothread, startswith(disk.value.slot, "virtio") || (
         startswith(disk.value.slot, "scsi") && each.value.scsihw == "virtio-scsi-single"

@@ -6,7 +6,7 @@ variable "vms" {
   EOT
   type = map(object({
     target_node = string       # Proxmox node
-    clone       = string       # name of the template
+    clone       = string       # name of the template, or none
     full_clone  = bool         # else a linked one
     vmid        = number       # number in Proxmox
     pool        = string       # Proxmox pool, or null
@@ -40,6 +40,8 @@ variable "vms" {
       aio       = optional(string)
       format    = optional(string)
       serial    = optional(string)
+
+      import_from = optional(string) # volume that the disk is made of, as local:import/debian12.qcow2
     }))
 
     # The network card.

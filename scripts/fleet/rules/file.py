@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fleet.findings import Finding, cut
-from fleet.rules import cards, devices, hardware, naming
+from fleet.rules import cards, devices, hardware, naming, source
 from fleet.vms import addresses, public_keys, schema, values, violations
 from fleet.vms.files import VM
 from fleet.vms.machine import MARK
@@ -122,6 +122,7 @@ def description_marks_nothing(vm: VM) -> Iterator[Finding]:
 
 RULES = (
     *naming.RULES,
+    *source.RULES,
     strings_are_plain,
     addresses_are_usable,
     leased_address_can_be_known,

@@ -26,15 +26,18 @@ def cpus_are_possible(vm: VM) -> Iterator[Finding]:
 
 def disks_are_possible(vm: VM) -> Iterator[Finding]:
     disks = vm.data.get("disks")
-    if disks is None and vm.data.get("clone") == NONE:
-        yield vm.finding("disks", "are missing, and clone is none; add one, as disks: {scsi0: {size: 32G}}")
+    of_no_template = "image" if "image" in vm.data else "clone" if vm.data.get("clone") == NONE else ""
+    if disks is None and of_no_template:
+        said = f"{of_no_template} is {cut(vm.data[of_no_template])}"
+        yield vm.finding("disks", f"are missing, and {said}; add one, as disks: {{scsi0: {{size: 32G}}}}")
     if not isinstance(disks, dict):
         return
     slots = [slot for slot in disks if re.fullmatch(r"(scsi|virtio|sata)[0-9]+", slot)]
     if slots and not _system_disk(vm):
+        source = "image" if "image" in vm.data else "template"
         message = (
-            "there is no scsi0, virtio0 or sata0, one of which is the template's disk and holds the system; add it with"
-            " its size, or name the disk with the system in `boot`"
+            f"there is no scsi0, virtio0 or sata0, one of which is the {source}'s disk and holds the system; add it"
+            " with its size, or name the disk with the system in `boot`"
         )
         yield vm.finding("disks", message)
     for slot, disk in disks.items():

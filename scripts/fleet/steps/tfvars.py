@@ -6,21 +6,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
-from fleet.preflight import devices, leftovers, needs, offered
+from fleet.preflight import devices, images, leftovers, needs, offered
 from fleet.proxmox import ha, ids
 from fleet.proxmox.client import Client, Guest
-from fleet.steps.validate import check_folder
+from fleet.steps.validate import catalogue_of, check_folder
 from fleet.terraform import boot, kept, state, taken_over, tfvars, unsaid
 from fleet.vms import public_keys
 from fleet.vms.machine import Disk, Machine, is_marked, machine
 
 
 class Input(NamedTuple):
-    """Terraform's input, empty where an error was found; the machines kept without a file; what is wrong."""
+    """Terraform's input, empty where an error was found; the machines kept without a file; what is wrong.
+
+    `made_of`: the images of new machines.
+    """
 
     values: dict[str, Any]
     kept: dict[str, kept.Kept]
     findings: list[Finding]
+    made_of: Mapping[str, images.Source] = {}
 
 
 class Sources(NamedTuple):
@@ -63,6 +67,11 @@ def build(
         findings += wrong + more + devices.needs(client, list(present.values()), have)
     else:
         known = _before(sources.target, wanted) | known
+    exist = dict.fromkeys(imports, ()) | {
+        name: have[name].attributes.get("disk") or () for name in known & have.keys()
+    }
+    made_of, wrong = images.sources(client, wanted, exist, catalogue_of(sources.vms_dir))
+    findings += wrong
     numbers, wrong = ids.choose(wanted, known, taken, client.is_free if client else lambda vmid: True)
     findings += wrong
     if _errors(findings):
@@ -77,6 +86,7 @@ def build(
         if name in adopted:
             given = taken_over.kept(have.get(name), configs.get(name, {}))
         order, sshkeys = one.boot or given.boot, one.sshkeys or given.sshkeys
+        disks = made_of[name].filled() if name in made_of else disks
         machines[name] = one._replace(vmid=numbers[name], disks=disks, boot=order, sshkeys=sshkeys)
         findings += _incomplete(machines[name], name not in adopted, offline=client is None)
     if _errors(findings):
@@ -85,7 +95,7 @@ def build(
     values = tfvars.as_input(machines, places, *sources, adopted, services)
     filled = unsaid.filled(values, {name: resource.attributes for name, resource in have.items()})
     unsaid.tell(values, filled)
-    return Input(filled, without_file, findings)
+    return Input(filled, without_file, findings, made_of)
 
 
 def _compare(

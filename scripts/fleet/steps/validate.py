@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import os
 from collections.abc import Collection, Hashable, Iterator
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from fleet import names
 from fleet.ansible.host import Host
 from fleet.ansible.inventory import parse
 from fleet.files import read_text
-from fleet.findings import Finding
-from fleet.paths import INVENTORY, shown
+from fleet.findings import Fault, Finding
+from fleet.paths import IMAGES, INVENTORY, shown
 from fleet.rules import between
 from fleet.rules import file as rules
 from fleet.vms import files
@@ -36,9 +37,33 @@ def check_folder(
     playbooks = names.playbook_names(playbooks_dir or vms_dir.parent / "playbooks")
     findings += between.check(found.values(), playbooks, reported)
     findings += taken_by_hand(found.values(), vms_dir.parent / INVENTORY.name, reported)
+    findings += images_exist(found.values(), vms_dir, reported)
     if reported is not None:
         findings = [finding for finding in findings if finding.path in reported]
     return found, sorted(dict.fromkeys(findings), key=lambda found: (found.path, found.line, found.col))
+
+
+def images_exist(vms: Collection[VM], vms_dir: Path, only: Collection[str] | None) -> Iterator[Finding]:
+    """Images that the catalogue or its lock does not have."""
+    named = [vm for vm in vms if vm.image and (only is None or vm.path in only)]
+    if not named:
+        return
+    from fleet.images import lock  # most fleets have templates alone
+
+    problems: dict[str, str] = {}
+    for word in {vm.image for vm in named}:
+        try:
+            lock.locked(word, catalogue_of(vms_dir))
+        except Fault as fault:
+            problems[word] = fault.finding.text()
+    for vm in named:
+        if vm.image in problems:
+            yield vm.finding("image", problems[vm.image])
+
+
+def catalogue_of(vms_dir: Path) -> Path:
+    """The catalogue of images for a folder of VM files: the one beside it, unless PROXMOX_IMAGES names another."""
+    return Path(os.environ.get("PROXMOX_IMAGES") or vms_dir.parent / IMAGES.name)
 
 
 def taken_by_hand(vms: Collection[VM], inventory: Path, only: Collection[str] | None) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ def _machine(name: str, path: str, resource: Resource, has: Mapping[str, Any]) -
         name=name,
         target_node=resource.node,
         clone="unknown",
+        image=None,
         cores=cpu["cores"],
         sockets=cpu["sockets"],
         cpu_type=cpu["type"],

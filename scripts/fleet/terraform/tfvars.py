@@ -42,7 +42,8 @@ def as_data(machine: Machine) -> dict[str, Any]:
     fields = {
         field: _plain(value)
         for field, value in machine._asdict().items()
-        if field not in ("path", "lines", "name", "hardware")  # the name is the key
+        # The name is the key; the image is told by the disk that is made of it.
+        if field not in ("path", "lines", "name", "hardware", "image")
     }
     if machine.address is None:
         del fields["address"]

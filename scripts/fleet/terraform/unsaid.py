@@ -87,11 +87,16 @@ def _fill(vm: dict[str, Any], has: Mapping[str, Any]) -> None:
     card = _first(has, "network_device")
     for field, value in _card_options(card).items():
         vm["network"].setdefault(field, value)
-    formats = {disk["interface"]: disk.get("file_format") for disk in has.get("disk") or []}
+    recorded = {disk["interface"]: disk for disk in has.get("disk") or []}
     for disk in vm["disks"]:
+        there = recorded.get(disk["slot"], {})
         # The provider converts none, and would try in each run.
-        if "format" in disk and formats.get(disk["slot"]):
-            disk["format"] = formats[disk["slot"]]
+        if "format" in disk and there.get("file_format"):
+            disk["format"] = there["file_format"]
+        # Of what a disk was made its record says alone: a newer image is for new machines.
+        disk.pop("import_from", None)
+        if there.get("import_from"):
+            disk["import_from"] = there["import_from"]
     vm["boot"] += _appended(vm, has.get("boot_order") or [])
 
 

@@ -47,6 +47,12 @@ class VM(NamedTuple):
         return value if type(value) is int else None
 
     @property
+    def image(self) -> str:
+        """The image of the catalogue that the file names; "" where it names none."""
+        value = self.data.get("image")
+        return value if isinstance(value, str) else ""
+
+    @property
     def is_leased(self) -> bool:
         """Whether the guest agent alone knows the machine's IPv4 address."""
         text = self.data.get("ipconfig0")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fleet.findings import Finding
 from fleet.vms import addresses, files, values
-from fleet.vms.hardware import Hardware, Network, hardware, network
+from fleet.vms.hardware import NONE, Hardware, Network, hardware, network
 from fleet.vms.schema import child_of, form_of, resolved, schema
 from fleet.vms.strict_yaml import Lines
 
@@ -36,6 +36,7 @@ class Disk(NamedTuple):
     aio: str | None = None
     format: str | None = None
     serial: str | None = None
+    import_from: str | None = None  # the volume that a new disk is made of
 
 
 class Machine(NamedTuple):
@@ -43,14 +44,15 @@ class Machine(NamedTuple):
 
     `memory` in MiB. `description` and `tags` carry the project's mark. No `disks`: those of the template, and no
     `sshkeys`: those of proxmox/authorized_keys; no `boot`: the disk with the system. generate_tfvars.py fills these in,
-    and the `vmid` that it chose.
+    the `vmid` that it chose, and of which volume the disk with the system is made where there is an `image`.
     """
 
     path: str
     lines: Lines
     name: str
     target_node: str
-    clone: str
+    clone: str  # NONE too where there is an image
+    image: str | None  # by its name in the catalogue
     cores: int
     sockets: int
     cpu_type: str
@@ -110,6 +112,7 @@ def machine(vm: files.VM) -> Machine:
     )
     converted = {
         "agent": bool(agent["enabled"]),
+        "clone": data["clone"] or NONE,
         "boot": tuple(values.boot_devices(data["boot"])),
         "description": "\n\n".join(filter(None, [(data["description"] or "").strip(), mark(vm.name)])),
         "disks": tuple(disks),

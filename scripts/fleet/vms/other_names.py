@@ -37,14 +37,14 @@ REFUSED = {
     ),
     "usb": "number the devices: usb0: {mapping: stick}",
     "virtiofs": "number the folders: virtiofs0: {mapping: media}",
-    **dict.fromkeys(
-        ("image", "file_id", "import_from"),
-        "a machine is cloned from a template; make one of the image, and name it as clone",
-    ),
 }  # fmt: skip
 # The same inside a device.
 REFUSED_OF_DEVICES = dict.fromkeys(
     ("host", "id", "raw_id", "device", "device_id", "romfile", "rom_file"), _ADDRESS
+)
+
+REFUSED_OF_DISKS = dict.fromkeys(
+    ("file_id", "image", "import_from"), "it is a field of the machine; write it there, as image: debian12"
 )
 
 # What a field may be called elsewhere.
@@ -69,6 +69,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "efidisk": ("efidisk0", "efi_disk"),
     "full_clone": ("full", "linked"),
     "ha": ("hastate", "hagroup"),
+    "image": ("file_id", "import_from", "cloud_image", "cloud_image_url", "image_name", "os_image"),
     "ipconfig0": ("ip", "ipconfig"),
     "keyboard": ("keyboard_layout",),
     "memory": ("ram", "mem"),

@@ -44,6 +44,6 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
 def is_required(field: str) -> bool:
     """Whether the group of a field, or the file, must have it."""
     group, _, name = field.rpartition(".")
-    if field in ("ipconfig0", "ciuser"):
-        return True  # but for machines without cloud-init
+    if field in ("ipconfig0", "ciuser", "clone"):
+        return True  # but for machines without cloud-init, or those from an image
     return name in (part_of(group) if group else schema()).get("required", ())

@@ -12,7 +12,13 @@ from typing import Any
 from fleet.findings import Finding, cut
 from fleet.vms.files import VM
 from fleet.vms.hardware import NONE
-from fleet.vms.other_names import OTHER_NAMES, OTHER_VALUES, REFUSED, REFUSED_OF_DEVICES
+from fleet.vms.other_names import (
+    OTHER_NAMES,
+    OTHER_VALUES,
+    REFUSED,
+    REFUSED_OF_DEVICES,
+    REFUSED_OF_DISKS,
+)
 from fleet.vms.schema import is_required, part_of
 
 _WORDS = {
@@ -33,6 +39,8 @@ LAST = {
     "usb": "usb3",
     "virtiofs": "virtiofs7",
 }
+# By the group, as a pattern: why there are no such fields in it.
+_REFUSED = {"$": REFUSED, r"hostpci|usb": REFUSED_OF_DEVICES, r"disks\.": REFUSED_OF_DISKS}
 
 
 def where(error: Any) -> str:
@@ -126,7 +134,7 @@ def unknown(name: str, where: str, known: list[str]) -> str:
         return "is not a disk's slot; write scsi0, scsi1 and so on directly below disks"
     if where == "disks":
         return "is not a disk's slot; disks are scsi0 to scsi30, virtio0 to virtio15 and sata0 to sata5"
-    reasons = REFUSED if not where else REFUSED_OF_DEVICES if re.match("hostpci|usb", where) else {}
+    reasons = next((words for pattern, words in _REFUSED.items() if re.match(pattern, where)), {})
     if name in reasons:
         return f"is not supported: {reasons[name]}"
     slot = re.fullmatch(r"(net|ipconfig|hostpci|usb|virtiofs)[1-9]\d*", name)
