@@ -15,7 +15,12 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     if planned.building is None and change.check:
         return Result(True, "the new machine would be converted")
     one = create.guest_of(change, planned, planned.building)
-    if one.guest.template:  # an earlier run; create.py let only a whole one pass
+    types = {planned.spec.storage: planned.storage_type}
+    if one.guest.template:  # of an earlier run
+        if problems := found.problems(one.config, types):
+            raise Fault(
+                f"{one} is half a template: {'; '.join(problems)}; run all stages, which build it anew"
+            )
         return Result(message=f"{one} is a template")
     if found.is_running(change.api, one):
         raise Fault(f"{one} runs; switch it off, since Proxmox converts no running machine")
@@ -31,7 +36,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     upid = change.api.post(f"{one.path}/template")
     tasks.wait(change.api, upid)
     config = change.api.config(planned.node, one.guest.vmid)
-    if problems := found.problems(config, {planned.spec.storage: planned.storage_type}):
+    if problems := found.problems(config, types):
         raise Fault(
             f"{one} was converted, but {'; '.join(problems)}; the next run removes it and builds anew"
         )

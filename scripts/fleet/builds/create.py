@@ -3,6 +3,7 @@
 Of a creation that fails Proxmox frees the disks. With a second call for them, a machine without disks could be left.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,24 +22,26 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     """Hands on `building`, the machine's VMID. One that an earlier run left is used again, or removed."""
     planned = plan.taken(arguments)
     spec = planned.spec
-    cluster = change.api.guests()
-    made = found.of_image(change.api, cluster, spec.image.name, spec.name, planned.node)
-    before = [one for one in made if BUILDING in one.guest.tags and not one.notes.is_alive()]
+    before = _left(change, planned)
+    if before and not change.check:
+        for one in before:
+            _settle(change, planned, one.guest.vmid)
+        before = _left(change, planned)
     if change.check:
-        useful = [one for one in before if one.guest.vmid == planned.building and _goes_on(one)]
+        useful = [one for one in before if one.guest.vmid == planned.building and _goes_on(one, planned)]
         done = f"{useful[-1]} would go on" if useful else f"{spec.name}-building would be created"
         return Result(not useful, done, after={} if useful else {"machine": f"{spec.name}-building"})
     removed = False
     for one in before:
         tasks.when_unlocked(change.api, one.guest, one.guest.name, spec.timeout, say=change.say)
         one = one._replace(config=change.api.config(one.guest.node, one.guest.vmid))
-        if one.guest.vmid == planned.building and _goes_on(one):
+        if one.guest.vmid == planned.building and _goes_on(one, planned):
             message = f"{one} goes on after the stage {one.notes.stage or 'created'}"
             return Result(removed, message, facts={"building": one.guest.vmid})
         change.say(f"removing {one}, which an interrupted run left")
         remove.destroy(change.api, one)
         removed = True
-    vmid, upid = _create(change, planned, ids.used(cluster, VMS_DIR))
+    vmid, upid = _create(change, planned, ids.used(change.api.guests(), VMS_DIR))
     follow = progress.follow(f"import of {spec.image.file} to {spec.storage}", change.say)
     tasks.wait(change.api, upid, spec.timeout, progress=follow)
     mark(change, planned, vmid, "created")
@@ -49,9 +52,26 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     )  # fmt: skip
 
 
-def _goes_on(one: found.Found) -> bool:
+def _left(change: Change, planned: Plan) -> list[found.Found]:
+    """Half-built machines on which nobody works any more."""
+    spec = planned.spec
+    made = found.of_image(change.api, change.api.guests(), spec.image.name, spec.name, planned.node)
+    return [one for one in made if BUILDING in one.guest.tags and not one.notes.is_alive()]
+
+
+def _settle(change: Change, planned: Plan, vmid: int) -> None:
+    """Wait for the tasks that a killed run began, which go on in Proxmox; how they end is seen afterwards."""
+    running = change.api.if_told(f"nodes/{planned.node}/tasks", source="active", vmid=vmid) or ()
+    for upid in (task["upid"] for task in running if not task.get("endtime")):
+        change.say(f"waiting for {tasks.parse(upid)}, which an interrupted run began")
+        with contextlib.suppress(tasks.Failed):
+            tasks.wait(change.api, upid, planned.spec.timeout)
+
+
+def _goes_on(one: found.Found, planned: Plan) -> bool:
     """Whether a machine can be used as it is: its disk is there, and nothing was cut off that cannot be repeated."""
-    if one.notes.stage == "sealing" or (one.guest.template and one.notes.stage != "converted"):
+    types = {planned.spec.storage: planned.storage_type}
+    if one.notes.stage == "sealing" or (one.guest.template and found.problems(one.config, types)):
         return False
     return "scsi0" in one.config
 

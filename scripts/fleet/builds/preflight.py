@@ -55,8 +55,11 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         spec, node, types[spec.storage], image_storage, spec.fingerprint(),
         ready=ready[-1].guest.vmid if ready else None, building=mine[-1].guest.vmid if mine else None,
     )  # fmt: skip
-    what = f"{spec.name} on {node}"
-    message = f"{ready[-1]} is as wanted" if ready else f"{what} is to be built of {spec.image.file}"
+    if ready:
+        message = f"{ready[-1]} is as wanted"
+    else:
+        message = f"{spec.name} on {node} is to be built of {spec.image.file}"
+        change.say(f"{message}; after an interruption run the same command again, which goes on from there")
     return Result(message=message, facts={"plan": planned.facts()})
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 KEY = "gitops-template: "
 TEMPLATE, BUILDING, RETIRED = "template", "building", "retired"  # tags
 QUIET = 3600  # seconds between two stages of a build, at most
+_PLAY = os.getppid()  # a step runs in a child of ansible-playbook, and may outlive it
 STAGES = ("created", "configured", "sealing", "sealed", "converted", "done")
 
 
@@ -68,8 +69,8 @@ def parse(description: object) -> Notes | None:
 
 
 def _myself() -> str:
-    """The play that works: a step runs in a child of ansible-playbook."""
-    return f"{socket.gethostname()}/{os.getppid()}"
+    """The play that works."""
+    return f"{socket.gethostname()}/{_PLAY}"
 
 
 def _runs(pid: int) -> bool:

@@ -14,8 +14,10 @@ written, and the answer says what would be.
 Like `proxmox_api` it is an action: it runs in Ansible's own process on the controller, from this checkout.
 """
 
+import ctypes
 import importlib
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ from ansible.utils.display import Display
 
 SCRIPTS = Path(__file__).resolve().parents[5] / "scripts"
 STEP = re.compile(r"(?:builds|lifecycle|templates)\.[a-z_]+")
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 OPTIONS = {"run": {"type": "str", "required": True}, "arguments": {"type": "dict", "default": {}}}
 
 
@@ -39,6 +42,9 @@ class ActionModule(ActionBase):
         _, given = self.validate_argument_spec(OPTIONS)
         if not STEP.fullmatch(given["run"]):
             raise AnsibleActionFail(f"{given['run']} is not a step")
+        # Ansible gives a task a session of its own, in which it would outlive a play that is killed.
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
         sys.path.insert(0, str(SCRIPTS))
         try:
             from fleet.findings import Fault, visible
