@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleet.builds import spec
 from fleet.paths import PLAYBOOKS_DIR, PROXMOX_DIR, ROOT
-from fleet.templates import spec
 
 ROLE = PLAYBOOKS_DIR / "roles/proxmox_template"
 STATES = ["build", "destroy", "verify", "list", "cleanup"]

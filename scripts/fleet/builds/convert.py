@@ -15,9 +15,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     if planned.building is None and change.check:
         return Result(True, "the new machine would be converted")
     one = create.guest_of(change, planned, planned.building)
-    types = {planned.spec.storage: planned.storage_type}
     if one.guest.template:  # of an earlier run
-        if problems := found.problems(one.config, types):
+        if problems := found.problems(one.config, planned.storages):
             raise Fault(
                 f"{one} is half a template: {'; '.join(problems)}; run all stages, which build it anew"
             )
@@ -36,7 +35,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     upid = change.api.post(f"{one.path}/template")
     tasks.wait(change.api, upid)
     config = change.api.config(planned.node, one.guest.vmid)
-    if problems := found.problems(config, types):
+    if problems := found.problems(config, planned.storages):
         raise Fault(
             f"{one} was converted, but {'; '.join(problems)}; the next run removes it and builds anew"
         )

@@ -14,8 +14,8 @@ from fleet.images import progress
 from fleet.paths import VMS_DIR
 from fleet.proxmox import disks, ids, tasks
 from fleet.proxmox.change import Change, Result
+from fleet.proxmox.guest import BUILDING
 from fleet.templates import found, remove
-from fleet.templates.notes import BUILDING
 
 
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:
@@ -70,8 +70,7 @@ def _settle(change: Change, planned: Plan, vmid: int) -> None:
 
 def _goes_on(one: found.Found, planned: Plan) -> bool:
     """Whether a machine can be used as it is: its disk is there, and nothing was cut off that cannot be repeated."""
-    types = {planned.spec.storage: planned.storage_type}
-    if one.notes.stage == "sealing" or (one.guest.template and found.problems(one.config, types)):
+    if one.notes.stage == "sealing" or (one.guest.template and found.problems(one.config, planned.storages)):
         return False
     return "scsi0" in one.config
 

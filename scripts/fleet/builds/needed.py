@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from fleet.builds.spec import Spec
 from fleet.proxmox.rights import Right, right
-from fleet.templates.spec import Spec
 
 _CONFIG = ("CDROM", "CPU", "Cloudinit", "Disk", "HWType", "Memory", "Network", "Options")
 

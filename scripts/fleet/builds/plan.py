@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from fleet.builds.spec import Spec, read
 from fleet.templates.notes import Notes
-from fleet.templates.spec import Spec, read
 
 
 class Plan(NamedTuple):
@@ -21,6 +21,11 @@ class Plan(NamedTuple):
     fingerprint: str
     ready: int | None = None
     building: int | None = None
+
+    @property
+    def storages(self) -> dict[str, dict[str, str]]:
+        """What is known of the node's storages, as Proxmox would tell it."""
+        return {self.spec.storage: {"type": self.storage_type}}
 
     @property
     def volume(self) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.builds import needed, plan
+from fleet.builds.spec import Spec, read
 from fleet.findings import Fault, listed
 from fleet.paths import PROXMOX_DIR, VMS_DIR, shown
 from fleet.proxmox import disks, rights
 from fleet.proxmox.change import Change, Result
 from fleet.proxmox.client import Client, Guest
 from fleet.templates import found
-from fleet.templates.spec import Spec, read
 from fleet.vms import addresses, files
 
 OLDEST = (8, 4)  # the first release that takes disk images as content `import`
@@ -28,9 +28,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     if not nodes[node]:
         raise Fault(f"node {node} is offline; start it, or choose another")
     storages = change.api.storages(node) or {}
-    types = {name: str(entry["type"]) for name, entry in storages.items()}
     made = found.of_image(change.api, cluster, spec.image.name, spec.name, node)
-    ready = [one for one in made if _is_wanted(one, spec, types)]
+    ready = [one for one in made if _is_wanted(one, spec, storages)]
     image_storage = spec.image_storage or _image_storage(storages)
     problems = [*_release(release), *_storages(spec, storages, image_storage, node, bool(ready))]
     problems += rights.missing(change.api, needed.rights(spec, node, image_storage, bool(ready)))
@@ -52,7 +51,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         raise Fault("nothing was changed:\n" + "\n".join(f"- {problem}" for problem in problems))
     mine = [one for one in building if one.notes.fingerprint == spec.fingerprint()]
     planned = plan.Plan(
-        spec, node, types[spec.storage], image_storage, spec.fingerprint(),
+        spec, node, str(storages[spec.storage]["type"]), image_storage, spec.fingerprint(),
         ready=ready[-1].guest.vmid if ready else None, building=mine[-1].guest.vmid if mine else None,
     )  # fmt: skip
     if ready:
@@ -69,9 +68,9 @@ def _node(nodes: Mapping[str, bool], cluster: list[Guest], name: str) -> str:
     return min(has or [node for node, online in nodes.items() if online] or list(nodes))
 
 
-def _is_wanted(one: found.Found, spec: Spec, types: Mapping[str, str]) -> bool:
+def _is_wanted(one: found.Found, spec: Spec, storages: Mapping[str, Any]) -> bool:
     named = one.guest.name == spec.name and one.notes.fingerprint == spec.fingerprint()
-    return named and not found.problems(one.config, types)
+    return named and not found.problems(one.config, storages)
 
 
 def _release(text: str) -> Iterator[str]:

@@ -10,8 +10,9 @@ from typing import Any
 
 from fleet.builds import create, plan
 from fleet.proxmox.change import Change, Result
+from fleet.proxmox.guest import RETIRED
 from fleet.templates import found, remove
-from fleet.templates.notes import RETIRED, TEMPLATE
+from fleet.templates.notes import TEMPLATE
 
 
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:
@@ -50,8 +51,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
 
 
 def _is_same(old: found.Found, planned: plan.Plan) -> bool:
-    types = {planned.spec.storage: planned.storage_type}
-    return old.notes.fingerprint == planned.fingerprint and not found.problems(old.config, types)
+    return old.notes.fingerprint == planned.fingerprint and not found.problems(old.config, planned.storages)
 
 
 def _made(change: Change, planned: plan.Plan) -> list[found.Found]:

@@ -131,7 +131,7 @@ def clone(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: Mappi
     fields = {"name": name, "full": int(full), "description": owner.line(name, source.name, finished=False)}
     fields |= {"target": node} if node != source.node else {}
     fields |= {"storage": spec.disk_storage} if full and spec.disk_storage else {}
-    volumes = template.drives(chosen.config).values()
+    volumes = disks.volumes(chosen.config).values()
     storages = {spec.disk_storage} if "storage" in fields else {one.partition(":")[0] for one in volumes}
     machine.require(
         change,
@@ -214,7 +214,7 @@ def _full(change: Change, spec: Spec, chosen: template.Template, found: image.St
     """Whether to copy the disks; says why where a linked clone was wanted."""
     if not spec.linked:
         return True
-    for volume in template.drives(chosen.config).values():
+    for volume in disks.volumes(chosen.config).values():
         storage = volume.partition(":")[0]
         kind = found.get(storage, {}).get("type", "")
         if spec.disk_storage not in ("", storage):
@@ -232,7 +232,7 @@ def _reachable(chosen: template.Template, found: image.Storages, node: str) -> N
     """Raises Fault where another node cannot read the template's disks."""
     if node == chosen.guest.node:
         return
-    for volume in template.drives(chosen.config).values():
+    for volume in disks.volumes(chosen.config).values():
         storage = volume.partition(":")[0]
         if not int(found.get(storage, {}).get("shared") or 0):
             raise Fault(f"template {chosen.label} is on {storage}, which {node} cannot read: build the template on"

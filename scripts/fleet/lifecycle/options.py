@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleet.lifecycle import cloud_init, owner, template
+from fleet.lifecycle import cloud_init, owner
 from fleet.lifecycle.spec import Spec
-from fleet.proxmox import properties, rights
+from fleet.proxmox import disks, properties, rights
 from fleet.vms import values
 
 # What Proxmox takes where an option is not set.
@@ -77,8 +77,8 @@ def both(changes: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], dict[s
 
 def system_disk(config: Mapping[str, Any]) -> str:
     """The slot of the disk with the operating system; "" when there is none."""
-    order = [slot for slot in values.boot_devices(config.get("boot")) if slot in template.drives(config)]
-    return order[0] if order else values.system_disk(template.drives(config)) or ""
+    order = [slot for slot in values.boot_devices(config.get("boot")) if slot in disks.volumes(config)]
+    return order[0] if order else values.system_disk(disks.volumes(config)) or ""
 
 
 def size_mib(config: Mapping[str, Any], slot: str) -> float:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.findings import Fault
-from fleet.lifecycle import machine, owner, power, template
+from fleet.lifecycle import machine, owner, power
 from fleet.lifecycle.spec import PREFIX, read
+from fleet.proxmox import disks
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.rights import right
 
@@ -30,5 +31,5 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     power.switch(change, found, spec, "shutdown")
     if not change.check:
         machine.wait(change, change.api.delete(found.path, purge=1))
-    before = found.facts | {"disks": ", ".join(template.drives(found.config).values())}
+    before = found.facts | {"disks": ", ".join(disks.volumes(found.config).values())}
     return Result(True, f"{found.label} is removed", before, {}, found.facts)

@@ -4,22 +4,17 @@
 """
 
 import difflib
-import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fleet.findings import Fault, listed
 from fleet.images import catalogue
 from fleet.lifecycle.spec import PREFIX, Spec, read
-from fleet.proxmox import disks, properties
+from fleet.proxmox import disks
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.client import Client
 from fleet.proxmox.guest import Guest
-
-UNREADY = ("building", "retired")  # tags of what a build has not finished, and of what another build replaced
-_ABOUT = re.compile(r"^gitops-template: (\{.*\})\s*$", re.MULTILINE)
-_DRIVE = re.compile(r"(scsi|virtio|sata|ide)\d+|efidisk0|tpmstate0")
+from fleet.templates import notes as templates
 
 
 class Template(NamedTuple):
@@ -51,7 +46,7 @@ def choose(change: Change, spec: Spec, cluster: Iterable[Guest]) -> Template:
         if not found or not found[0].template:
             what = f"{found[0].name or 'a machine'}, which is not a template" if found else "not in Proxmox"
             raise Fault(f"VMID {spec.template_vmid} is {what}; {_there(cluster)}")
-        if not _ready(found[0]):
+        if not found[0].is_offered:
             raise Fault(f"template {found[0].name} (VMID {spec.template_vmid}) is being built or was replaced by"
                         f" another; {_there(cluster)}")  # fmt: skip
     else:
@@ -59,7 +54,7 @@ def choose(change: Change, spec: Spec, cluster: Iterable[Guest]) -> Template:
         if not wanted:
             raise Fault(f"No template specified: give {PREFIX}template_distribution, {PREFIX}template_name or"
                         f" {PREFIX}template_vmid, or {PREFIX}cloud_image_url")  # fmt: skip
-        ready = [guest for guest in cluster if _ready(guest)]
+        ready = [guest for guest in cluster if guest.is_offered]
         found = next(filter(None, ([g for g in ready if g.name == name] for name in wanted)), [])
         if not found:
             near = difflib.get_close_matches(wanted[0], {guest.name for guest in ready}, 1)
@@ -73,16 +68,6 @@ def choose(change: Change, spec: Spec, cluster: Iterable[Guest]) -> Template:
         raise Fault(f"template {chosen.label} is broken: {listed(chosen.broken)} is not a base image, since its"
                     " conversion was cut off; build it again with `make template`")  # fmt: skip
     return chosen
-
-
-def drives(config: Mapping[str, Any]) -> dict[str, str]:
-    """The volumes of a machine's disks by slot, without CD and cloud-init drives."""
-    found = {slot: str(value) for slot, value in config.items() if _DRIVE.fullmatch(slot)}
-    return {
-        slot: properties.parse(value)["file"]
-        for slot, value in found.items()
-        if "media=cdrom" not in value and "cloudinit" not in value and not value.startswith("none")
-    }
 
 
 def origins(spec: Spec) -> list[str]:
@@ -102,28 +87,11 @@ def names(spec: Spec) -> Iterator[str]:
             return  # templates may be made of anything
 
 
-def _ready(guest: Guest) -> bool:
-    return guest.template and not {*UNREADY} & {*guest.tags} and not guest.name.endswith("-building")
-
-
 def _examined(api: Client, guest: Guest) -> Template:
     config = api.config(guest.node, guest.vmid)
-    storages = api.storages(guest.node) or {}
-    broken = []
-    for slot, volume in drives(config).items():
-        about = storages.get(volume.partition(":")[0], {})
-        if not disks.is_base(volume) and about.get("type") != "lvm":  # which has no base images
-            broken.append(slot)
-    return Template(guest, config, _built(str(config.get("description") or "")), tuple(broken))
-
-
-def _built(description: str) -> str:
-    """When it was built; "" for a template that somebody else made."""
-    found = _ABOUT.search(description)
-    try:
-        return str(json.loads(found[1])["built"]) if found else ""
-    except (ValueError, KeyError, TypeError):
-        return ""
+    notes = templates.parse(config.get("description"))
+    broken = disks.unconverted(config, api.storages(guest.node) or {})
+    return Template(guest, config, notes.built if notes else "", tuple(broken))
 
 
 def _rank(one: Template, spec: Spec) -> tuple:
@@ -131,7 +99,7 @@ def _rank(one: Template, spec: Spec) -> tuple:
 
 
 def _there(cluster: Iterable[Guest]) -> str:
-    names = sorted({f"{guest.name} ({guest.vmid} on {guest.node})" for guest in cluster if _ready(guest)})
+    names = sorted({f"{guest.name} ({guest.vmid} on {guest.node})" for guest in cluster if guest.is_offered})
     return (
         f"the templates are {listed(names)}"
         if names

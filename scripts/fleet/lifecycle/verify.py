@@ -11,7 +11,7 @@ from fleet.findings import Fault
 from fleet.lifecycle import machine, options, owner, power, template
 from fleet.lifecycle.machine import Found
 from fleet.lifecycle.spec import Spec, read
-from fleet.proxmox import properties
+from fleet.proxmox import disks, properties
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.client import Client
 
@@ -63,7 +63,7 @@ def _broken(api: Client, found: Found) -> Iterator[str]:
     if lock := found.config.get("lock"):
         yield f"it is locked ({lock})"
     there: dict[str, set[str] | None] = {}
-    for slot, volume in template.drives(found.config).items():
+    for slot, volume in disks.volumes(found.config).items():
         storage = volume.partition(":")[0]
         if storage not in there:
             path = f"nodes/{found.guest.node}/storage/{quote(storage)}/content"

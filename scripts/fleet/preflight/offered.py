@@ -6,7 +6,6 @@ machines that exist are not concerned, since Terraform never looks at their temp
 
 import contextlib
 import difflib
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -15,23 +14,13 @@ from fleet.proxmox import disks
 from fleet.proxmox.client import Guest
 from fleet.vms.machine import Machine
 
-# What a template says of itself while it is being built, and once another one has its name.
-NOT_OFFERED = {"building", "retired"}
-BUILDING = "-building"
-
-
-def is_offered(guest: Guest) -> bool:
-    """Whether machines may be cloned from a guest."""
-    named = not guest.name.endswith(BUILDING)
-    return guest.template and not guest.container and named and not NOT_OFFERED.intersection(guest.tags)
-
 
 def template_of(machine: Machine, cluster: Iterable[Guest]) -> Guest | None:
     """The template of that name on the machine's node, else the only one elsewhere; proxmox/modules/vm takes it too.
 
     Two of one name on a node, which is against the rule, are the newest and one before it.
     """
-    named = [guest for guest in cluster if is_offered(guest) and guest.name == machine.clone]
+    named = [guest for guest in cluster if guest.is_offered and guest.name == machine.clone]
     here = [guest for guest in named if guest.node == machine.target_node]
     if here:
         return max(here)
@@ -43,7 +32,7 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
     name = machine.clone
     known = {guest.name: guest for guest in cluster if guest.template and not guest.container}
     named = [guest for guest in cluster if guest.template and guest.name == name and not guest.container]
-    offered = [guest for guest in named if is_offered(guest)]
+    offered = [guest for guest in named if guest.is_offered]
     by_number = next((guest.name for guest in known.values() if str(guest.vmid) == name), "")
     if offered:
         message = (
@@ -58,7 +47,7 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
     elif by_number:
         message = f"{name} is a VMID; write the template's name, {by_number}"
     else:
-        names = sorted({guest.name for guest in known.values() if is_offered(guest)})
+        names = sorted({guest.name for guest in known.values() if guest.is_offered})
         close = difflib.get_close_matches(name, names, 1, 0.75)
         meant = f"; did you mean {close[0]}?" if close else ""
         message = f"Proxmox has no template {name}; it has {', '.join(names) or 'none'}{meant}"
@@ -68,22 +57,16 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
 def half_converted(
     machine: Machine, template: Guest, config: Mapping[str, Any], storages: Mapping[str, Mapping[str, Any]]
 ) -> list[Finding]:
-    """Whether a conversion was cut off: Proxmox marks a machine as a template before it converts the disks.
-
-    `storages`: those of the template's node. On some types of storage the disks of a template are like any other's.
-    """
-    for slot, text in config.items():
-        volume = str(text).partition(",")[0]
-        if not re.fullmatch(r"(scsi|virtio|sata|ide)\d+", slot) or "media=cdrom" in str(text):
+    """Whether a conversion was cut off. `storages`: those of the template's node."""
+    for slot, volume in disks.unconverted(config, storages).items():
+        if slot in ("efidisk0", "tpmstate0"):  # of a hand-made template; a full clone copies it in any case
             continue
-        kind = storage_kind(storages, volume.partition(":")[0])
-        if kind and kind.templates and not disks.is_base(volume):
-            message = (
-                f"{slot} of template {template.name} (VMID {template.vmid} on {template.node}) is {volume}, and no"
-                f" base image: its conversion was cut off; repair it with {_build(template.name)}, or on"
-                f" {template.node} with `qm set {template.vmid} --template 0` and `qm template {template.vmid}`"
-            )
-            return [machine.finding("clone", message)]
+        message = (
+            f"{slot} of template {template.name} (VMID {template.vmid} on {template.node}) is {volume}, and no"
+            f" base image: its conversion was cut off; repair it with {_build(template.name)}, or on"
+            f" {template.node} with `qm set {template.vmid} --template 0` and `qm template {template.vmid}`"
+        )
+        return [machine.finding("clone", message)]
     return []
 
 

@@ -4,9 +4,13 @@ Read in pve-storage 9.1: the features `clone` and `template` of its plugins. Of 
 unit: `pool:32G` would be the name of a volume.
 """
 
-from typing import NamedTuple
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from fleet.findings import Fault
+
+_DRIVE = re.compile(r"(scsi|virtio|sata|ide)\d+|efidisk0|tpmstate0")
 
 
 class Kind(NamedTuple):
@@ -44,6 +48,32 @@ def kind(storage_type: str) -> Kind:
 def is_base(volume: str) -> bool:
     """Whether a volume is a base image: `local-lvm:base-9000-disk-0`, `local:9000/base-9000-disk-0.qcow2`."""
     return volume.partition(":")[2].rpartition("/")[2].startswith("base-")
+
+
+def volumes(config: Mapping[str, Any]) -> dict[str, str]:
+    """The volumes of a guest's disks by slot, without CD and cloud-init drives."""
+    drives = {slot: str(text) for slot, text in config.items() if _DRIVE.fullmatch(slot)}
+    return {
+        slot: text.partition(",")[0]
+        for slot, text in drives.items()
+        if "media=cdrom" not in text and "cloudinit" not in text and not text.startswith("none")
+    }
+
+
+def unconverted(config: Mapping[str, Any], storages: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The disks of a template, by slot, that are no base images, though their storages have such.
+
+    Proxmox sets the mark of a template before it converts the disks, so that after a conversion that was cut off only
+    they tell. `storages`: those of the template's node; of one that the token may not see nothing is expected.
+    """
+    types = {name: str(entry.get("type", "")) for name, entry in storages.items()}
+    return {
+        slot: volume
+        for slot, volume in volumes(config).items()
+        if not is_base(volume)
+        and (known := _KINDS.get(types.get(volume.partition(":")[0], "")))
+        and known.templates
+    }
 
 
 def disk(

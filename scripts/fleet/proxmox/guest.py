@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+# What a template says of itself while it is being built, and once another one has its name.
+BUILDING, RETIRED = "building", "retired"
+
 
 class Guest(NamedTuple):
     """One guest of the cluster, as far as the token may see it."""
@@ -17,6 +20,12 @@ class Guest(NamedTuple):
     ha: bool = False  # the HA manager chooses its node
     pool: str = ""
     tags: tuple[str, ...] = ()
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether it is a template that machines may be cloned from."""
+        is_whole = not {BUILDING, RETIRED} & set(self.tags) and not self.name.endswith("-building")
+        return self.template and not self.container and is_whole
 
 
 def guest(entry: Mapping[str, Any]) -> Guest:

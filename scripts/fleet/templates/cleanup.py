@@ -8,7 +8,7 @@ from fleet.findings import Fault
 from fleet.images import lock, volume
 from fleet.proxmox.change import Change, Result
 from fleet.templates import found, remove
-from fleet.templates.spec import LABEL, PREFIX
+from fleet.templates.names import LABEL, PREFIX
 
 
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:

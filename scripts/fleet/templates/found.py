@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fleet.proxmox import disks
-from fleet.proxmox.client import Client, Guest
+from fleet.proxmox.client import Client
+from fleet.proxmox.guest import BUILDING, RETIRED, Guest
 from fleet.templates import notes as marks
-
-_BUSES = ("scsi", "virtio", "sata", "ide", "efidisk", "tpmstate")
 
 
 class Found(NamedTuple):
@@ -25,30 +24,11 @@ class Found(NamedTuple):
         return f"nodes/{self.guest.node}/qemu/{self.guest.vmid}"
 
 
-def volumes(config: Mapping[str, Any]) -> list[str]:
-    """The volumes of a configuration's disks, without CD and cloud-init drives."""
-    drives = {slot: str(value) for slot, value in config.items() if slot.rstrip("0123456789") in _BUSES}
-    return [
-        value.partition(",")[0]
-        for slot, value in sorted(drives.items())
-        if slot[-1:].isdigit() and "media=cdrom" not in value
-    ]
-
-
-def problems(config: Mapping[str, Any], types: Mapping[str, str]) -> list[str]:
-    """Why a guest is no template that can be cloned; `types`: of its node's storages by name.
-
-    Proxmox sets the flag before it converts the disks. So where the conversion was cut off, only they tell.
-    """
+def problems(config: Mapping[str, Any], storages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Why a guest is no template that can be cloned; `storages`: those of its node."""
     if not int(config.get("template") or 0):
         return ["it is not a template"]
-    found = [volume for volume in volumes(config) if _should_be_base(volume, types)]
-    return [f"its disk {volume} was not converted" for volume in found if not disks.is_base(volume)]
-
-
-def _should_be_base(volume: str, types: Mapping[str, str]) -> bool:
-    storage_type = types.get(volume.partition(":")[0])
-    return storage_type is None or disks.kind(storage_type).templates
+    return [f"its disk {volume} was not converted" for volume in disks.unconverted(config, storages).values()]
 
 
 def of_image(client: Client, cluster: Iterable[Guest], image: str, name: str, node: str = "") -> list[Found]:
@@ -64,7 +44,7 @@ def all_of(client: Client, cluster: Iterable[Guest], node: str = "") -> list[Fou
     """
     found = []
     for guest in cluster:
-        marked = {marks.TEMPLATE, marks.BUILDING, marks.RETIRED} & set(guest.tags)
+        marked = {marks.TEMPLATE, BUILDING, RETIRED} & set(guest.tags)
         if guest.container or not marked or node not in ("", guest.node):
             continue
         config = client.config(guest.node, guest.vmid)
@@ -79,7 +59,7 @@ def all_of(client: Client, cluster: Iterable[Guest], node: str = "") -> list[Fou
 def linked_clones(client: Client, one: Found) -> list[int]:
     """The VMIDs whose disks need this template's. On thin LVM none does: its volumes outlive their origin."""
     base, clones = f"base-{one.guest.vmid}-", set()
-    for storage in sorted({text.partition(":")[0] for text in volumes(one.config)}):
+    for storage in sorted({text.partition(":")[0] for text in disks.volumes(one.config).values()}):
         for entry in client.get(f"nodes/{one.guest.node}/storage/{storage}/content", content="images"):
             inside = str(entry["volid"]).partition(":")[2].rpartition("/")[0]
             if base in inside or str(entry.get("parent", "")).startswith(base):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 KEY = "gitops-template: "
-TEMPLATE, BUILDING, RETIRED = "template", "building", "retired"  # tags
+TEMPLATE = "template"  # a tag, as BUILDING and RETIRED are
 QUIET = 3600  # seconds between two stages of a build, at most
 _PLAY = os.getppid()  # a step runs in a child of ansible-playbook, and may outlive it
 STAGES = ("created", "configured", "sealing", "sealed", "converted", "done")

@@ -8,9 +8,9 @@ from fleet.findings import Fault, listed
 from fleet.proxmox import tasks
 from fleet.proxmox.change import Change, Result
 from fleet.proxmox.client import Client
+from fleet.proxmox.guest import BUILDING, RETIRED
 from fleet.templates import found
-from fleet.templates.notes import BUILDING, RETIRED
-from fleet.templates.spec import LABEL, PREFIX, named
+from fleet.templates.names import LABEL, PREFIX, named
 
 
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:

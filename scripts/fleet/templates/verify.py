@@ -8,9 +8,9 @@ from fleet.findings import Fault
 from fleet.images import lock
 from fleet.proxmox.change import Change, Result
 from fleet.proxmox.client import Client
+from fleet.proxmox.guest import BUILDING, RETIRED
 from fleet.templates import found
-from fleet.templates.notes import BUILDING, RETIRED
-from fleet.templates.spec import LABEL, PREFIX, named
+from fleet.templates.names import LABEL, PREFIX, named
 
 HEADS = ("template", "VMID", "node", "state", "image", "checksum", "built", "linked clones")
 
@@ -64,8 +64,7 @@ def _state(client: Client, one: found.Found) -> tuple[str, str]:
     """(state, what is wrong): a template, a newer one of whose image is known, or what is no template."""
     if BUILDING in one.guest.tags:
         return "being built" if one.notes.is_alive() else "interrupted", ""
-    types = {name: str(entry["type"]) for name, entry in (client.storages(one.guest.node) or {}).items()}
-    if problems := found.problems(one.config, types):
+    if problems := found.problems(one.config, client.storages(one.guest.node) or {}):
         return "broken", "; ".join(problems)
     if RETIRED in one.guest.tags:
         return "retired", ""

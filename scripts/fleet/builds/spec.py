@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 
 from fleet.arguments import Arguments
 from fleet.findings import Fault
-from fleet.images import catalogue, lock
+from fleet.images import lock
 from fleet.lifecycle import cloud_init
 from fleet.lifecycle.cloud_init import Settings
 from fleet.proxmox import ids
+from fleet.templates.names import LABEL, PREFIX, WORD
 from fleet.vms import addresses, values
 
-PREFIX = "proxmox_template_"
 FORMAT = 1  # to be raised when a build makes something else of the same variables
-LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 VOLUME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}:snippets/[A-Za-z0-9._-]{1,200}"
 
 
@@ -67,13 +65,6 @@ class Spec(NamedTuple):
         data = {key: value for key, value in self._asdict().items() if key not in ignored}
         data |= {"format": FORMAT, "checksum": self.image.checksum, "seals": self.seals}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-
-
-def named(a: Arguments) -> str:
-    """The template that is meant: by its name, else by its image; "" where neither is given."""
-    name = a.text("name", LABEL, "the name of a template")
-    word = a.text("image", WORD, "the name of an image such as debian12")
-    return name or (f"{catalogue.find(catalogue.read(), word).name}-template" if word else "")
 
 
 def read(given: Mapping[str, Any]) -> Spec:
