@@ -18,6 +18,7 @@ course of a task there are "STEP qmtemplate:ID flag", then one for each drive: "
     {"full": "local-lvm", "at": 40}                         it fills up when 40 % of an image have been copied
     {"no_boot": 500}                                        the machine starts and never answers
     {"taken": 501}                                          a stranger takes the VMID before the next who wants it
+    {"taken": 501, "late": true}                            the same after the answer, before the task takes it
     {"offline": "node02"}                                   a node that does not answer: 595
     {"release": 8}                                          Proxmox VE 8.4 instead of 9: HA groups, VM.Monitor
     {"agent_silent": 500}                                   it boots, but its guest agent does not answer
@@ -60,10 +61,12 @@ def offline(node: str) -> bool:
     return any(fault.get("offline") == node for fault in current())
 
 
-def taken(vmid: int) -> bool:
-    """Whether a stranger takes this VMID now, as he does once."""
+def taken(vmid: int, late: bool) -> bool:
+    """Whether a stranger takes this VMID now, as he does once: before a request, or `late` before a clone's task."""
     with state.locked("faults"):
-        left = [fault for fault in current() if fault.get("taken") != vmid]
+        left = [
+            fault for fault in current() if (fault.get("taken"), fault.get("late", False)) != (vmid, late)
+        ]
         found = len(left) < len(current())
         if found:
             state.write_json(_path(), left)

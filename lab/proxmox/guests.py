@@ -95,9 +95,9 @@ def check_vmid(value: str) -> None:
         raise ValueError("value does not look like a valid VM ID")
 
 
-def race(vmid: int, node: str) -> None:
+def race(vmid: int, node: str, late: bool = False) -> None:
     """Let a fault's stranger take a VMID right before the caller does."""
-    if faults.taken(vmid) and not find(vmid):
+    if faults.taken(vmid, late) and not find(vmid):
         Guest(vmid, node, {"name": "stranger"}).save()
 
 

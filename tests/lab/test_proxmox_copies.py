@@ -250,6 +250,10 @@ def test_a_vmid_that_a_stranger_takes(api, gone):
             found.clone.post(newid=free)
         assert api.nodes("node01").qemu(free).config.get()["name"] == "stranger"
     gone(free)
+    with faults.injected({"taken": 631, "late": True}):
+        words = "unable to create VM 631: config file already exists"
+        assert finished(api, found.clone.post(newid=631)) == words
+        gone(631)
     with faults.injected({"taken": 630}):
         with pytest.raises(
             ResourceException, match="unable to create VM 630 - VM 630 already exists on node 'node01'"

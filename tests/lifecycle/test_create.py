@@ -10,6 +10,7 @@ from fleet.findings import Fault
 from fleet.lifecycle import create, finish, modify, owner, remove, template, verify
 from fleet.proxmox import tasks
 from lab.proxmox import faults
+from tests.helpers.proxmox import wait_for
 from tests.lifecycle.conftest import TEMPLATE
 
 NAME = "ubuntu24-template"
@@ -150,12 +151,14 @@ def test_a_name_of_today_is_counted_on(lab):
 
 
 def test_an_id_that_is_taken_meanwhile(lab):
-    with faults.injected({"taken": 500}, {"taken": 501}):
+    with faults.injected({"taken": 500}, {"taken": 501, "late": True}):  # before the request, before its task
         assert lab.step(create, stage="clone", name="app", template_vmid=TEMPLATE).facts["vmid"] == 502
     assert len([line for line in lab.said if "was taken a moment ago" in line]) == 2
-    with faults.injected({"taken": 300}):
-        said = lab.refused(create, stage="clone", name="other", vmid=300, template_vmid=TEMPLATE)
-    assert "VMID 300 is in use; choose another" in said
+    assert lab.names() == {NAME, "app", "stranger"}
+    for late in (False, True):
+        with faults.injected({"taken": 300 + late, "late": late}):
+            said = lab.refused(create, stage="clone", name="other", vmid=300 + late, template_vmid=TEMPLATE)
+        assert f"VMID {300 + late} is in use; choose another" in said
 
 
 def test_whom_a_name_and_a_vmid_belong_to(lab):
@@ -177,6 +180,7 @@ def test_a_run_that_was_killed_is_gone_on_with(lab):
     with faults.injected({"match": "TASK qmclone:", "delay": 3}):
         lab.api.post(f"nodes/node01/qemu/{TEMPLATE}/clone", newid=500, name="app",
                      description=owner.line("app", NAME, finished=False))  # fmt: skip
+        wait_for(lambda: "app" in lab.names())
         made = lab.step(create, stage="clone", **wanted)  # waits for it
     assert not made.changed and not made.facts["finished"]
     for killed_after in range(len(STAGES)):

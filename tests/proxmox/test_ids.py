@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.findings import Fault
-from fleet.proxmox import ids
+from fleet.proxmox import ids, tasks
 from fleet.proxmox.client import Guest
 from fleet.proxmox.errors import Refused
 from tests.helpers.machines import made
@@ -37,6 +37,45 @@ def test_vmids(files, known, taken, hidden, expected, problem):
     assert bool(problem) == bool(findings)
 
 
+TASK = tasks.parse("UPID:node01:0000A1B2:00C3D4E5:66554433:qmclone:120:ci@pve!gitops:")
+TAKEN = (  # what Proxmox says of VMID 9000 to whoever comes second, of a clone in its task as well
+    Refused("unable to create VM 9000 - VM 9000 already exists on node 'node01'", 500),
+    Refused("unable to create VM 9000 - CT 9000 already exists on node 'node02'", 500),
+    Refused("unable to create VM 9000: config file already exists", 500),
+    tasks.Failed(TASK, "unable to create VM 9000: config file already exists"),
+    tasks.Failed(TASK, "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout"),
+    tasks.Failed(
+        TASK, "close (rename) atomic file '/etc/pve/nodes/node01/qemu-server/9000.conf' failed: File exists"
+    ),
+)
+OTHERWISE = (
+    Refused("Permission check failed", 403),
+    tasks.Failed(TASK, "can't lock file '/var/lock/qemu-server/lock-120.conf' - got timeout"),
+    tasks.Failed(
+        TASK, "unable to create VM 9000 - disk image '/images/9000/vm-9000-disk-0.raw' already exists"
+    ),
+)
+
+
+@pytest.mark.parametrize("fault", TAKEN)
+def test_who_comes_second_tries_the_next_vmid(fault):
+    def create(number):
+        if number == 9000:
+            raise fault
+
+    assert ids.claim(ids.TEMPLATES, {}, lambda number: True, create, lambda text: None) == (9001, None)
+
+
+@pytest.mark.parametrize("fault", OTHERWISE)
+def test_another_failure_is_not_tried_again(fault):
+    def create(number):
+        raise fault
+
+    with pytest.raises(Fault) as error:
+        ids.claim(ids.TEMPLATES, {}, lambda number: True, create, print)
+    assert error.value is fault
+
+
 @pytest.mark.parametrize(
     ("strangers", "used", "given"),
     [
@@ -64,14 +103,6 @@ def test_the_creation_decides_who_gets_a_vmid(strangers, used, given):
         with pytest.raises(Fault, match="no VMID from 9000 to 9999 could be had"):
             claim()
     assert len(said) == len(strangers)
-
-
-def test_another_refusal_is_not_tried_again():
-    def create(number):
-        raise Refused("Permission check failed", 403)
-
-    with pytest.raises(Refused, match="Permission"):
-        ids.claim(ids.AUTOMATIC, {}, lambda number: True, create, print)
 
 
 def test_vmids_of_files_and_of_guests_are_used(tmp_path):

@@ -21,6 +21,7 @@ def reserve(**arguments) -> None:
     """Take the VMID, which only the task does: whoever comes second fails here, after his request was accepted."""
     wanted = Clone(**arguments)
     with guests.lock(wanted.newid, 1):
+        guests.race(wanted.newid, wanted.node, late=True)
         guest = source(wanted)
         check_unused(wanted)
         try:

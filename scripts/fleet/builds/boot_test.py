@@ -24,14 +24,14 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
             _destroy(change, planned.node, left.vmid)
     full = int(not disks.kind(planned.storage_type).templates)
 
-    def clone(vmid: int) -> str:
-        return change.api.post(
+    def clone(vmid: int) -> None:
+        upid = change.api.post(
             f"{one.path}/clone", newid=vmid, name=name, full=full, description="a boot test"
         )
+        tasks.wait(change.api, upid, planned.spec.timeout)
 
-    vmid, upid = ids.claim(ids.AUTOMATIC, ids.used(cluster, VMS_DIR), change.api.is_free, clone, change.say)
+    vmid, _ = ids.claim(ids.AUTOMATIC, ids.used(cluster, VMS_DIR), change.api.is_free, clone, change.say)
     path = f"nodes/{planned.node}/qemu/{vmid}"
-    tasks.wait(change.api, upid, planned.spec.timeout)
     try:
         address = {"ipconfig0": planned.spec.seal} if planned.spec.seal else {}
         change.api.put(f"{path}/config", tags=TAG, onboot=0, protection=0, **address)

@@ -19,7 +19,6 @@ from fleet.lifecycle.machine import Found
 from fleet.lifecycle.spec import PREFIX, Spec, read
 from fleet.proxmox import disks, ids
 from fleet.proxmox.change import Change, Result, told
-from fleet.proxmox.errors import Refused
 from fleet.proxmox.guest import Guest
 from fleet.proxmox.rights import right
 
@@ -169,29 +168,33 @@ def _made(
     change: Change, spec: Spec, cluster: Sequence[Guest], name: str, create: Callable[[int], Any]
 ) -> int:
     """The VMID under which `create` made the machine. When it fails nothing is left."""
-    act = (lambda vmid: "") if change.check else create
-    if spec.vmid is None:
-        used = ids.used(cluster, paths.VMS_DIR)
-        vmid, upid = ids.claim(ids.AUTOMATIC, used, change.api.is_free, act, change.say)
-    else:
-        vmid = spec.vmid
-        if change.check and not change.api.is_free(vmid):
-            raise Fault(f"VMID {vmid} is in use; choose another, or leave {PREFIX}vmid empty")
-        try:
-            upid = act(vmid)
-        except Refused as refused:
-            if "already exists" not in str(refused):
-                raise
-            raise Fault(f"VMID {vmid} is in use; choose another, or leave {PREFIX}vmid empty") from refused
-    if not change.check:
+
+    def act(vmid: int) -> None:
+        if change.check:
+            return
+        upid = create(vmid)
         change.say(f"{name} gets VMID {vmid}")
         try:
             machine.wait(change, upid)
-        except Fault:
-            with contextlib.suppress(Fault):  # Proxmox removes it too, and the reason is the other fault
-                undo(change, spec._replace(name=name, vmid=vmid))
+        except Fault as fault:
+            if not ids.is_taken(fault, vmid):
+                with contextlib.suppress(Fault):  # Proxmox removes it too, and the reason is the other fault
+                    undo(change, spec._replace(name=name, vmid=vmid))
             raise
-    return vmid
+
+    if spec.vmid is None:
+        used = ids.used(cluster, paths.VMS_DIR)
+        return ids.claim(ids.AUTOMATIC, used, change.api.is_free, act, change.say)[0]
+    in_use = Fault(f"VMID {spec.vmid} is in use; choose another, or leave {PREFIX}vmid empty")
+    if change.check and not change.api.is_free(spec.vmid):
+        raise in_use
+    try:
+        act(spec.vmid)
+    except Fault as fault:
+        if ids.is_taken(fault, spec.vmid):
+            raise in_use from fault
+        raise
+    return spec.vmid
 
 
 def _node(change: Change, spec: Spec, otherwise: str) -> str:

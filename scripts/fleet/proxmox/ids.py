@@ -3,6 +3,7 @@
 A VMID says nothing of what is in the machine; that templates have a range of their own is for people who look.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import TypeVar
 from fleet.findings import Fault, Finding
 from fleet.paths import shown
 from fleet.proxmox.client import Guest
-from fleet.proxmox.errors import Refused
 from fleet.vms.files import load_dir
 from fleet.vms.machine import Machine
 
@@ -83,15 +83,22 @@ def claim(
     """Create something under the lowest free VMID; (VMID, what `create` returned).
 
     No VMID can be reserved. So the creation decides, and when somebody else was faster, the next one is tried.
+    A clone's is taken in its task only, so that `create` has to wait for the task.
     """
     for number in islice(_free(among, used, is_free), TRIES):
         try:
             return number, create(number)
-        except Refused as refused:
-            if "already exists" not in str(refused):
+        except Fault as fault:
+            if not is_taken(fault, number):
                 raise
             say(f"VMID {number} was taken a moment ago; trying the next")
     raise Fault(f"no VMID from {among[0]} to {among[-1]} could be had; remove what is no longer needed there")
+
+
+def is_taken(fault: Fault, vmid: int) -> bool:
+    """Whether a creation failed because somebody else has the VMID, or is about to have it."""
+    words = rf"(VM|CT) {vmid} already exists|config file already exists|{vmid}\.conf' failed: File exists"
+    return bool(re.search(rf"{words}|lock-{vmid}\.conf' - got timeout", str(fault)))
 
 
 def _free(among: range, used: Mapping[int, str], is_free: Callable[[int], bool]) -> Iterator[int]:
