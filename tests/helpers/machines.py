@@ -47,7 +47,10 @@ class Cluster:
 
     def config(self, node, vmid):
         found = self.configs.get(vmid, {})
-        return found.pop(0) if isinstance(found, list) else found
+        found = found.pop(0) if isinstance(found, list) else found
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def if_told(self, path, **params):
         self.asked.append(path)

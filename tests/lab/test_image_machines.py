@@ -154,3 +154,25 @@ def test_killed_while_proxmox_works(fleet, task):
     if task == "qmcreate":
         assert "taken over: a" in output, output
     nothing_changes(fleet)
+
+
+def test_a_storage_that_fills_up_during_the_import(fleet):
+    fleet.from_image("a", 20)
+    with faults.injected({"full": "local-lvm", "at": 40}):
+        status, output = fleet.apply()
+    assert (status, vmids()) == (2, []), output
+    assert "no machine could be made; the reason is above, the next run tries again" in output
+    status, output = fleet.apply()
+    assert (status, vmids()) == (0, [500]), output
+
+
+def test_a_creation_that_was_cut_off_is_shown_and_does_not_hold_up_the_machine(fleet):
+    """Its node died, for example: nothing works on it, and nobody can tell whose it would have been."""
+    fleet.from_image("a", 20)
+    with faults.injected({"match": "TASK qmcreate:", "kill": True, "times": 1}):
+        assert fleet.apply()[0] == 2
+    assert vmids() == [500]
+    status, output = fleet.apply()
+    assert (status, config(501)["name"]) == (0, "a"), output
+    assert "warning: VMID 500 on node01 has a lock (create) and no name, and no task works on it" in output
+    pve("set", "/nodes/node01/qemu/500/config", delete="lock", skiplock=1)

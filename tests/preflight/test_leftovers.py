@@ -5,6 +5,7 @@ import pytest
 from fleet.findings import Fault
 from fleet.preflight import leftovers, offered
 from fleet.proxmox.client import Guest
+from fleet.proxmox.errors import Refused
 from tests.helpers.machines import Cluster, made
 
 MARKED = {"name": "k8s-dev", "description": "tests\n\nproxmox-gitops: k8s-dev"}
@@ -88,7 +89,7 @@ CUT_OFF = (
     [
         ([BEGUN], MARKED, ["k8s-dev"], []),
         ([BEGUN], {"name": "other"}, [], []),
-        ([BEGUN], None, [], []),  # the creation failed, and Proxmox removed what there was
+        ([BEGUN], Refused("does not exist", 500), [], []),  # the creation failed
         ([BEGUN | {"upid": BEGUN["upid"].replace("terraform", "ana")}], MARKED, [], []),  # is not waited for
         ([BEGUN | {"endtime": 1}], MARKED, [], [CUT_OFF]),
         ([], MARKED, [], [CUT_OFF]),
@@ -97,9 +98,9 @@ CUT_OFF = (
 def test_a_machine_that_an_interrupted_run_has_begun_to_make(tasks, after, found, said):
     """Until its first disk is filled, Proxmox shows a lock alone."""
     begun = [{"lock": "create"}] * 3
-    cluster = Cluster([NAMELESS], {510: [*begun, *[after or {}] * 5]}, told={TASKS: tasks})
+    cluster = Cluster([NAMELESS], {510: [*begun, *[after] * 5]}, told={TASKS: tasks})
     machines = cluster.guests()
-    cluster.list = [NAMELESS] if after else []
+    cluster.list = [NAMELESS] if isinstance(after, dict) else []
     imports, findings = leftovers.orphans(
         cluster, machines, {"k8s-dev": made("k8s-dev")}, sleep=lambda _: None
     )

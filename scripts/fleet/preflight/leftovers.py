@@ -1,5 +1,6 @@
 """What an interrupted apply left in Proxmox: machines that exist but that Terraform's state does not know."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from fleet.findings import Finding
 from fleet.proxmox import tasks
 from fleet.proxmox.client import Client, Guest
+from fleet.proxmox.errors import Refused
 from fleet.vms import addresses
 from fleet.vms.machine import Machine, is_marked
 
@@ -82,8 +84,9 @@ def _settled(
         if "name" in config or config.get("lock") not in ("create", "clone"):
             settled.append(guest)
         elif tasks.is_at_work(client, guest, client.user):
-            tasks.when_unlocked(client, guest, "a machine without a name", wait, sleep)
-            settled += [one for one in client.guests() if one.vmid == guest.vmid]  # none, if that failed
+            with contextlib.suppress(Refused):  # a creation that fails takes the machine away
+                tasks.when_unlocked(client, guest, "a machine without a name", wait, sleep)
+            settled += [one for one in client.guests() if one.vmid == guest.vmid]
         elif not tasks.is_at_work(client, guest):
             message = (
                 f"VMID {guest.vmid} on {guest.node} has a lock ({config['lock']}) and no name, and no task works on it:"
