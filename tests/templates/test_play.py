@@ -1,5 +1,6 @@
 """The playbook template.yml as its users meet it: stage by stage, cut off anywhere, failed, and with clones."""
 
+import re
 import signal
 
 import pytest
@@ -66,5 +67,42 @@ def test_a_run_that_is_interrupted_at_the_keyboard(lab):
         stopped = lab.cut_off(CREATE, signal.SIGINT)
     assert stopped.code != 0 and "User interrupted execution" in stopped.output
     assert "run the same command again" in stopped.output
+    assert lab.play().changed
+    lab.alone()
+
+
+FAILURES = {
+    "preflight": (
+        {"proxmox_template_storage": "nowhere", "bridge": "vmbr7"}, {}, "",
+        ["nothing was changed:", "- node01 has no storage nowhere", "- node01 has no bridge vmbr7"],
+    ),
+    "image": (
+        {}, {"match": "TASK download:", "error": "download failed - wget returned 4"}, ":download:",
+        ["attempt 3 of 3", "look whether the node reaches that site"],
+    ),
+    "vm-create": ({}, {"full": "local-lvm", "at": 40}, ":qmcreate:9001:", ["qmcreate of 9001 on node01 failed"]),
+    "vm-configure": (
+        {}, {"match": "TASK resize:", "error": "lvresize: no space left"}, ":resize:9001:",
+        ["debian12-template on node01 is half built, as VMID 9001", "  TASK ERROR: lvresize: no space left"],
+    ),
+    "template-create": (
+        {}, {"match": "TASK qmtemplate:", "error": "interrupted by signal"}, ":qmtemplate:9001:",
+        ["debian12-template on node01 is half built, as VMID 9001"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", FAILURES)
+def test_a_failure_says_what_there_is_and_how_to_go_on(lab, stage):
+    variables, fault, task, said = FAILURES[stage]
+    with faults.injected(fault):
+        failed = lab.play(**variables)
+    assert failed.code == 2
+    said = [f"The stage {stage} failed", "run the same command again: it goes on with what is there", *said]
+    assert [text for text in said if text not in failed.output] == [], failed.output
+    assert re.search(rf"^Proxmox's task UPID:node01:\S+{task}\S*:$", failed.output, re.M) or not task, (
+        failed.output
+    )
+    assert ("is half built" in failed.output) == bool(lab.templates())
     assert lab.play().changed
     lab.alone()

@@ -30,7 +30,7 @@ class Failed(Fault):
 
     def __init__(self, task: Task, exitstatus: str):
         super().__init__(f"{task} failed: {exitstatus}", code=2)
-        self.exitstatus = exitstatus
+        self.task, self.exitstatus = task, exitstatus
 
 
 def is_upid(answer: object) -> bool:
@@ -81,6 +81,12 @@ def wait(
             raise Fault(f"{task} did not end within {timeout:g} s; see its log in Proxmox{problem}", code=2)
         time.sleep(min(now, max(0, end - time.monotonic())))
         now = min(pause, now * 1.4)
+
+
+def last_lines(client: Client, task: Task, most: int = 5) -> list[str]:
+    """The end of a task's log."""
+    path = f"nodes/{quote(task.node, safe='')}/tasks/{quote(task.upid, safe='')}/log"
+    return [printable(line["t"]) for line in client.get(path, limit=10_000)[-most:]]
 
 
 def _show(client: Client, path: str, start: int, progress: Callable[[str], None]) -> int:

@@ -9,11 +9,13 @@ Endpoint and token come from the environment, as for Terraform's provider: PROXM
 PROXMOX_VE_INSECURE. So no task has a secret among its arguments. What a step does while it works is shown at once.
 
 Returns `changed`, `msg`, `seconds`, `diff`, and what the step hands on to later tasks. In check mode nothing is
-written, and the answer says what would be.
+written, and the answer says what would be. A failure that is a task's of Proxmox has its `upid`, and the end of its
+`log`.
 
 Like `proxmox_api` it is an action: it runs in Ansible's own process on the controller, from this checkout.
 """
 
+import contextlib
 import ctypes
 import importlib
 import re
@@ -61,9 +63,23 @@ class ActionModule(ActionBase):
         except ModuleNotFoundError as error:
             raise AnsibleActionFail(f"Ansible's Python lacks the package {error.name}") from error
         except Fault as fault:
-            raise AnsibleActionFail(fault.finding.text()) from None
+            raise AnsibleActionFail(fault.finding.text(), result=_task(fault)) from None
         finally:
             sys.path.remove(str(SCRIPTS))
         if result.changed:
             answer["diff"] = {"before": dict(result.before), "after": dict(result.after)}
         return {**answer, **result.facts}
+
+
+def _task(fault):
+    """The task of Proxmox that a failure comes from, if it is one's."""
+    from fleet.findings import Fault
+    from fleet.proxmox import client, tasks
+
+    failed = fault if isinstance(fault, tasks.Failed) else fault.__context__
+    if not isinstance(failed, tasks.Failed):
+        return {}
+    lines = []
+    with contextlib.suppress(Fault):  # that Proxmox does not answer any more is no news then
+        lines = tasks.last_lines(client.connect(), failed.task)
+    return {"upid": failed.task.upid, "log": lines}
