@@ -59,6 +59,6 @@ def serving(
 ) -> Iterator[str]:
     """Serve until the end of the block; the site's address. `tls`: its certificate and its key."""
     with Server(address, folder, shelf, tls) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"{'https' if tls else 'http'}://{address[0]}:{server.server_port}"
         server.shutdown()

@@ -61,7 +61,7 @@ def server(pair: tuple[Path, Path], request) -> Iterator[int]:
     served = Server(("127.0.0.1", 0), Handler)
     served.asked = []
     served.socket = context.wrap_socket(served.socket, server_side=True)
-    threading.Thread(target=served.serve_forever, daemon=True).start()
+    threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
     yield served.server_port
     assert set(served.asked) <= {"/readyz"}
     served.shutdown()

@@ -86,7 +86,7 @@ def serving(pem, answers: dict[str, tuple | list], asked: list | None = None):
     context.load_cert_chain(pem)
     with Server(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"https://127.0.0.1:{server.server_port}/"
         server.shutdown()
 

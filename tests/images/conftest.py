@@ -110,7 +110,7 @@ def site(pem, monkeypatch):
     monkeypatch.setattr(web, "DEADLINE", 1)
     with Server(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         found.url = f"https://127.0.0.1:{server.server_port}"
         yield found
         server.shutdown()

@@ -28,7 +28,7 @@ def site(hypervisor):
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", folder / "good.qcow2", "64M"], check=True)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     with http.server.ThreadingHTTPServer(("192.168.1.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield folder, f"http://192.168.1.1:{server.server_port}"
         server.shutdown()
 

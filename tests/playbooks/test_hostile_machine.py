@@ -55,7 +55,7 @@ def service() -> Iterator[ThreadingHTTPServer]:
     def start() -> ThreadingHTTPServer:
         made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         made.asked = []
-        threading.Thread(target=made.serve_forever, daemon=True).start()
+        threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
         servers.append(made)
         return made
 
