@@ -28,6 +28,16 @@ def play(home: Path, *options: str, **env: str) -> Play:
     return Play(home, "k8s", K8S.name, *options, **env)
 
 
+def installed(home: Path, *options: str, **env: str) -> Play:
+    """Without disks and kubeconfig, which take most of the play's time."""
+    return play(home, "--tags=k3s_install", *options, **env)
+
+
+def handed_over(home: Path) -> Play:
+    """Without disks and installation."""
+    return play(home, "--tags=k3s_kubeconfig", **NEWEST)
+
+
 def seen() -> str:
     """Every file that installing K3s writes, and whether it runs."""
     return K8S.ssh(
@@ -105,7 +115,7 @@ def test_arguments_of_a_person_are_named(home: Path):
     K8S.ssh(
         f"sudo sed -i \"s|'server'|& --etcd-s3-secret-key=secret-value|\" {SERVICE}; sudo systemctl daemon-reload"
     )
-    said = refused(home)
+    said = refused(home, "--tags=k3s_install")
     K8S.ssh(f"sudo sed -i 's| --etcd-s3-secret-key=secret-value||' {SERVICE}; sudo systemctl daemon-reload")
     assert (
         "installed with --etcd-s3-secret-key=... --disable=traefik --tls-san=my.name, which this role did"
@@ -118,7 +128,7 @@ def test_arguments_of_a_person_are_named(home: Path):
 @pytest.mark.parametrize("argument", ["--cluster-cidr=10.50.0.0/16", "--service-cidr 10.51.0.0/16"])
 def test_where_the_data_is_is_never_taken_over(argument: str, home: Path):
     K8S.ssh(f"sudo sed -i \"s|'server'|'server' {argument}|\" {SERVICE}; sudo systemctl daemon-reload")
-    said = refused(home, "-e", "k3s_take_over=true")
+    said = refused(home, "--tags=k3s_install", "-e", "k3s_take_over=true")
     assert (
         f"K3s was installed with {re.split('[ =]', argument)[0]}, which this role did not set and which decides"
         in said
@@ -131,16 +141,16 @@ def test_what_stays_is_given_to_the_role(home: Path):
     keep = '{"k3s_extra_args": ["--disable=traefik"], "k3s_tls_sans": ["my.name"]}'
     assert play(home, "-e", keep).changed() > 0
     assert "--disable=traefik" in K8S.ssh("systemctl show k3s -P ExecStart")
-    assert play(home, "-e", keep).changed() == 0
+    assert installed(home, "-e", keep).changed() == 0
     # Now they are the role's own, to be changed by it.
-    assert play(home).changed() > 0
+    assert installed(home).changed() > 0
     assert "traefik" not in K8S.ssh("systemctl show k3s -P ExecStart")
 
 
 def test_taken_over_when_said_so(home: Path):
     K8S.ssh("sudo k3s-uninstall.sh 2>/dev/null")
     K8S.ssh(f"{INSTALL} sh -s - server --disable=traefik; {CONFIG.format('disable: [servicelb]')}")
-    said = refused(home)
+    said = refused(home, "--tags=k3s_install")
     assert "--disable=traefik" in said and "config.yaml (or config.yaml.d) sets disable" in said
     service = K8S.ssh(f"cat {SERVICE}")
     (home / "k8s.ini").write_text(inventory([K8S], "k3s_take_over=true"))
@@ -160,13 +170,13 @@ def test_a_newer_version_stays(home: Path):
         "sudo sed -i \"s/^VERSION=.*/VERSION='v1.35.0+k3s2'/\" /usr/local/bin/k3s; sudo systemctl kill k3s"
     )
     for version in ("v1.34.9+k3s9", "v1.35.0-rc1+k3s3", "v1.35.0+k3s1"):
-        kept = play(home, K3S_VERSION=version)
+        kept = installed(home, K3S_VERSION=version)
         assert kept.changed() == 0
         assert f"has K3s v1.35.0+k3s2, newer than k3s_version {version}: it stays" in kept.output
     # Changed arguments, and still the version that is there.
-    assert play(home, "-e", '{"k3s_tls_sans": ["more"]}').changed() > 0
+    assert installed(home, "-e", '{"k3s_tls_sans": ["more"]}').changed() > 0
     assert "v1.35.0+k3s2" in K8S.ssh("k3s --version")
-    assert play(home, K3S_VERSION="v1.35.0+k3s3").changed() > 0
+    assert installed(home, K3S_VERSION="v1.35.0+k3s3").changed() > 0
     assert "v1.35.0+k3s3" in K8S.ssh("k3s --version")
 
 
@@ -175,7 +185,7 @@ NEWEST = {"K3S_VERSION": "v1.35.0+k3s3"}
 
 def test_a_stopped_k3s_is_started(home: Path):
     K8S.ssh("sudo systemctl disable --now -q k3s")
-    assert play(home, **NEWEST).changed() == 1
+    assert installed(home, **NEWEST).changed() == 1
     assert K8S.ssh("systemctl is-enabled k3s; systemctl is-active k3s") == "enabled\nactive"
 
 
@@ -223,14 +233,14 @@ sed -i "s|\\(client-certificate-data:\\) .*|\\1 $(base64 -w0 client-admin.crt)|"
 def test_a_certificate_that_ends_is_renewed(days: int, restarted: bool, home: Path):
     K8S.ssh(f"sudo sh -ec '{OLD.format(days)}'")
     before = K8S.ssh("systemctl show k3s -P MainPID")
-    renewed = play(home, **NEWEST)
+    renewed = handed_over(home)
     assert renewed.changed() > 0  # Vault has what the machine has, in each case
     assert (K8S.ssh("systemctl show k3s -P MainPID") != before) is restarted
     assert ("more days. K3s makes new ones when it starts" in " ".join(renewed.output.split())) is restarted
     assert user.kubectl(K8S.name, "get", "--raw", "/readyz") == "ok"
     left = K8S.ssh(f"sudo openssl x509 -checkend {86400 * 91} -in {TLS}/client-admin.crt", check=False)
     assert left == "Certificate will not expire"
-    assert play(home, **NEWEST).changed() == 0
+    assert handed_over(home).changed() == 0
 
 
 def test_the_nightly_playbook_renews_and_changes_nothing_else(home: Path):
