@@ -18,12 +18,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleet import names
 from fleet.ansible import play as playbooks
 from fleet.paths import PLAYBOOKS_DIR, ROOT
 from tests.clusters.test_ready import kubeconfig, pair, server  # noqa: F401  (fixtures)
 
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
 ROLES = PLAYBOOKS_DIR / "roles"
+PLAYBOOKS = sorted(names.playbook_names(PLAYBOOKS_DIR))  # that run on machines
 TOKEN = "ci@pve!gitops=the-token-of-vault-or-proxmox"
 
 
@@ -125,7 +127,7 @@ def polyglot(text: str, canary: Path) -> str:
 
 
 @pytest.mark.parametrize("server", [200], indirect=True)
-@pytest.mark.parametrize("playbook", sorted(path.stem for path in PLAYBOOKS_DIR.glob("*.yml")))
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_a_hostile_machine_reaches_nothing_but_itself(playbook, pair, server, service, tmp_path):  # noqa: F811
     thief, known, canary = service(), service(), tmp_path / "canary"
     text = polyglot(kubeconfig(pair, server), canary)
@@ -149,7 +151,7 @@ def test_a_hostile_machine_reaches_nothing_but_itself(playbook, pair, server, se
         assert any(TOKEN in request for request in known.asked), output
 
 
-@pytest.mark.parametrize("playbook", sorted(path.stem for path in PLAYBOOKS_DIR.glob("*.yml")))
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_a_play_is_refused_where_facts_become_variables(playbook, service, tmp_path):
     thief, canary = service(), tmp_path / "canary"
     inventory = machine(tmp_path, "", f"http://127.0.0.1:{thief.server_port}", canary)
@@ -202,11 +204,11 @@ def test_no_default_decides_what_the_controller_does(role):
 
 
 def test_every_playbook_settles_its_controllers_part_first():
-    for path in PLAYBOOKS_DIR.glob("*.yml"):
-        (play,) = yaml.safe_load(path.read_text())
+    for playbook in PLAYBOOKS:
+        (play,) = yaml.safe_load((PLAYBOOKS_DIR / f"{playbook}.yml").read_text())
         roles = [entry["role"] for entry in play.get("roles", ())]
         roles += [task["ansible.builtin.import_role"]["name"] for task in play.get("tasks", ())]
         settled = [task["ansible.builtin.import_role"] for task in play["pre_tasks"]]
         needed = [role for role in roles if (ROLES / role / "tasks/controller.yml").exists()]
-        assert settled == [{"name": role, "tasks_from": "controller"} for role in needed], path
+        assert settled == [{"name": role, "tasks_from": "controller"} for role in needed], playbook
         assert all(task["tags"] == ["always"] for task in play["pre_tasks"])
