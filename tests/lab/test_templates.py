@@ -75,7 +75,8 @@ class Builds:
         named = [vmid for vmid, name in found.items() if name == "debian12-template"]
         assert len(named) == 1 and len(found) == count, found
         config = self.config(named[0])
-        assert config["template"] == 1 and volumes.split(config["scsi0"].split(",")[0])[1].startswith("base-")
+        disk = volumes.path("node01", config["scsi0"].split(",")[0])
+        assert config["template"] == 1 and disk.name.startswith("base-")
         assert "building" not in config["tags"] and notes.parse(config["description"]).stage == "done"
         owners = {volumes.owner(v) for s in cluster.STORAGES for v in volumes.of_storage("node01", s)}
         assert {vmid for vmid in owners if vmid and vmid > 9000} <= found.keys()
