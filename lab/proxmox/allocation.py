@@ -131,9 +131,15 @@ def resize(node: str, volid: str, length: int) -> None:
         stream.truncate(storages.rounded(storage_of(volid), length))
 
 
+def used_as_base(node: str, volid: str) -> bool:
+    """Whether a base volume has linked clones that its storage knows of."""
+    storage, known = storage_of(volid), parse(volid)
+    return known.is_base and any(parse(other).base == known.own for other in of_storage(node, storage))
+
+
 def free(node: str, volid: str) -> None:
     """Remove a volume; not one that linked clones need."""
     with volumes.lock(node, storage_of(volid)):
-        if volumes.used_as_base(node, volid):
+        if used_as_base(node, volid):
             raise ApiError(f"base volume '{split(volid)[1]}' is still in use by linked clones")
         path(node, volid).unlink(missing_ok=True)

@@ -134,12 +134,6 @@ def of_guest(node: str, vmid: int) -> list[str]:
     return [v for s in state.STORAGES for v in of_storage(node, s) if owner(v) == vmid]
 
 
-def used_as_base(node: str, volid: str) -> bool:
-    """Whether a base volume has linked clones that its storage knows of."""
-    storage, known = storage_of(volid), parse(volid)
-    return known.is_base and any(parse(other).base == known.own for other in of_storage(node, storage))
-
-
 def kind(volid: str) -> str:
     """A volume's format by its name; the images of all formats are raw files here."""
     suffix = Path(split(volid)[1]).suffix

@@ -109,7 +109,7 @@ def destroy(node: str, vmid: int, purge: bool, unreferenced: bool) -> None:
         named = {str(v).partition(",")[0] for v in (*guest.config.values(), *guest.pending.values())}
         own = volumes.of_guest(node, vmid)
         for volid in own if guest.template else ():
-            if volid in named and volumes.used_as_base(node, volid):
+            if volid in named and allocation.used_as_base(node, volid):
                 raise ApiError(f"base volume '{volid}' is still in use by linked cloned")
         machines.kill(vmid)  # remains of a machine whose process was killed
         for volid in own:
