@@ -9,6 +9,7 @@ import pytest
 from fleet.findings import Fault
 from fleet.lifecycle import create, finish, modify, owner, remove, template, verify
 from fleet.proxmox import tasks
+from fleet.templates import notes
 from lab.proxmox import faults
 from tests.helpers.proxmox import wait_for
 from tests.lifecycle.conftest import TEMPLATE
@@ -67,13 +68,18 @@ def test_no_template(lab, arguments, said):
     assert said in lab.refused(template, **arguments)
 
 
+def built(day: str) -> str:
+    """What a template of that day says of itself."""
+    return notes.Notes(0, NAME, "ubuntu24", "a.qcow2", "https://a/", "", "0", True, built=day).render()
+
+
 def test_the_newest_healthy_template_of_a_name_is_taken(lab, templates):
     lab.created("app")
     assert "is app, which is not a template" in lab.refused(template, template_vmid=500)
-    templates(NAME, 9001, notes='gitops-template: {"built": "2026-11-03T10:00:00"}')
-    templates(NAME, 9002, notes='gitops-template: {"built": "2026-11-02T10:00:00"}')
-    templates(NAME, 9003, tags="building", notes='gitops-template: {"built": "2026-11-09T10:00:00"}')
-    templates(NAME, 9004, tags="retired", notes='gitops-template: {"built": "2026-11-09T10:00:00"}')
+    templates(NAME, 9001, notes=built("2026-11-03T10:00:00"))
+    templates(NAME, 9002, notes=built("2026-11-02T10:00:00"))
+    templates(NAME, 9003, tags="building", notes=built("2026-11-09T10:00:00"))
+    templates(NAME, 9004, tags="retired", notes=built("2026-11-09T10:00:00"))
     templates(f"{NAME}-building", 9005)
     assert lab.step(template, template_name=NAME).facts["template_vmid"] == 9001
     assert [line for line in lab.said if "9000" in line and "9001" in line and "9002" in line]
