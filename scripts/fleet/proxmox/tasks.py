@@ -67,9 +67,10 @@ def wait(
         problem = ""
         try:
             status = client.get(f"{path}/status")
+            ended = status.get("status") == "stopped"
             if progress:
-                shown += _show(client, path, shown, progress)
-            if status.get("status") == "stopped":
+                shown += _show(client, path, shown, progress, ended)
+            if ended:
                 return _ended(task, str(status.get("exitstatus") or "no exit status"))
         except Refused as error:
             if error.status in (400, 401, 403, 404):
@@ -89,14 +90,15 @@ def last_lines(client: Client, task: Task, most: int = 5) -> list[str]:
     return [printable(line["t"]) for line in client.get(path, limit=10_000)[-most:]]
 
 
-def _show(client: Client, path: str, start: int, progress: Callable[[str], None]) -> int:
-    """Hand over the log from line `start` on; the number of lines."""
+def _show(client: Client, path: str, start: int, progress: Callable[[str], None], ended: bool) -> int:
+    """Hand over the log from line `start` on; the number of lines. The last line of a task that runs may grow."""
     lines = [line for line in client.get(f"{path}/log", start=start, limit=500) if line["n"] > start]
     if [line["t"] for line in lines] == ["no content"]:  # Proxmox's word for an empty log
         return 0
-    for line in lines:
+    whole = lines if ended else lines[:-1]
+    for line in whole:
         progress(printable(line["t"]))
-    return len(lines)
+    return len(whole)
 
 
 def _ended(task: Task, exitstatus: str) -> str:
