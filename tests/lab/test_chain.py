@@ -133,7 +133,7 @@ def test_the_commands_of_the_pages(fleet, lab):
     blocks = re.findall(r"^```\w*\n(.*?)^```$", pages, re.M | re.S)
     playbook, kubeconfig, look = (
         next(block for block in blocks if block.startswith(start))
-        for start in ("ansible-playbook", "cd proxmox", "make lab-status")
+        for start in ("ansible-playbook proxmox/playbooks/k8s.yml", "cd proxmox", "make lab-status")
     )
     requests = re.search(r"python3 scripts/extract_ansible_tag\.py --range [\w./]+", pages)[0]
     key = laboratory.secrets_dir() / "ssh_key"
