@@ -26,20 +26,31 @@ CONFIG = tuple(f"VM.Config.{name}" for name in ("Disk", "Options", "CPU", "Memor
 FROM_IMAGE = ("VM.Config.HWType", "VM.Config.CDROM")
 
 
+class _Appeared(Exception):
+    """The machine is there after all: Proxmox went on with the creation of a play that was killed."""
+
+    def __init__(self, found: Found):
+        super().__init__(found.label)
+        self.found = found
+
+
 @told
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     spec = read(arguments)
     if arguments["stage"] == "undo":
         return undo(change, spec)
     cluster = change.api.guests()
-    if found := present(change, spec, cluster):
-        growth = image_size(change, spec, found) if arguments["stage"] == "prepare" else {}
-        state = "" if found.owner.finished else ", whose creation was cut off and goes on"
-        facts = {**found.facts, "finished": found.owner.finished, **growth}
-        return Result(message=f"{found.label} is there already{state}", facts=facts)
-    return {"prepare": prepare, "import": from_image, "clone": clone}[arguments["stage"]](
-        change, spec, cluster, arguments
-    )
+    found = present(change, spec, cluster)
+    if found is None:
+        stage = {"prepare": prepare, "import": from_image, "clone": clone}[arguments["stage"]]
+        try:
+            return stage(change, spec, cluster, arguments)
+        except _Appeared as appeared:
+            found = appeared.found
+    growth = image_size(change, spec, found) if arguments["stage"] == "prepare" else {}
+    state = "" if found.owner.finished else ", whose creation was cut off and goes on"
+    facts = {**found.facts, "finished": found.owner.finished, **growth}
+    return Result(message=f"{found.label} is there already{state}", facts=facts)
 
 
 def present(change: Change, spec: Spec, cluster: Sequence[Guest]) -> Found | None:
@@ -177,7 +188,10 @@ def _made(
         try:
             machine.wait(change, upid)
         except Fault as fault:
-            if not ids.is_taken(fault, vmid):
+            if ids.is_taken(fault, vmid):
+                if found := present(change, spec._replace(name=name, vmid=None), change.api.guests()):
+                    raise _Appeared(found) from fault
+            else:
                 with contextlib.suppress(Fault):  # Proxmox removes it too, and the reason is the other fault
                     undo(change, spec._replace(name=name, vmid=vmid))
             raise
