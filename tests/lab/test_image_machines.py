@@ -24,9 +24,11 @@ def site(tmp_path_factory):
         patch.setenv("LAB_PROXMOX_HOLLOW", "1")
         setup.everything()
         daemons.up(("postgres", "proxmox", "images"))
-        lock()
-        yield lab_dir() / "images"
-        daemons.down()
+        try:
+            lock()
+            yield lab_dir() / "images"
+        finally:
+            daemons.down()
 
 
 def lock() -> None:
