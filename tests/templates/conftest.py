@@ -91,6 +91,9 @@ class Lab:
     def names(self) -> Mapping[str, guests.Guest]:
         return {one.name: one for one in guests.all_guests()}
 
+    def runs(self, one: guests.Guest) -> bool:
+        return self.api.get(f"nodes/{one.node}/qemu/{one.vmid}/status/current")["status"] == "running"
+
     def alone(self) -> int:
         """Assert that there is one healthy template and nothing half-made; its VMID."""
         found = self.templates()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleet.builds import needed, plan
+from fleet.builds import clones, needed, plan
 from fleet.builds.spec import Spec, read
 from fleet.findings import Fault, listed
 from fleet.paths import PROXMOX_DIR, VMS_DIR, shown
@@ -34,7 +34,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     problems = [*_release(release), *_storages(spec, storages, image_storage, node, bool(ready))]
     problems += rights.missing(change.api, needed.rights(spec, node, image_storage, bool(ready)))
     problems += _surroundings(change.api, spec, node)
-    problems += _strangers(spec, node, cluster, made)
+    problems += [*_strangers(spec, node, cluster, made), *clones.problems(arguments.get("clones") or ())]
     if spec.seals and not ready:
         problems += _seal(spec)
     if spec.vmid and not ready:
