@@ -47,5 +47,6 @@ if [ $# -gt 0 ]; then
 fi
 program=$here/../.venv/bin/ansible-playbook
 [ -x "$program" ] || program=ansible-playbook
+export ANSIBLE_CONFIG="${ANSIBLE_CONFIG:-$here/ansible.cfg}"
 exec "$program" "$here/playbooks/platform.yml" \
   -e "platform_name=$platform" -e "platform_node=$node" -e "platform_state=$action" "$@"

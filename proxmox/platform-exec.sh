@@ -52,5 +52,6 @@ if [ -z "$task" ]; then
 fi
 program=$here/../.venv/bin/ansible-playbook
 [ -x "$program" ] || program=ansible-playbook
+export ANSIBLE_CONFIG="${ANSIBLE_CONFIG:-$here/ansible.cfg}"
 exec "$program" "$here/playbooks/platform.yml" \
   -e "platform_name=$platform" -e "platform_node=$node" -e "platform_tasks=$task" "$@"
