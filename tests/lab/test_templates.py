@@ -224,10 +224,29 @@ def test_a_retired_template_stays_as_long_as_a_linked_clone_lives(builds, site, 
         "stays: it has the linked clones by-hand (VMID 600)"
         in builds.build(storage=storage)["publish"].message
     )
-    assert builds.config(9001)["tags"].endswith("retired")
+    assert re.fullmatch(r"debian12;fp-[0-9a-f]{8};retired", builds.config(9001)["tags"])
     assert "by-hand" in builds.step(cleanup).message
     tasks.wait(builds.api, builds.api.delete("nodes/node01/qemu/600"), pause=0.1)
     assert builds.step(cleanup).changed and not builds.step(cleanup).changed
+    assert builds.alone() == 9002
+
+
+def test_what_a_person_gave_to_a_template_stays(builds, site):
+    builds.build()
+    notes_of = builds.config(9001)["description"]
+    change = {"protection": 1, "tags": "debian12;mine;template", "description": f"hands off\n{notes_of}"}
+    builds.api.put("nodes/node01/qemu/9001/config", **change)
+    site.shelf.publish("debian12", "B")
+    assert update_images.main([]) == 0
+    assert "stays: it is protected" in builds.build()["publish"].message
+    assert builds.config(9001)["tags"] == "debian12;mine;retired"
+    assert builds.config(9001)["description"].startswith("hands off")
+    builds.api.put("nodes/node01/qemu/9001/config", protection=0)
+    with faults.injected(
+        {"match": "DELETE /nodes/node01/qemu/9001", "status": 500, "message": "can't lock file"}
+    ):
+        assert "stays: Proxmox at" in builds.step(cleanup).message
+    assert builds.step(cleanup).changed
     assert builds.alone() == 9002
 
 

@@ -34,11 +34,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         return Result(True, f"{one} would become {name}", {"name": one.guest.name}, {"name": name})
     for old in named:
         day = old.notes.built[:10].replace("-", "") or "old"
-        later = old.notes._replace(stage="done", builder="")
-        change.api.put(
-            f"{old.path}/config",
-            name=f"{name}-{day}-{old.guest.vmid}", tags=later.tags(RETIRED), description=later.render(),
-        )  # fmt: skip
+        tags = ";".join(sorted({*old.guest.tags, RETIRED} - {TEMPLATE}))
+        change.api.put(f"{old.path}/config", name=f"{name}-{day}-{old.guest.vmid}", tags=tags)
         change.say(f"{old} is now called {name}-{day}-{old.guest.vmid}")
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     notes = planned.notes(one.guest.vmid)._replace(stage="done", built=now)

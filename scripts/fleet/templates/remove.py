@@ -47,13 +47,23 @@ def unneeded(change: Change, made: Iterable[found.Found]) -> list[str]:
         dead = BUILDING in one.guest.tags and not one.notes.is_alive()
         if not (dead or RETIRED in one.guest.tags):
             continue
-        if clones := _clones(change.api, one):
-            lines.append(f"{one} stays: it has the linked clones {listed(clones)}")
+        if reason := _needed(change.api, one):
+            lines.append(f"{one} stays: {reason}")
             continue
-        if not change.check:
-            destroy(change.api, one)
-        lines.append(f"{one} is removed")
+        try:
+            if not change.check:
+                destroy(change.api, one)
+            lines.append(f"{one} is removed")
+        except Fault as fault:  # such as a clone that is being made of it: the next clean-up removes it
+            lines.append(f"{one} stays: {fault}")
     return lines
+
+
+def _needed(client: Client, one: found.Found) -> str:
+    """Why a template may not go; "" where nothing speaks against it."""
+    if clones := _clones(client, one):
+        return f"it has the linked clones {listed(clones)}"
+    return "it is protected" if int(one.config.get("protection") or 0) else ""
 
 
 def _clones(client: Client, one: found.Found) -> list[str]:
