@@ -298,9 +298,12 @@ def test_a_broken_template_is_told_and_replaced(builds):
 
 
 def test_a_vmid_that_is_taken_meanwhile_costs_nothing(builds):
-    with_fault = {"match": "POST /nodes/node01/qemu$", "times": 2, "status": 500,
-                  "message": "unable to create VM 9001 - VM 9001 already exists on node 'node02'"}  # fmt: skip
-    with faults.injected(with_fault):
+    taken = [
+        {"match": "POST /nodes/node01/qemu$", "times": 1, "status": 500,
+         "message": f"unable to create VM {vmid} - VM {vmid} already exists on node 'node02'"}
+        for vmid in (9001, 9002)
+    ]  # fmt: skip
+    with faults.injected(*taken):
         builds.build()
     assert sum("was taken a moment ago" in line for line in builds.said) == 2
     assert builds.alone() == 9003

@@ -43,7 +43,7 @@ def test_a_machine_that_is_not_to_become_a_template_yet(lab):
     ("task", "fault"),
     [
         (DOWNLOAD, {"match": "TASK download:", "delay": 4}),
-        (CREATE, {"match": "TASK qmcreate:", "delay": 4}),
+        (CREATE, {"match": "TASK qmcreate:", "delay": 10}),  # longer than the next run needs to get there
         (CONFIGURE, {"match": "TASK resize:", "delay": 4}),
         (CONVERT, {"match": "TASK qmtemplate:", "delay": 4}),
         (CONVERT, {"match": "STEP qmtemplate:9001 scsi0", "delay": 4}),

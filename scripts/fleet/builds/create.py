@@ -22,20 +22,20 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     """Hands on `building`, the machine's VMID. One that an earlier run left is used again, or removed."""
     planned = plan.taken(arguments)
     spec = planned.spec
+    if not change.check:
+        _settle(change, planned)
     before = _left(change, planned)
-    if before and not change.check:
-        for one in before:
-            _settle(change, planned, one.guest.vmid)
-        before = _left(change, planned)
     if change.check:
-        useful = [one for one in before if one.guest.vmid == planned.building and _goes_on(one, planned)]
+        useful = [
+            one for one in before if one.notes.fingerprint == planned.fingerprint and _goes_on(one, planned)
+        ]
         done = f"{useful[-1]} would go on" if useful else f"{spec.name}-building would be created"
         return Result(not useful, done, after={} if useful else {"machine": f"{spec.name}-building"})
     removed = False
     for one in before:
         tasks.when_unlocked(change.api, one.guest, one.guest.name, spec.timeout, say=change.say)
         one = one._replace(config=change.api.config(one.guest.node, one.guest.vmid))
-        if one.guest.vmid == planned.building and _goes_on(one, planned):
+        if one.notes.fingerprint == planned.fingerprint and _goes_on(one, planned):
             message = f"{one} goes on after the stage {one.notes.stage or 'created'}"
             return Result(removed, message, facts={"building": one.guest.vmid})
         change.say(f"removing {one}, which an interrupted run left")
@@ -59,13 +59,18 @@ def _left(change: Change, planned: Plan) -> list[found.Found]:
     return [one for one in made if BUILDING in one.guest.tags and not one.notes.is_alive()]
 
 
-def _settle(change: Change, planned: Plan, vmid: int) -> None:
-    """Wait for the tasks that a killed run began, which go on in Proxmox; how they end is seen afterwards."""
-    running = change.api.if_told(f"nodes/{planned.node}/tasks", source="active", vmid=vmid) or ()
-    for upid in (task["upid"] for task in running if not task.get("endtime")):
-        change.say(f"waiting for {tasks.parse(upid)}, which an interrupted run began")
+def _settle(change: Change, planned: Plan) -> None:
+    """Wait for what a killed run began, which goes on in Proxmox; how it ends is seen afterwards.
+
+    A machine that is still being created has neither name nor notes. So its task is known by its VMID alone.
+    """
+    for task in change.api.if_told(f"nodes/{planned.node}/tasks", source="active") or ():
+        text = str(task.get("id"))
+        if task.get("endtime") or not text.isdigit() or int(text) not in ids.TEMPLATES:
+            continue
+        change.say(f"waiting for {tasks.parse(task['upid'])}, which another run began")
         with contextlib.suppress(tasks.Failed):
-            tasks.wait(change.api, upid, planned.spec.timeout)
+            tasks.wait(change.api, task["upid"], planned.spec.timeout)
 
 
 def _goes_on(one: found.Found, planned: Plan) -> bool:
