@@ -24,7 +24,7 @@ def build(fleet: Clone) -> None:
 
 def _shown(argv: list[str]) -> str:
     """Run a command and show its lines as they come, without the tasks that had nothing to do; all of them."""
-    env = environment() | {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_RESULT_FORMAT": "yaml"}
+    env = environment() | {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
     process = subprocess.Popen(
         network.inside_argv(argv), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
