@@ -43,11 +43,13 @@ def hypervisor(tmp_path_factory):
     """A lab of its own with nothing but Proxmox and DHCP in it; the tests' thread is in its network."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("proxmox") / "lab"))
-        daemons.up(["dhcp", "proxmox"])
-        patch.setenv("REQUESTS_CA_BUNDLE", str(lab_dir() / "tls/bundle.pem"))
-        with network.inside():
-            yield lab_dir()
-        daemons.down()
+        try:
+            daemons.up(["dhcp", "proxmox"])
+            patch.setenv("REQUESTS_CA_BUNDLE", str(lab_dir() / "tls/bundle.pem"))
+            with network.inside():
+                yield lab_dir()
+        finally:  # of what a failing start has left, too
+            daemons.down()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A Proxmox of the lab's, whose machines are empty processes, and steps on it."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from fleet.findings import Fault
 from fleet.proxmox import tasks
 from fleet.proxmox.change import Change, Result
 from fleet.proxmox.client import Client
-from lab import PROXMOX_URL, daemons, lab_dir, network, secret
+from lab import PROXMOX_URL, secret
 from lab.proxmox import faults
+from tests.helpers.hollow import hollow_proxmox
 
 TEMPLATE = 9000  # that every lab has: ubuntu24-template on node01, with 3 GiB on local-lvm
 
@@ -49,15 +51,9 @@ class Lab:
 
 
 @pytest.fixture(scope="module")
-def hollow(tmp_path_factory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("lifecycle") / "lab"))
-        patch.setenv("LAB_PROXMOX_HOLLOW", "1")
-        daemons.up(["proxmox"])
-        patch.setenv("SSL_CERT_FILE", str(lab_dir() / "tls/bundle.pem"))
-        with network.inside():
-            yield
-        daemons.down()
+def hollow(tmp_path_factory) -> Iterator[Path]:
+    with hollow_proxmox(tmp_path_factory.mktemp("lifecycle")) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ from fleet.paths import PLAYBOOKS_DIR, PROXMOX_DIR, ROOT
 from fleet.proxmox import tasks
 from fleet.proxmox.client import Client
 from fleet.templates import notes
-from lab import PROXMOX_URL, daemons, lab_dir, network, secret
+from lab import PROXMOX_URL, secret
 from lab.environment import environment
 from lab.proxmox import faults, guests, volumes
 from lab.proxmox import state as cluster
+from tests.helpers.hollow import hollow_proxmox
 from tests.helpers.lab_site import site_in_lab
 
 # No boot, which an empty machine does not have; the disk grows, so that each stage has something to do.
@@ -109,15 +110,8 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[object]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAB_DIR", str(tmp_path_factory.mktemp("templates") / "lab"))
-        patch.setenv("LAB_PROXMOX_HOLLOW", "1")
-        daemons.up(["proxmox"])
-        patch.setenv("SSL_CERT_FILE", str(lab_dir() / "tls/bundle.pem"))
-        patch.setenv("REQUESTS_CA_BUNDLE", str(lab_dir() / "tls/bundle.pem"))
-        with network.inside(), site_in_lab() as found:
-            yield found
-        daemons.down()
+    with hollow_proxmox(tmp_path_factory.mktemp("templates")), site_in_lab() as found:
+        yield found
 
 
 @pytest.fixture
