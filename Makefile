@@ -59,9 +59,10 @@ lint: setup ## every linter, with no exceptions
 	ansible-lint --offline proxmox/playbooks
 	python3 docs/generate.py --check
 
-template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, CHECK=1 changes nothing)
+template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, STORAGE=; CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \
-		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE))
+		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE)) \
+		$(if $(STORAGE),-e proxmox_template_storage=$(STORAGE))
 
 template-list: .venv ### the templates: state, image, age, linked clones
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml -e proxmox_template_state=list

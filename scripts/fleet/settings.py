@@ -16,7 +16,7 @@ class Setting(NamedTuple):
 # A workflow uses no other; a test compares. Their forms are in fleet/secrets/forms.py.
 SETTINGS = (
     Setting("PROXMOX_VE_ENDPOINT", "the address of Proxmox, as https://pve.example.org:8006/", "always"),
-    Setting("PROXMOX_VE_API_TOKEN", "the API token of Proxmox (docs/install.md, step 2)", "always"),
+    Setting("PROXMOX_VE_API_TOKEN", "the API token of Proxmox (docs/install.md, step 1)", "always"),
     Setting("PG_CONN_STR", "the database of Terraform's state (docs/install.md, step 3)", "always"),
     Setting("SSH_PRIVATE_KEY", "the key that Ansible logs in with (docs/install.md, step 6)", "always"),
     Setting("VAULT_ADDR", "the address of Vault (docs/install.md, step 4)", "clusters"),

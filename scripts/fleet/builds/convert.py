@@ -24,7 +24,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     if found.is_running(change.api, one):
         raise Fault(f"{one} runs; switch it off, since Proxmox converts no running machine")
     if planned.spec.seals and one.notes.stage != "sealed":
-        raise Fault(f"{one} has no guest agent yet; run the stage vm-configure first")
+        raise Fault(f"{one} has no guest agent yet; run with `--tags vm-configure` first")
     if change.check:
         return Result(True, f"{one} would be converted", {"template": 0}, {"template": 1})
     if planned.spec.tpm and "tpmstate0" not in one.config:

@@ -129,5 +129,7 @@ def guest_of(change: Change, planned: Plan, vmid: int | None) -> found.Found:
         one for one in found.all_of(change.api, cluster, planned.node) if one.notes.name == planned.spec.name
     ]
     if not made:
-        raise Fault(f"there is no machine that {planned.spec.name} could be made of; run the stages vm first")
+        raise Fault(
+            f"there is no machine that {planned.spec.name} could be made of; run with `--tags image,vm` first"
+        )
     return made[-1]

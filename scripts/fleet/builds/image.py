@@ -13,6 +13,6 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     spec = planned.spec
     brought = volume.bring(
         change.api, planned.node, planned.image_storage, spec.image, change.say,
-        check=change.check, timeout=spec.timeout, allow_not_verified=spec.unverified,
+        check=change.check, timeout=spec.timeout,
     )  # fmt: skip
     return Result(brought.changed, brought.message, after={"image": brought.volid})

@@ -7,7 +7,7 @@ from fleet.builds import clones, needed, plan
 from fleet.builds.spec import Spec, read
 from fleet.findings import Fault, listed
 from fleet.paths import PROXMOX_DIR, VMS_DIR, shown
-from fleet.proxmox import disks, rights
+from fleet.proxmox import rights
 from fleet.proxmox.change import Change, Result
 from fleet.proxmox.client import Client, Guest
 from fleet.templates import found
@@ -31,7 +31,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     made = found.of_image(change.api, cluster, spec.image.name, spec.name, node)
     ready = [one for one in made if _is_wanted(one, spec, storages)]
     image_storage = spec.image_storage or _image_storage(storages)
-    problems = [*_release(release), *_storages(spec, storages, image_storage, node, bool(ready))]
+    problems = [*_release(release), *needed.storages(spec, storages, image_storage, node, bool(ready))]
     problems += rights.missing(change.api, needed.rights(spec, node, image_storage, bool(ready)))
     problems += _surroundings(change.api, spec, node)
     problems += [*_strangers(spec, node, cluster, made), *clones.problems(arguments.get("clones") or ())]
@@ -43,7 +43,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
             problems.append(f"VMID {spec.vmid} belongs to {owners[spec.vmid]}; choose another")
     building = [one for one in made if "building" in one.guest.tags]
     problems += [
-        f"another run builds {one} (on {one.notes.builder}); wait until it is done"
+        f"another run builds {one} (on {one.notes.builder}); wait until it is done, or if it was killed there, until"
+        " an hour after its last stage, or destroy that VMID"
         for one in building
         if one.notes.is_alive()
     ]
@@ -84,32 +85,6 @@ def _image_storage(storages: Mapping[str, Mapping[str, Any]]) -> str:
     return "local" if "local" in able or not able else able[0]
 
 
-def _storages(spec: Spec, storages: Mapping[str, Any], images: str, node: str, ready: bool) -> Iterator[str]:
-    for name, content in ((spec.storage, "images"), (images, "import")):
-        entry = storages.get(name)
-        if entry is None:
-            yield f"{node} has no storage {name}, or the token may not see it; it has {listed(sorted(storages))}"
-        elif content not in (has := str(entry.get("content", ""))).split(","):
-            command = f"`pvesm set {name} --content {has},{content}`"
-            yield f"storage {name} does not take {content}: {command} on {node}, or name another storage"
-        elif not entry.get("active"):
-            yield f"storage {name} is not active on {node}"
-        else:
-            if content == "images":
-                yield from _kind(str(entry["type"]))
-            least = (spec.disk << 30 or spec.image.size) if content == "images" else spec.image.size
-            if not ready and int(entry.get("avail", 0)) < least * 1.1:
-                free, needed = int(entry.get("avail", 0)) >> 20, int(least * 1.1) >> 20
-                yield f"storage {name} has {free} MiB left on {node}, and {needed} MiB are needed"
-
-
-def _kind(storage_type: str) -> Iterator[str]:
-    try:
-        disks.kind(storage_type)
-    except Fault as fault:
-        yield str(fault)
-
-
 def _surroundings(client: Client, spec: Spec, node: str) -> Iterator[str]:
     bridges = client.bridges(node)
     if bridges is not None and spec.bridge not in bridges:
@@ -126,8 +101,8 @@ def _strangers(spec: Spec, node: str, cluster: list[Guest], made: list[found.Fou
     for guest in cluster:
         if guest.name == spec.name and guest.node == node and guest.vmid not in ours:
             yield (
-                f"{guest.name} (VMID {guest.vmid} on {node}) exists and was not built here; rename it, or set"
-                f" proxmox_template_name"
+                f"{guest.name} (VMID {guest.vmid} on {node}) exists and was not built here; rename it, as by"
+                f" `qm set {guest.vmid} --name {guest.name}-old`, or set proxmox_template_name"
             )
 
 

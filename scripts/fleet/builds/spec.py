@@ -41,7 +41,6 @@ class Spec(NamedTuple):
     agent: bool = True
     seal: str = ""  # ipconfig0 of the one boot in which the agent is installed
     boot_test: bool = False
-    unverified: bool = False
     timeout: int = 1800
 
     @property
@@ -59,7 +58,6 @@ class Spec(NamedTuple):
             "image_storage",
             "seal",
             "boot_test",
-            "unverified",
             "timeout",
         }
         data = {key: value for key, value in self._asdict().items() if key not in ignored}
@@ -114,7 +112,6 @@ def read(given: Mapping[str, Any]) -> Spec:
         "agent": a.flag("agent"),
         "seal": seal,
         "boot_test": a.flag("boot_test"),
-        "unverified": a.flag("allow_not_verified"),
         "timeout": a.number("download_timeout", 1, 86400),
     }
     a.check()

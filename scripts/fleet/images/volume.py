@@ -72,9 +72,12 @@ def find(client: Client, node: str, storage: str, image: Locked) -> dict[str, An
 
 def choose(client: Client, node: str, image: Locked) -> str:
     """The storage of a node for an image: the one that has it, else `local`, else the first that can. Raises Fault."""
-    able = _able(client.storages(node) or {})
+    storages = client.storages(node) or {}
+    able = _able(storages)
     if not able:
-        raise Fault(f"{node} has no storage for images; {_way_out('local', {})}")
+        raise Fault(
+            f"{node} has no storage for images; {_way_out('local', storages.get('local', {}))} on {node}"
+        )
     if len(able) > 1:
         has = [name for name in able if find(client, node, name, image)]
         able = has or (["local"] if "local" in able else able)

@@ -11,7 +11,7 @@ from fleet import paths
 from fleet.findings import Fault
 from fleet.lifecycle import cloud_init, image, machine, options, owner
 from fleet.lifecycle.machine import Found
-from fleet.lifecycle.spec import Spec, read
+from fleet.lifecycle.spec import PREFIX, Spec, read
 from fleet.proxmox import disks, properties
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.errors import Refused
@@ -104,7 +104,9 @@ def configure(change: Change, spec: Spec, found: Found, arguments: Mapping[str, 
         if keys and not findings:
             wanted["sshkeys"] = cloud_init.encoded(keys)
         else:
-            change.say(f"{found.label} gets no SSH key, so nobody can log in: give cloud_init_ssh_keys")
+            change.say(
+                f"{found.label} gets no SSH key: give {PREFIX}cloud_init_ssh_keys or proxmox/authorized_keys"
+            )
     if not cloud_init.drive_of(found.config):
         there = image.storages(change.api, found.guest.node)
         system = str(found.config.get(options.system_disk(found.config)) or "")

@@ -36,8 +36,8 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
     by_number = next((guest.name for guest in known.values() if str(guest.vmid) == name), "")
     if offered:
         message = (
-            f"{machine.target_node} has no template {name}, and {_places(offered)} have one each; make one on"
-            f" {machine.target_node}, or choose one of these nodes as target_node"
+            f"{machine.target_node} has no template {name}, and {_places(offered)} have one each; build one with"
+            f" {_build(name, machine.target_node)}, or choose one of these nodes as target_node"
         )
     elif named:
         message = (
@@ -51,6 +51,7 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
         close = difflib.get_close_matches(name, names, 1, 0.75)
         meant = f"; did you mean {close[0]}?" if close else ""
         message = f"Proxmox has no template {name}; it has {', '.join(names) or 'none'}{meant}"
+        message += "" if close else f"; build it with {_build(name)}"
     return machine.finding("clone", message)
 
 
@@ -81,5 +82,7 @@ def _places(guests: Iterable[Guest]) -> str:
     return " and ".join(f"{guest.node} (VMID {guest.vmid})" for guest in guests)
 
 
-def _build(name: str) -> str:
-    return f"`make template IMAGE={name.removesuffix('-template')}`"
+def _build(name: str, node: str = "") -> str:
+    """The command that builds a template; of one that is called otherwise, nobody knows the image."""
+    image = name.removesuffix("-template") if name.endswith("-template") else "NAME"
+    return f"`make template IMAGE={image}{f' NODE={node}' if node else ''}`"

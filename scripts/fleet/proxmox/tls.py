@@ -22,7 +22,7 @@ _PROBLEMS = (
     ("doesn't match", _ELSEWHERE),
     ("not valid for", _ELSEWHERE),
     ("certificate verify failed", "no CA known here signed it: add the node's /etc/pve/pve-root-ca.pem to the"
-     " bundle that SSL_CERT_FILE names"),
+     " authorities of this computer, or to the bundle that SSL_CERT_FILE names (docs/install.md, step 2)"),
 )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
             )
         )
     if wrong := [f"{one}: {text}" for one in made if (text := _state(change.api, one)[1])]:
-        raise Fault("; ".join(wrong) + "; `make template` builds it anew")
+        image = made[0].notes.image
+        raise Fault(f"{'; '.join(wrong)}; `make template IMAGE={image}` builds it again")
     return Result(
         message=table([row(change.api, one) for one in made]),
         facts={"vmids": [one.guest.vmid for one in made]},
