@@ -104,9 +104,7 @@ def configure(change: Change, spec: Spec, found: Found, arguments: Mapping[str, 
         if keys and not findings:
             wanted["sshkeys"] = cloud_init.encoded(keys)
         else:
-            change.say(
-                f"{found.label} gets no SSH key: give {PREFIX}cloud_init_ssh_keys or proxmox/authorized_keys"
-            )
+            change.say(f"{found.label} gets no SSH key: give {PREFIX}cloud_init_ssh_keys")
     if not cloud_init.drive_of(found.config):
         there = image.storages(change.api, found.guest.node)
         system = str(found.config.get(options.system_disk(found.config)) or "")
