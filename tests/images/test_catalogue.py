@@ -116,7 +116,7 @@ def test_an_alias_means_one_image_alone(write):
 
 def test_a_missing_catalogue(tmp_path, monkeypatch):
     monkeypatch.setenv("PROXMOX_IMAGES", str(tmp_path / "images.yml"))
-    with pytest.raises(Fault, match="does not exist; PROXMOX_IMAGES names another catalogue"):
+    with pytest.raises(Fault, match="does not exist; set PROXMOX_IMAGES to another's path"):
         catalogue.read()
 
 

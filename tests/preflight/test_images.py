@@ -66,7 +66,7 @@ def test_no_storage_can_hold_images(tmp_path):
     assert source is None
     assert findings == [
         "error image: node01 has no storage for images; allow it by"
-        " `pvesm set local --content images,iso,vztmpl,backup,import`"
+        " `pvesm set local --content images,iso,vztmpl,backup,import` on node01"
     ]
 
 

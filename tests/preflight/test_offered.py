@@ -43,19 +43,19 @@ BUILD = "`make template IMAGE=ubuntu24`"
 @pytest.mark.parametrize(
     ("clone", "cluster", "said"),
     [
-        (NAME, [], f"Proxmox has no template {NAME}; it has none"),
+        (NAME, [], f"Proxmox has no template {NAME}; it has none; build it with {BUILD}"),
         (NAME, [template(9000, name="debian12-template")],
-         f"Proxmox has no template {NAME}; it has debian12-template"),
+         f"Proxmox has no template {NAME}; it has debian12-template; build it with {BUILD}"),
         ("ubuntu24-templat", [TEMPLATE],
          f"Proxmox has no template ubuntu24-templat; it has {NAME}; did you mean {NAME}?"),
         ("9000", [TEMPLATE], f"9000 is a VMID; write the template's name, {NAME}"),
         (NAME, [template(9000, "node02"), template(9001, "node03")],
-         f"node01 has no template {NAME}, and node02 (VMID 9000) and node03 (VMID 9001) have one each; make one on"
-         " node01, or choose one of these nodes as target_node"),
+         f"node01 has no template {NAME}, and node02 (VMID 9000) and node03 (VMID 9001) have one each; build one"
+         " with `make template IMAGE=ubuntu24 NODE=node01`, or choose one of these nodes as target_node"),
         (NAME, [template(9000, "node01", "retired"), template(9001, "node01", "building")],
          f"Proxmox has {NAME} only as a template that is being built or was replaced (node01 (VMID 9000) and node01"
          f" (VMID 9001)); wait until its build has ended, or run {BUILD}"),
-        (NAME, [template(9000)._replace(container=True)], f"Proxmox has no template {NAME}; it has none"),
+        (NAME, [template(9000)._replace(container=True)], f"Proxmox has no template {NAME}; it has none; build it with {BUILD}"),
     ],
 )  # fmt: skip
 def test_why_there_is_none(clone, cluster, said):

@@ -471,5 +471,5 @@ def test_an_image_that_the_catalogue_lacks_is_an_error_at_its_line(from_image, c
     monkeypatch.chdir(home)
     (home / "images.yml").unlink()
     assert run(home) == 1
-    said = "vms/a.yaml:8:1: image: images.yml: does not exist; PROXMOX_IMAGES names another catalogue"
+    said = "vms/a.yaml:8:1: image: images.yml: does not exist; set PROXMOX_IMAGES to another's path"
     assert said in capsys.readouterr().err

@@ -51,7 +51,7 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
         close = difflib.get_close_matches(name, names, 1, 0.75)
         meant = f"; did you mean {close[0]}?" if close else ""
         message = f"Proxmox has no template {name}; it has {', '.join(names) or 'none'}{meant}"
-        message += "" if close else f"; build it with {_build(name)}"
+        message += f"; build it with {_build(name)}" if name.endswith("-template") and not close else ""
     return machine.finding("clone", message)
 
 
