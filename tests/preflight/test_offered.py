@@ -55,7 +55,8 @@ BUILD = "`make template IMAGE=ubuntu24`"
         (NAME, [template(9000, "node01", "retired"), template(9001, "node01", "building")],
          f"Proxmox has {NAME} only as a template that is being built or was replaced (node01 (VMID 9000) and node01"
          f" (VMID 9001)); wait until its build has ended, or run {BUILD}"),
-        (NAME, [template(9000)._replace(container=True)], f"Proxmox has no template {NAME}; it has none; build it with {BUILD}"),
+        (NAME, [template(9000)._replace(container=True)],
+         f"Proxmox has no template {NAME}; it has none; build it with {BUILD}"),
     ],
 )  # fmt: skip
 def test_why_there_is_none(clone, cluster, said):
