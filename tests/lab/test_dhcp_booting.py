@@ -29,7 +29,7 @@ def test_a_real_machine_boots_is_found_and_is_followed(booting, tmp_path, capsys
     status, output = fleet.apply()
     assert status == 0, output
     first = address(fleet, "k8s-dhcp")
-    assert dhcp.leases()[fleet.outputs["k8s-dhcp"]["mac"]] == first
+    assert dhcp.leases().get(fleet.outputs["k8s-dhcp"]["mac"]) == first
     published(fleet, capsys)
     assert scanned(fleet) == 0
     assert ssh(first, "hostname") == "k8s-dhcp\n"
@@ -37,7 +37,7 @@ def test_a_real_machine_boots_is_found_and_is_followed(booting, tmp_path, capsys
     dhcp.reserve(fleet.outputs["k8s-dhcp"]["mac"], "192.168.1.60")
     for step in ("stop", "start"):
         pve("create", f"/nodes/node01/qemu/500/status/{step}")
-    wait_for(lambda: dhcp.leases()[fleet.outputs["k8s-dhcp"]["mac"]] == "192.168.1.60")
+    wait_for(lambda: dhcp.leases().get(fleet.outputs["k8s-dhcp"]["mac"]) == "192.168.1.60")
     status, output = fleet.apply()
     assert status == 0, output
     assert address(fleet, "k8s-dhcp") == "192.168.1.60"

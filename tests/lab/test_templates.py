@@ -291,7 +291,7 @@ def test_a_broken_template_is_told_and_replaced(builds):
     there.rename(there.with_name("vm-9001-disk-0"))
     guest.config["scsi0"] = guest.config["scsi0"].replace("base-", "vm-")
     guest.save()
-    with pytest.raises(Fault, match=r"its disk local-lvm:vm-9001-disk-0 was not converted; `make template`"):
+    with pytest.raises(Fault, match=r"vm-9001-disk-0 was not converted; `make template IMAGE=debian12`"):
         builds.step(verify, image="debian12")
     builds.build()
     assert builds.alone() == 9002

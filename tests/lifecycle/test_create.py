@@ -185,9 +185,11 @@ def test_whom_a_name_and_a_vmid_belong_to(lab):
 def test_a_run_that_was_killed_is_gone_on_with(lab, seen):
     """Even if its clone's task has not made the machine yet, which nobody can see then."""
     wanted = {"name": "app", "template_vmid": TEMPLATE, "disk_min_size": "5G"}
-    with faults.injected({"match": "TASK qmclone:", "delay": 3}):
+    slow, slower = ({"match": "TASK qmclone:", "delay": seconds} for seconds in (2, 5))
+    with faults.injected(slow | {"times": 1}, slower):
         lab.api.post(f"nodes/node01/qemu/{TEMPLATE}/clone", newid=500, name="app",
                      description=owner.line("app", NAME, finished=False))  # fmt: skip
+        wait_for(lambda: len(faults.current()) == 1)  # its task has begun, and is the faster one
         if seen:
             wait_for(lambda: "app" in lab.names())
         made = lab.step(create, stage="clone", **wanted)  # waits for it
