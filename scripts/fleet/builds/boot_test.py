@@ -8,7 +8,7 @@ from fleet.findings import Fault
 from fleet.paths import VMS_DIR
 from fleet.proxmox import agent, disks, ids, tasks
 from fleet.proxmox.change import Change, Result
-from fleet.templates import found
+from fleet.templates import found, remove
 
 TAG = "test"
 SECONDS = 300  # until the agent answers with an address
@@ -21,7 +21,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     cluster, name = change.api.guests(), f"{planned.spec.name}-test"
     for left in cluster:
         if left.name == name and left.node == planned.node and TAG in left.tags:
-            _destroy(change, planned.node, left.vmid)
+            remove.destroy(change.api, f"nodes/{left.node}/qemu/{left.vmid}")
     full = int(not disks.kind(planned.storage_type).templates)
 
     def clone(vmid: int) -> None:
@@ -38,7 +38,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         tasks.wait(change.api, change.api.post(f"{path}/status/start"))
         answer = _address(change, planned, vmid, one)
     finally:
-        _destroy(change, planned.node, vmid)
+        remove.destroy(change.api, path)
     return Result(True, f"a clone of {one} booted and has {answer}")
 
 
@@ -50,10 +50,3 @@ def _address(change: Change, planned: plan.Plan, vmid: int, one: found.Found) ->
     if not answer.address:
         raise Fault(f"a clone of {one} does not boot as it should: {answer.reason}")
     return answer.address
-
-
-def _destroy(change: Change, node: str, vmid: int) -> None:
-    path = f"nodes/{node}/qemu/{vmid}"
-    if change.api.get(f"{path}/status/current")["status"] == "running":
-        tasks.wait(change.api, change.api.post(f"{path}/status/stop"))
-    tasks.wait(change.api, change.api.delete(path, purge=1))

@@ -21,7 +21,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
                 f"{one} is half a template: {'; '.join(problems)}; run all stages, which build it anew"
             )
         return Result(message=f"{one} is a template")
-    if found.is_running(change.api, one):
+    if found.is_running(change.api, one.path):
         raise Fault(f"{one} runs; switch it off, since Proxmox converts no running machine")
     if planned.spec.seals and one.notes.stage != "sealed":
         raise Fault(f"{one} has no guest agent yet; run with `--tags vm-configure` first")

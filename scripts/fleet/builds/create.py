@@ -39,7 +39,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
             message = f"{one} goes on after the stage {one.notes.stage or 'created'}"
             return Result(removed, message, facts={"building": one.guest.vmid})
         change.say(f"removing {one}, which an interrupted run left")
-        remove.destroy(change.api, one)
+        remove.destroy(change.api, one.path)
         removed = True
     vmid, upid = _create(change, planned, ids.used(change.api.guests(), VMS_DIR))
     follow = progress.follow(f"import of {spec.image.file} to {spec.storage}", change.say)

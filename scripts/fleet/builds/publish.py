@@ -25,7 +25,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     named = [other for other in made if other.guest.name == name and other.guest.vmid != one.guest.vmid]
     if other := next((old for old in named if _is_same(old, planned)), None):  # of a run at the same time
         if not change.check:
-            remove.destroy(change.api, one)
+            remove.destroy(change.api, one.path)
         return Result(
             message=f"{other} was built meanwhile; the second one was removed",
             facts={"vmid": other.guest.vmid},

@@ -4,12 +4,11 @@ A rebuilt template takes over the name of the one before it. In between there ma
 machines that exist are not concerned, since Terraform never looks at their template again.
 """
 
-import contextlib
 import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from fleet.findings import Fault, Finding
+from fleet.findings import Finding
 from fleet.proxmox import disks
 from fleet.proxmox.client import Guest
 from fleet.vms.machine import Machine
@@ -69,13 +68,6 @@ def half_converted(
         )
         return [machine.finding("clone", message)]
     return []
-
-
-def storage_kind(storages: Mapping[str, Mapping[str, Any]], name: str) -> disks.Kind | None:
-    """What a storage can do; None where the token may not see it, or nobody has tried its type."""
-    with contextlib.suppress(Fault):
-        return disks.kind(storages[name]["type"]) if "type" in storages.get(name, {}) else None
-    return None
 
 
 def _places(guests: Iterable[Guest]) -> str:

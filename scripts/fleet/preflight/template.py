@@ -1,11 +1,11 @@
 """What a template has that its clones keep whatever their files say, or with which no token can make a clone."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleet.findings import Finding
-from fleet.preflight.offered import storage_kind
-from fleet.proxmox import properties
+from fleet.findings import Fault, Finding
+from fleet.proxmox import disks, properties
 from fleet.proxmox.client import Guest
 from fleet.vms.machine import Machine
 
@@ -55,6 +55,13 @@ def linked(
                 f"is {disk.storage}, but a linked clone has its disk where the template has it, on {storage}"
             )
             yield machine.finding(f"disks.{disk.slot}.storage", message)
-        elif disk.slot in config and (kind := storage_kind(storages, storage)) and not kind.templates:
+        elif disk.slot in config and (kind := _kind(storages, storage)) and not kind.templates:
             message = f"is false, but Proxmox has no linked clones on {storage}, of type {storages[storage]['type']}"
             yield machine.finding("full_clone", message)
+
+
+def _kind(storages: Mapping[str, Mapping[str, Any]], name: str) -> disks.Kind | None:
+    """What a storage can do; None where the token may not see it, or nobody has tried its type."""
+    with contextlib.suppress(Fault):
+        return disks.kind(storages[name]["type"]) if "type" in storages.get(name, {}) else None
+    return None

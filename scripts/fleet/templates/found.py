@@ -67,6 +67,6 @@ def linked_clones(client: Client, one: Found) -> list[int]:
     return sorted(clones - {one.guest.vmid})
 
 
-def is_running(client: Client, one: Found) -> bool:
+def is_running(client: Client, path: str) -> bool:
     """Asked of its node: the cluster's list may be seconds old."""
-    return client.get(f"{one.path}/status/current")["status"] == "running"
+    return client.get(f"{path}/status/current")["status"] == "running"

@@ -35,7 +35,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
             )
     if not change.check:
         for one in made:
-            destroy(change.api, one)
+            destroy(change.api, one.path)
     gone = listed(made)
     return Result(True, f"{gone} is destroyed", {"template": name}, {})
 
@@ -52,7 +52,7 @@ def unneeded(change: Change, made: Iterable[found.Found]) -> list[str]:
             continue
         try:
             if not change.check:
-                destroy(change.api, one)
+                destroy(change.api, one.path)
             lines.append(f"{one} is removed")
         except Fault as fault:  # such as a clone that is being made of it: the next clean-up removes it
             lines.append(f"{one} stays: {fault}")
@@ -71,8 +71,8 @@ def _clones(client: Client, one: found.Found) -> list[str]:
     return [f"{names.get(vmid, 'a machine')} (VMID {vmid})" for vmid in found.linked_clones(client, one)]
 
 
-def destroy(client: Client, one: found.Found) -> None:
-    """Remove the guest with its disks; a machine that runs is one that its build did not switch off."""
-    if not one.guest.template and found.is_running(client, one):
-        tasks.wait(client, client.post(f"{one.path}/status/stop"))
-    tasks.wait(client, client.delete(one.path, purge=1))
+def destroy(client: Client, path: str) -> None:
+    """Remove the guest at `path` with its disks; a machine that runs is one that its build did not switch off."""
+    if found.is_running(client, path):
+        tasks.wait(client, client.post(f"{path}/status/stop"))
+    tasks.wait(client, client.delete(path, purge=1))
