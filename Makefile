@@ -3,7 +3,7 @@
 .PHONY: help setup demo test test-qemu template template-list fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
 	images-update
 PYTHON := .venv/bin/python
-FAST := $(addprefix tests/,adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
+FAST := $(addprefix tests/,addresses adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
 EXTRAS := terraform,ansible,release,dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

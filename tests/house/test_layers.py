@@ -18,21 +18,37 @@ ROOMS = {
     "forge": {"ground"},
     "tags": {"ground", "git"},
     "proxmox": {"ground", "vms"},
+    "access": {"ground", "vms", "proxmox"},
+    "addresses": {"ground", "vms", "proxmox"},
+    "config": {"ground", "vms"},
     "images": {"ground", "vms", "proxmox"},
     "templates": {"ground", "vms", "proxmox", "images"},
-    "lifecycle": {"ground", "vms", "proxmox", "images", "templates"},
-    "builds": {"ground", "vms", "proxmox", "images", "templates", "lifecycle"},
+    "lifecycle": {"ground", "vms", "proxmox", "addresses", "images", "templates"},
+    "builds": {"ground", "vms", "proxmox", "addresses", "images", "templates", "lifecycle"},
     "preflight": {"ground", "vms", "proxmox", "images"},
     "rules": {"ground", "vms"},
     "adopt": {"ground", "vms", "proxmox", "rules"},
     "terraform": {"ground", "vms", "rules", "git"},
     "plans": {"ground", "vms", "terraform", "proxmox"},
     "ansible": {"ground", "vms", "terraform"},
-    "hosts": {"ground", "vms", "ansible", "terraform", "proxmox"},
+    "hosts": {"ground", "vms", "ansible", "terraform", "proxmox", "addresses"},
+    "snippets": {"ground", "vms", "proxmox", "config", "hosts"},
+    "deploy": {
+        "ground",
+        "vms",
+        "proxmox",
+        "addresses",
+        "config",
+        "images",
+        "templates",
+        "lifecycle",
+        "terraform",
+    },
     "clusters": {"ground", "terraform"},
     "secrets": {"ground", "ansible", "clusters", "proxmox"},
 }
 ROOMS["reports"] = set(ROOMS)
+ROOMS["doctor"] = set(ROOMS)
 ROOMS["steps"] = set(ROOMS)
 MOST_LINES, MOST_FILES = 150, 13
 REASON = re.compile(r"\blines because\b")  # in the docstring of a module that is longer

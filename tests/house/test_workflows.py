@@ -248,6 +248,7 @@ PROGRAMS = {
 PACKAGES = {
     "yaml": "pyyaml",
     "markdown_it": "markdown-it-py",
+    "dotenv": "python-dotenv",
     "psycopg": "psycopg",
     "semantic_release": "python-semantic-release",
 }  # where they differ

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fleet.addresses import agent
 from fleet.builds import create, plan
 from fleet.findings import Fault
 from fleet.paths import VMS_DIR
-from fleet.proxmox import agent, disks, ids, tasks
+from fleet.proxmox import disks, ids, tasks
 from fleet.proxmox.change import Change, Result
 from fleet.templates import found, remove
 

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from fleet.addresses import agent
 from fleet.ansible.host import Host
 from fleet.ansible.inventory import Inventory
 from fleet.console import note
 from fleet.findings import Finding, printable
-from fleet.proxmox import agent
 from fleet.proxmox.client import Client
 from fleet.terraform.outputs import Machine
 from fleet.vms.files import VM

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fleet.addresses import agent
 from fleet.findings import Fault
 from fleet.lifecycle import machine, owner
 from fleet.lifecycle.machine import Found
 from fleet.lifecycle.spec import PREFIX, Spec, read
-from fleet.proxmox import agent, properties
+from fleet.proxmox import properties
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.client import Client
 from fleet.proxmox.errors import Refused

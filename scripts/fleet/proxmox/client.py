@@ -12,6 +12,7 @@ import time
 from os import environ
 from typing import Any
 
+from fleet import dotenv
 from fleet.findings import Fault
 from fleet.proxmox import errors, tls
 from fleet.proxmox.errors import Refused, Unanswered
@@ -158,6 +159,7 @@ def _body(answer: Any, most: int) -> bytes:
 
 
 def connect() -> Client:
-    """The client that the environment describes. Raises Fault (exit 2) with the variable that is wrong."""
+    """The client that environment and `.env` describe. Raises Fault (exit 2) with the variable that is wrong."""
+    dotenv.load()
     insecure = environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
     return Client(environ.get("PROXMOX_VE_ENDPOINT", ""), environ.get("PROXMOX_VE_API_TOKEN", ""), insecure)

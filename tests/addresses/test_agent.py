@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from fleet.proxmox import agent
-from fleet.proxmox.agent import Answer, Guest, address_in
+from fleet.addresses import agent
+from fleet.addresses.agent import Answer, Guest, address_in
 from tests.helpers.https_server import certificate, serving
 
 MAC = "BC:24:11:00:00:01"

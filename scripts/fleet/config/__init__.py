@@ -1,0 +1,1 @@
+"""The configuration in `.env`, and the files that are generated from it."""
