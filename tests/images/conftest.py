@@ -106,8 +106,8 @@ def site(pem, monkeypatch):
     context.load_cert_chain(pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(web, "TIMEOUT", 1)
-    monkeypatch.setattr(web, "DEADLINE", 1)
+    monkeypatch.setattr(web, "TIMEOUT", 3)
+    monkeypatch.setattr(web, "DEADLINE", 3)
     with Server(("127.0.0.1", 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()

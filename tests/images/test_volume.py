@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.findings import Fault
-from fleet.images import download, volume
+from fleet.images import download, prune, volume
 from fleet.images.lock import Locked
 from fleet.proxmox.errors import Refused
 
@@ -239,7 +239,7 @@ FOREIGN = ["mine.qcow2", "debian12-20251102.qcow2", "debian12-20251102-1a2b3c4d.
 @pytest.mark.parametrize("check", [False, True])
 def test_only_what_this_project_brought_and_nobody_needs_is_removed(check):
     node = Node(files=[*OLD, *FOREIGN, FILE])
-    assert volume.prune(node, "node01", "local", {FILE}, check) == [f"local:import/{file}" for file in OLD]
+    assert prune.prune(node, "node01", "local", {FILE}, check) == [f"local:import/{file}" for file in OLD]
     place = "nodes/node01/storage/local/content/local%3Aimport%2F"
     assert node.asked[1:] == ([] if check else [place + file for file in OLD])
 
@@ -248,4 +248,4 @@ def test_a_missing_right_to_remove_is_named():
     with pytest.raises(
         Fault, match=r"cannot be removed: me@pve!gitops lacks Datastore.Allocate on /storage/local"
     ):
-        volume.prune(Node(files=OLD, refused="no"), "node01", "local", ())
+        prune.prune(Node(files=OLD, refused="no"), "node01", "local", ())

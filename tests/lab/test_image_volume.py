@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import update_images
+import upload_image
 from fleet.findings import Fault
-from fleet.images import download, lock, volume
+from fleet.images import catalogue, download, lock, prune, volume
 from fleet.proxmox.client import connect
 from lab import lab_dir, secret
 from lab.proxmox import accounts, faults, volumes
@@ -178,7 +179,80 @@ def test_images_that_nobody_needs_are_removed(bring):
     keep = {lock.locked("rocky9").file}
     unused = sorted(volids[image] for image in IMAGES if image != "rocky9")
     for check in (True, False):
-        assert volume.prune(connect(), "node01", "local", keep, check) == unused
+        assert prune.prune(connect(), "node01", "local", keep, check) == unused
         assert path(unused[0]).exists() == check
     assert foreign.exists() and path(volids["rocky9"]).exists()
-    assert volume.prune(connect(), "node01", "local", keep) == []
+    assert prune.prune(connect(), "node01", "local", keep) == []
+
+
+@pytest.fixture
+def own(site, tmp_path, monkeypatch):
+    """An image of one's own in the catalogue, and its file."""
+    place = tmp_path / "images.yml"
+    place.write_text("ceph:\n  file: ceph.qcow2\n  user: opensuse\n  agent: true\n")
+    monkeypatch.setenv("PROXMOX_IMAGES", str(place))
+    file = tmp_path / "built.qcow2"
+    file.write_bytes(site.file("debian12", "A").read_bytes())
+    return file
+
+
+def test_an_image_of_ones_own_is_uploaded_once(own, capsys):
+    argv = ["ceph", str(own), "--node", "node01"]
+    assert upload_image.main([*argv, "--dry-run"]) == 0
+    assert "would upload" in capsys.readouterr().out and not lock.read()
+    assert upload_image.main(argv) == 0
+    build = lock.locked("ceph")
+    volid = f"local:import/{build.file}"
+    assert f"{volid} was uploaded to node01, verified" in capsys.readouterr().out
+    assert path(volid).read_bytes() == own.read_bytes()
+    assert upload_image.main(argv) == 0
+    assert f"{volid} is on node01, verified\n" in capsys.readouterr().out
+    assert volume.bring(connect(), "node01", "local", build) == (
+        volid,
+        False,
+        f"{volid} is on node01, verified",
+    )
+    assert update_images.main(["--check"]) == 0  # nothing newer can be found
+    names = [name for name, image in catalogue.read().items() if image.file]
+    assert prune.prune(connect(), "node01", "local", (), True, names) == []
+    own.write_bytes(own.read_bytes() + bytes(512))
+    assert upload_image.main(argv) == 0
+    assert lock.locked("ceph").file != build.file and path(volid).exists()
+
+
+def test_what_is_on_the_storage_under_its_name_is_not_overwritten(own, capsys):
+    argv = ["ceph", str(own), "--node", "node01"]
+    assert upload_image.main(argv) == 0
+    volid = f"local:import/{lock.locked('ceph').file}"
+    path(volid).write_bytes(b"changed")
+    assert upload_image.main(argv) == 2
+    assert (
+        "is not the image that it should be" in capsys.readouterr().err
+        and path(volid).read_bytes() == b"changed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "fault", "words"),
+    [
+        (["--storage", "local-lvm"], {}, "local-lvm on node01 is not for images"),
+        (["--node", "node09"], {}, "node09 is not online; there are node01, node02"),
+        ([], {"match": "TASK imgcopy", "error": "import failed"}, "did not get onto node01: import failed"),
+        (
+            [],
+            {"match": "POST .*/upload", "status": 507, "message": "no"},
+            "answered POST nodes/node01/storage/local",
+        ),
+    ],
+)
+def test_an_upload_that_fails_leaves_the_lock_alone(own, capsys, argv, fault, words):
+    with faults.injected(*[fault] if fault else []):
+        assert upload_image.main(
+            ["ceph", str(own), *(["--node", "node01"] if "--node" not in argv else []), *argv]
+        )
+    assert words in capsys.readouterr().err and not lock.read()
+
+
+def test_an_image_of_the_makers_is_not_overlaid(tmp_path, capsys):
+    assert upload_image.main(["debian12", str(tmp_path)]) == 1
+    assert "give your image an entry of its own" in capsys.readouterr().err

@@ -13,12 +13,16 @@ from fleet.vms import strict_yaml
 
 
 class Image(NamedTuple):
-    """One entry. `url` is the address whose content changes with each build; the lock has the dated one."""
+    """One entry. `url` is the address whose content changes with each build; the lock has the dated one.
+
+    Or `file` is the name of an image of one's own, which upload_image.py brings to a storage.
+    """
 
     name: str
-    url: str
-    checksums: str  # the file that has the sum of what `url` has now
-    user: str  # the account that cloud-init makes when nothing else is asked for
+    url: str = ""
+    checksums: str = ""  # the file that has the sum of what `url` has now
+    user: str = ""  # the account that cloud-init makes when nothing else is asked for
+    file: str = ""
     aliases: tuple[str, ...] = ()
     builds: str = ""  # the listing of the folders of dated builds; "" or the folder of `url`: dated files
     agent: bool = False  # whether qemu-guest-agent is in it

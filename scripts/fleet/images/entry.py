@@ -20,9 +20,12 @@ def problems(name: str, fields: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(fields, dict):
         yield "", "must have the fields of an image below it: url, checksums, user"
         return
-    for field in ("url", "checksums", "user"):
+    for field in ("user",) if "file" in fields else ("url", "checksums", "user"):
         if field not in fields:
             yield "", f"lacks {field}"
+    for field in ("url", "checksums", "builds"):
+        if "file" in fields and field in fields:
+            yield field, "does not go with file: the image is either published or uploaded"
     for field, value in fields.items():
         if field not in _FIELDS:
             import difflib  # which a right catalogue does not need
@@ -64,6 +67,18 @@ def _image(value: Any) -> str:
     return "" if file.endswith(_SUFFIXES) else f"must name a disk image, which ends in {', '.join(_SUFFIXES)}"
 
 
+def _file(value: Any) -> str:
+    """An image of one's own, by the name that its file has."""
+    good = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+=_-]{0,99}\.(qcow2|raw)", value)
+    return "" if good else "must be the name of a file that ends in .qcow2 or .raw"
+
+
+def source(value: Any) -> str:
+    """What is wrong with the source of a locked build: an address, or `file:` and a name."""
+    is_file = isinstance(value, str) and value.startswith("file:")
+    return _file(value.removeprefix("file:")) if is_file else address(value)
+
+
 def _listing(value: Any) -> str:
     return address(value) or ("" if value.endswith("/") else "must end in /, as a listing of folders does")
 
@@ -101,6 +116,7 @@ def day(value: Any) -> str:
 _FIELDS: dict[str, Callable[[Any], str]] = {
     "aliases": _aliases,
     "url": _image,
+    "file": _file,
     "checksums": address,
     "builds": _listing,
     "user": _user,

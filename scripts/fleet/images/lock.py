@@ -81,7 +81,8 @@ def locked(word: str, file: Path | None = None) -> Locked:
     image = catalogue.find(images, word)
     if found := of(images, file).get(image.name):
         return found
-    raise Fault(f"{image.name} is not in {shown(path(file))}: {_UPDATE}")
+    way_out = f"`scripts/upload_image.py {image.name} {image.file}`" if image.file else _UPDATE
+    raise Fault(f"{image.name} is not in {shown(path(file))}: {way_out}")
 
 
 def from_url(url: str, checksum: str = "", file: Path | None = None) -> Locked:
@@ -97,7 +98,7 @@ def from_url(url: str, checksum: str = "", file: Path | None = None) -> Locked:
     known = of(images, file)
     for image in images.values():
         there = known.get(image.name)
-        if not checksum and url in (image.url, there and there.url):
+        if image.url and not checksum and url in (image.url, there and there.url):
             return there or locked(image.name, file)
     name = re.sub(r"[^A-Za-z0-9.+=_-]", "-", PurePosixPath(urlsplit(url).path).stem)[:100]
     if not name:
@@ -135,7 +136,7 @@ def _problems(fields: Any) -> Iterator[str]:
     if not isinstance(fields, dict) or sorted(fields) != sorted(_FIELDS):
         yield f"must have the fields {', '.join(_FIELDS)}"
         return
-    if problem := entry.address(fields["url"]):
+    if problem := entry.source(fields["url"]):
         yield f"url {problem}"
     if not _is_checksum(fields["algorithm"], fields["checksum"]):
         yield "algorithm and checksum do not fit"

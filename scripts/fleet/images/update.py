@@ -28,6 +28,8 @@ def rows(images: Iterable[Image], known: Mapping[str, Locked]) -> list[Row]:
 
     def ask(image: Image) -> Row:
         old = known.get(image.name)
+        if image.file and old:  # an upload is as new as it will get
+            return Row(image, old, old)
         try:
             return Row(image, old, resolve.newest(image, old))
         except Fault as fault:

@@ -1,19 +1,14 @@
 """An image as a volume of a storage, from which disks are imported (content type `import`)."""
 
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from fleet.console import note
 from fleet.findings import Fault, listed
 from fleet.images import download
 from fleet.images.lock import Locked
-from fleet.proxmox import rights, tasks
 from fleet.proxmox.client import Client
-from fleet.proxmox.errors import Refused
 
-_OURS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+=_-]*-20\d{6}-[0-9a-f]{8}\.(?:qcow2|raw)")
 _OF_FILES = ("dir", "nfs", "cifs", "btrfs", "cephfs", "glusterfs")  # types that can hold images to import
 
 
@@ -44,9 +39,13 @@ def bring(
             f"{image.url} comes without a checksum, so nobody can tell whether it arrives unchanged: give its"
             " checksum, as sha256:…, or allow an image that is not verified"
         )
-    about = _storage(client, node, storage)
+    about = usable(client, node, storage)
     volume = f"{storage}:import/{image.file}"
     there = find(client, node, storage, image)
+    if not there and image.url.startswith("file:"):
+        file = image.url.removeprefix("file:")
+        command = f"scripts/upload_image.py {image.name} {file} --node {node} --storage {storage}"
+        raise Fault(f"{volume} is not on {node}: `{command}`")
     if check:
         what = f"{volume} is on {node}" if there else f"would download {image.url} to {volume} on {node}"
         return Brought(volume, not there, what)
@@ -55,7 +54,7 @@ def bring(
     if there and not image.checksum:
         return Brought(volume, False, f"{volume} is on {node} and was not verified: no checksum is known")
     if not there:
-        _check_room(node, storage, about, image.size)
+        check_room(node, storage, about, image.size)
         size = f" ({_megabytes(image.size)})" if image.size else ""
         say(f"{image.name}: {node} downloads {image.url}{size} to {storage}")
     if download.run(client, node, storage, image, say, timeout):
@@ -67,7 +66,7 @@ def bring(
 def find(client: Client, node: str, storage: str, image: Locked) -> dict[str, Any] | None:
     """Proxmox's entry of the image on a storage; its `size` is that of the file. None when there is none."""
     name = f"{storage}:import/{image.file}"
-    return next((entry for entry in _content(client, node, storage) if entry["volid"] == name), None)
+    return next((entry for entry in content(client, node, storage) if entry["volid"] == name), None)
 
 
 def choose(client: Client, node: str, image: Locked) -> str:
@@ -84,26 +83,8 @@ def choose(client: Client, node: str, image: Locked) -> str:
     return able[0]
 
 
-def prune(client: Client, node: str, storage: str, keep: Collection[str], check: bool = False) -> list[str]:
-    """Remove the images that this project brought, but for the files in `keep`; the volumes. Raises Fault."""
-    found = [entry["volid"] for entry in _content(client, node, storage)]
-    files = {volume: volume.rpartition("/")[2] for volume in sorted(found)}
-    unused = [volume for volume, file in files.items() if _OURS.fullmatch(file) and file not in keep]
-    for volume in () if check else unused:
-        try:
-            upid = client.delete(f"nodes/{node}/storage/{storage}/content/{quote(volume, safe='')}")
-        except Refused as refused:
-            wanted = [rights.right(f"/storage/{storage}", "Datastore.Allocate")]
-            lacking = rights.missing(client, wanted) if refused.status == 403 else []
-            if not lacking:
-                raise
-            raise Fault(f"{volume} cannot be removed: {'; '.join(lacking)}", code=2) from None
-        if tasks.is_upid(upid):
-            tasks.wait(client, upid)
-    return unused
-
-
-def _content(client: Client, node: str, storage: str) -> list[dict[str, Any]]:
+def content(client: Client, node: str, storage: str) -> list[dict[str, Any]]:
+    """The images on a storage, as Proxmox lists them."""
     return client.get(f"nodes/{node}/storage/{storage}/content", content="import")
 
 
@@ -111,7 +92,8 @@ def _able(storages: dict[str, dict[str, Any]]) -> list[str]:
     return [name for name in sorted(storages) if "import" in storages[name].get("content", "").split(",")]
 
 
-def _storage(client: Client, node: str, name: str) -> dict[str, Any]:
+def usable(client: Client, node: str, name: str) -> dict[str, Any]:
+    """Proxmox's entry of a storage that can hold images. Raises Fault for another."""
     storages = client.storages(node) or {}
     about, able = storages.get(name), _able(storages)
     if about is None:
@@ -135,7 +117,8 @@ def _way_out(name: str, about: dict[str, Any]) -> str:
     return f"allow it by `pvesm set {name} --content {content}`"
 
 
-def _check_room(node: str, storage: str, about: dict[str, Any], size: int) -> None:
+def check_room(node: str, storage: str, about: dict[str, Any], size: int) -> None:
+    """Raises Fault where a file of `size` bytes does not fit."""
     free = about.get("avail")
     if free is not None and size > int(free):
         raise Fault(

@@ -53,6 +53,11 @@ class Client:
     def put(self, path: str, /, **fields: Any) -> Any:
         return self._ask("PUT", path, data=fields)
 
+    def upload(self, path: str, form: Any) -> Any:
+        """Send a form with a file, which is read while it is sent (requests_toolbelt's encoder)."""
+        headers = {"Content-Type": form.content_type}
+        return self._ask_once("POST", path, MOST_BYTES, data=form, headers=headers)
+
     def delete(self, path: str, /, **params: Any) -> Any:
         return self._ask("DELETE", path, params=params)
 
