@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write the reference pages: docs/scripts.md, docs/vm-file.md and the names table in docs/use.md.
+"""Write the reference pages: docs/scripts.md, docs/vm-file.md, the names table in docs/use.md and .env.example.
 
-Reads each script's --help, schemas/vm.schema.json and the table of kinds; writes the three pages. One module,
+Reads each script's --help, schemas/vm.schema.json, the table of kinds and that of `.env`; writes the pages. One module,
 because `make lint` and a reader of the pages need one name to run; each page is one function of its own.
 Exit codes: 0 written or up to date, 1 with --check when a page is stale, or when a script has no help.
 """
@@ -178,10 +178,19 @@ def use_page() -> str:
     return TABLE.sub(lambda match: match[1] + table + match[2], (ROOT / "docs" / "use.md").read_text())
 
 
+def example_page() -> str:
+    """.env.example, from the table of what `.env` may say."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    from fleet.config import example
+
+    return example.text()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/scripts.md": scripts_page,
     "docs/vm-file.md": vm_page,
     "docs/use.md": use_page,
+    ".env.example": example_page,
 }
 
 
