@@ -35,6 +35,8 @@ def environment() -> dict[str, str]:
         "PATH": os.pathsep.join(
             [str(lab_dir() / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         ),
+        "PROXMOX_GITOPS_ENV": os.environ.get("PROXMOX_GITOPS_ENV")
+        or str(lab_dir() / ".env"),  # not a developer's own
         "PROXMOX_VE_ENDPOINT": PROXMOX_URL,
         "PROXMOX_VE_API_TOKEN": secret("proxmox_token"),
         "PROXMOX_VE_INSECURE": "false",

@@ -2,8 +2,8 @@
 """Bring Proxmox to what the VM files say: init, input, plan, plan guard, apply, outputs, under one lock.
 
 Reads the VM files, the open requests and the inventory; writes Terraform's state and the file of --outputs,
-which is there after the run only when later steps should go on (exit codes 0 and 3). Secrets come by
-environment: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR, and for machines with a `cipassword`
+which is there after the run only when later steps should go on (exit codes 0 and 3). Secrets come from
+the environment or `.env`: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_STR, and for machines with a `cipassword`
 VAULT_ADDR, VAULT_TOKEN.
 Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
 3 done but for a part that needs a person: a machine that could not be made or changed, a file that was
@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fleet import cli, paths
+from fleet import cli, dotenv, paths
 from fleet.ansible import inventory
 from fleet.console import note
 from fleet.files import read_text, temporary, write_atomic
@@ -126,6 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     agents = "wait for a new machine's guest agent to tell its address (%(default)s s)"
     option("--address-timeout", type=float, metavar="S", default=leases.WAIT, help=agents)
     args = parser.parse_args(argv)
+    dotenv.load()
     if args.outputs and not args.plan_only:
         args.outputs.unlink(missing_ok=True)
     hosts = args.inventory or args.dir / paths.INVENTORY.name

@@ -10,7 +10,7 @@ Exit codes: 0 written (or unchanged), 1 errors and nothing written, 2 wrong usag
 import json
 from pathlib import Path
 
-from fleet import cli, paths
+from fleet import cli, dotenv, paths
 from fleet.console import note
 from fleet.files import write_atomic
 from fleet.findings import Fault, guarded, report
@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     requests_file.add_options(parser)
     option("--offline", action="store_true", help="do not ask Proxmox; report what is not checked")
     args = parser.parse_args(argv)
+    dotenv.load()
     try:
         folder = args.output.parent
         text = (

@@ -14,7 +14,7 @@ import difflib
 import json
 from pathlib import Path
 
-from fleet import cli
+from fleet import cli, dotenv
 from fleet.ansible.update import Result, update_files
 from fleet.files import read_text
 from fleet.findings import guarded, report
@@ -48,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="show what would change and write nothing")
     cli.add_format(parser)
     args = parser.parse_args(argv)
+    if not args.outputs:
+        dotenv.load()  # Terraform's state may be in a database
     if args.inventory.resolve() == args.queue.resolve():
         parser.error("--inventory and --queue are the same file")
     terraform = outputs.load(args.outputs)

@@ -5,14 +5,14 @@ Reads: the kubeconfig (a file, or standard input with `-`), the inventory for th
 secret kv/cluster-secret-store/secrets/KUBECONFIG. Writes: that secret, by check-and-set, if it changes.
 Of a machine's kubeconfig only its own server, the CA, a certificate with its key and a token are taken.
 When the token and the kubeconfig both come from standard input, the token is its first line.
-Environment: VAULT_TOKEN, VAULT_ADDR (also VAULT_CACERT, VAULT_NAMESPACE). No secret is ever printed.
+Environment or `.env`: VAULT_TOKEN, VAULT_ADDR (also VAULT_CACERT, VAULT_NAMESPACE). No secret is ever printed.
 Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or Vault out of reach.
 """
 
 import argparse
 from pathlib import Path
 
-from fleet import cli
+from fleet import cli, dotenv
 from fleet.clusters import kubeconfig, shared_kubeconfig
 from fleet.clusters.vault import Store
 from fleet.findings import Finding, guarded, printable, report
@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     command = parser()
     options = command.parse_args(argv)
+    dotenv.load()
     if bool(options.remove) == bool(options.kubeconfig) or (
         options.kubeconfig and not options.inventory_name
     ):

@@ -111,7 +111,7 @@ def _seal(spec: Spec) -> Iterator[str]:
     if not spec.seal:
         yield (
             f"{spec.image.name} has no guest agent, so the build boots once to install it, and needs an address for"
-            " that: set proxmox_template_seal_ipconfig (or PROXMOX_SEAL_IPCONFIG) to one that nobody has, as"
+            " that: set proxmox_template_seal_ipconfig (or PROXMOX_SEAL_IPCONFIG in .env) to one that nobody has, as"
             " ip=192.168.1.9/24,gw=192.168.1.1; proxmox_template_agent=false builds without agent"
         )
         return

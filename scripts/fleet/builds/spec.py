@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -66,8 +67,12 @@ class Spec(NamedTuple):
 
 
 def read(given: Mapping[str, Any]) -> Spec:
-    """Raises Fault with all that is wrong."""
-    a = Arguments(given, PREFIX)
+    """Raises Fault with all that is wrong.
+
+    PROXMOX_SEAL_IPCONFIG is read here and not in the role, since `.env` is in the environment of a step only.
+    """
+    seal = given.get("seal_ipconfig") or os.environ.get("PROXMOX_SEAL_IPCONFIG", "")
+    a = Arguments({**given, "seal_ipconfig": seal}, PREFIX)
     word = a.text("image", WORD, "the name of an image such as debian12")
     image = None
     if not word:
