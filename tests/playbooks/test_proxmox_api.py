@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from fleet.paths import PLAYBOOKS_DIR
+from fleet.paths import PLAYBOOKS_DIR, PROXMOX_DIR, ROOT
 from tests.helpers.https_server import certificate, serving
 
 ANSIBLE = Path(sys.executable).with_name("ansible-playbook")
@@ -62,21 +63,30 @@ def play(tmp_path):
     return played
 
 
+DOCUMENTATION = PROXMOX_DIR / "library/proxmox_api.py"
+ACTION = PLAYBOOKS_DIR / "roles/proxmox_api/action_plugins/proxmox_api.py"
+SOURCES = {
+    "documentation": yaml.safe_load(runpy.run_path(str(DOCUMENTATION))["DOCUMENTATION"])["options"],
+    "action": runpy.run_path(str(ACTION))["OPTIONS"],
+}
 CALLS = (
-    {"path": "/cluster/resources", "data": {"type": "vm"}},
-    {"path": "reboot", "method": "POST", "data": {"timeout": 3}, "wait": True, "timeout": 5},
+    {"action": "get", "path": "/cluster/resources", "data": {"type": "vm"}},
+    {"action": "call", "path": "reboot", "data": {"timeout": 3}, "timeout": 5},
 )
 
 
 def test_calls(play):
     (listed, restarted, refused, wrong), asked, _ = play(
-        *CALLS, {"path": "forbidden"}, {"path": "x", "method": "PATCH"}, options=("-vvv",)
+        *CALLS,
+        {"action": "get", "path": "forbidden"},
+        {"action": "call", "path": "x", "method": "PATCH"},
+        options=("-vvv",),
     )
     assert (listed["data"], listed["changed"]) == ([{"name": "k8s-dev"}], False)
     assert (restarted["data"], restarted["exitstatus"], restarted["changed"]) == (UPID, "OK", True)
     assert refused["failed"]
     assert "Proxmox lacks a right for GET forbidden (403 Permission check failed)" in refused["msg"]
-    assert wrong["failed"] and "value of method must be one of: GET, POST, PUT, DELETE" in wrong["msg"]
+    assert wrong["failed"] and "value of method must be one of: POST, PUT, DELETE" in wrong["msg"]
     assert asked[:2] == [("GET", "cluster/resources", "type=vm"), ("POST", "reboot", "timeout=3")]
 
 
@@ -91,3 +101,50 @@ def test_check_mode_only_reads(play):
     assert listed["data"] == [{"name": "k8s-dev"}]
     assert restarted["skipped"] and not restarted["changed"]
     assert asked == [("GET", "cluster/resources", "type=vm")]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "one of the following is required: action, run"),
+        ({"action": "get", "run": "lifecycle.verify"}, "mutually exclusive: action|run"),
+        ({"action": "get"}, "action is get but all of the following are missing: path"),
+        ({"run": "proxmox.client"}, "proxmox.client is not a step"),
+        ({"run": "lifecycle.verify.read"}, "lifecycle.verify.read is not a step"),
+    ],
+    ids=["nothing", "both", "no path", "another room", "a function of a module"],
+)
+def test_wrong_arguments(play, given, words):
+    (failed,), asked, _ = play(given)
+    assert failed["failed"] and words in failed["msg"]
+    assert asked == []
+
+
+def options(name: str) -> dict:
+    """The documentation's options, or the action's, in one form."""
+    found = {}
+    for option, about in SOURCES[name].items():
+        kept = {key: value for key, value in about.items() if key in ("type", "choices", "default")}
+        found[option] = kept
+    return found
+
+
+def test_the_documentation_has_the_options_of_the_action():
+    assert options("documentation") == options("action")
+
+
+def test_the_documentation_is_what_ansible_shows_and_does_nothing():
+    done = subprocess.run(
+        [ANSIBLE.with_name("ansible-doc"), "-t", "module", "proxmox_api"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Calls Proxmox VE's API with the client" in done.stdout
+    for command in (
+        [ANSIBLE.with_name("ansible"), "localhost", "-m", "proxmox_api", "-a", "action=get path=version"],
+        [sys.executable, DOCUMENTATION],
+    ):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode and "name that role in the dependencies" in done.stdout

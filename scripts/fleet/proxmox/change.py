@@ -1,6 +1,6 @@
 """What a role asks one of our functions to do in Proxmox, and what that function did.
 
-A function `run(change, arguments) -> Result` is a step of a role: the action `proxmox_step` calls it. It writes
+A function `run(change, arguments) -> Result` is a step of a role: the action `proxmox_api` calls it. It writes
 nothing where `change.check` is true, and then answers what it would have done.
 """
 

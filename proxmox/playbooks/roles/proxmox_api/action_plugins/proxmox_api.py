@@ -1,43 +1,50 @@
-"""The action `proxmox_api`: one call of Proxmox's API from a play, by the client of scripts/fleet/proxmox.
+"""The action `proxmox_api`: a call of Proxmox's API from a play, or a step of a role, by the code of scripts/fleet.
 
-    - name: Restart the machine
-      proxmox_api:
-        endpoint: https://pve:8006/
-        api_token: user@realm!tokenid=secret
-        insecure: false               # accept any certificate
-        method: POST                  # GET (default), POST, PUT or DELETE
-        path: nodes/node01/qemu/120/status/reboot
-        data: {timeout: 60}           # query of GET and DELETE, form of POST and PUT
-        wait: true                    # when the answer names a task, until it has ended
-        timeout: 300                  # seconds for that
-      delegate_to: localhost
-      no_log: true # the API token is an argument
+Its options, returned values and examples stand in proxmox/library/proxmox_api.py: `ansible-doc -t module proxmox_api`.
 
-Returns `data`, the API's answer, and with `wait` the task's `exitstatus`. GET runs in check mode too and
-never is a change; in check mode every other method is skipped.
-
-It is an action and not a module: an action runs in Ansible's own process on the controller, from this very
-file. So it finds the scripts of this checkout wherever the play was started, and the token is in no other
-process's arguments, environment or files. A role that uses it names the role `proxmox_api` in its
-dependencies; Ansible then finds it without ansible.cfg and whatever playbook uses that role.
+It is an action and not a module: an action runs in Ansible's own process on the controller, from this very file. So it
+finds the scripts of this checkout wherever the play was started, and the token is in no other process's arguments,
+environment or files. A role that uses it names the role `proxmox_api` in its dependencies; Ansible then finds it
+without ansible.cfg and whatever playbook uses that role.
 """
 
+import contextlib
+import ctypes
+import importlib
+import re
+import signal
 import sys
+import time
 from pathlib import Path
 
 from ansible.errors import AnsibleActionFail, AnsibleActionSkip
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 SCRIPTS = Path(__file__).resolve().parents[5] / "scripts"
+STEP = re.compile(r"(?:builds|lifecycle|templates|deploy|snippets)\.[a-z_]+")
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 OPTIONS = {
-    "endpoint": {"type": "str", "required": True},
-    "api_token": {"type": "str", "required": True, "no_log": True},
-    "insecure": {"type": "bool", "default": False},
-    "method": {"type": "str", "default": "GET", "choices": ["GET", "POST", "PUT", "DELETE"]},
-    "path": {"type": "str", "required": True},
+    "action": {"type": "str", "choices": ["get", "call"]},
+    "path": {"type": "str"},
+    "method": {"type": "str", "default": "POST", "choices": ["POST", "PUT", "DELETE"]},
     "data": {"type": "dict", "default": {}},
-    "wait": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 600},
+    "run": {"type": "str"},
+    "arguments": {"type": "dict", "default": {}},
+    "endpoint": {"type": "str"},
+    "api_token": {"type": "str", "no_log": True},
+    "insecure": {"type": "bool", "default": False},
+}
+RULES = {
+    "mutually_exclusive": [("action", "run")],
+    "required_one_of": [("action", "run")],
+    "required_together": [("endpoint", "api_token")],
+    "required_if": [
+        ("action", "get", ("path",)),
+        ("action", "call", ("path",)),
+    ],
 }
 
 
@@ -48,24 +55,61 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(OPTIONS)
-        method, data = given["method"], given["data"]
-        if self._task.check_mode and method != "GET":
-            raise AnsibleActionSkip(f"{method} {given['path']} is not sent in check mode")
+        _, given = self.validate_argument_spec(OPTIONS, **RULES)
+        if given["run"] and not STEP.fullmatch(given["run"]):
+            raise AnsibleActionFail(f"{given['run']} is not a step")
+        if given["action"] == "call" and self._task.check_mode:
+            raise AnsibleActionSkip(f"{given['method']} {given['path']} is not sent in check mode")
+        # Ansible gives a task a session of its own, in which it would outlive a play that is killed.
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
         sys.path.insert(0, str(SCRIPTS))
         try:
             from fleet.findings import Fault
-            from fleet.proxmox import client, tasks
 
-            api = client.Client(given["endpoint"], given["api_token"], given["insecure"])
-            answer = getattr(api, method.lower())(given["path"].lstrip("/"), **data)
-            result = {"changed": method != "GET", "data": answer}
-            if given["wait"] and tasks.is_upid(answer):
-                result["exitstatus"] = tasks.wait(api, answer, given["timeout"])
-            return result
+            return self._do(given)
         except ModuleNotFoundError as error:
             raise AnsibleActionFail(f"Ansible's Python lacks the package {error.name}") from error
         except Fault as fault:
-            raise AnsibleActionFail(str(fault)) from None
+            raise AnsibleActionFail(fault.finding.text(), result=_task(fault)) from None
         finally:
             sys.path.remove(str(SCRIPTS))
+
+    def _do(self, given):
+        from fleet.findings import visible
+        from fleet.proxmox import client, tasks
+        from fleet.proxmox.change import Change
+
+        account = given["endpoint"], given["api_token"], given["insecure"]
+        api = client.Client(*account) if given["endpoint"] is not None else client.connect()
+        path = (given["path"] or "").strip("/")
+        if given["action"] == "get":
+            return {"changed": False, "data": api.get(path, **given["data"])}
+        if given["action"] == "call":
+            answer = getattr(api, given["method"].lower())(path, **given["data"])
+            ended = given["wait"] and tasks.is_upid(answer)
+            status = {"exitstatus": tasks.wait(api, answer, given["timeout"])} if ended else {}
+            return {"changed": True, "data": answer, **status}
+        say = Display().display
+        change = Change(api, self._task.check_mode, lambda line: say(f"  {visible(line)}"))
+        start = time.monotonic()
+        result = importlib.import_module(f"fleet.{given['run']}").run(change, given["arguments"])
+        answer = {"changed": result.changed, "msg": result.message}
+        answer["seconds"] = round(time.monotonic() - start, 1)
+        if result.changed:
+            answer["diff"] = {"before": dict(result.before), "after": dict(result.after)}
+        return {**answer, **result.facts}
+
+
+def _task(fault):
+    """The task of Proxmox that a failure comes from, if it is one's."""
+    from fleet.findings import Fault
+    from fleet.proxmox import client, tasks
+
+    failed = fault if isinstance(fault, tasks.Failed) else fault.__context__
+    if not isinstance(failed, tasks.Failed):
+        return {}
+    lines = []
+    with contextlib.suppress(Fault):  # that Proxmox does not answer any more is no news then
+        lines = tasks.last_lines(client.connect(), failed.task)
+    return {"upid": failed.task.upid, "log": lines}
