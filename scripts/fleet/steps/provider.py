@@ -6,9 +6,9 @@ from typing import Any
 
 from fleet.console import note
 from fleet.findings import Fault, Finding
+from fleet.plans import direct
 from fleet.plans.differences import differences
 from fleet.plans.plan import Change
-from fleet.proxmox import direct
 from fleet.proxmox.client import Client
 from fleet.terraform import command as terraform
 from fleet.terraform import unsaid

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.proxmox import direct
+from fleet.plans import direct
 
 DRIVE = "local-lvm:vm-105-cloudinit,media=cdrom,size=4M"
 SETTINGS = [
