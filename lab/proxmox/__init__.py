@@ -1,7 +1,8 @@
 """A simulated Proxmox VE cluster of two nodes, whose machines are systemd-nspawn containers.
 
 Requests     server.py (HTTPS), routes.py, api/ (a file for each subject), login.py, errors.py, faults.py
-Accounts     access.py (privileges), accounts.py (changes), permissions.py (who may set which option)
+Accounts     roles.py (privileges by release), access.py (who has which), accounts.py (changes), permissions.py (who may
+             set which option)
 Machines     guests.py (configuration files), summary.py, config.py, update.py, hotplug.py (what a running one takes),
              attach.py (volumes of a configuration), cloudinit.py, pools.py, ha.py, mappings.py (devices), containers.py
 Options      options.py (which there are), formats.py (tables of property strings), schema.py (how they are checked),

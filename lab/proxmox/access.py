@@ -9,7 +9,7 @@ import re
 import secrets
 
 from lab import secret, secrets_dir
-from lab.proxmox import state
+from lab.proxmox import roles, state
 from lab.proxmox.errors import ApiError
 
 ROOT_USER = "root@pam"
@@ -20,16 +20,6 @@ GITOPS = (
     "Datastore.Audit", "Sys.AccessNetwork",
     "Pool.Allocate", "Pool.Audit", "SDN.Use", "Sys.Audit",
 )  # fmt: skip
-PRIVILEGES = (*GITOPS, "VM.Backup", "VM.Console", "VM.Monitor", "VM.Snapshot", "VM.Snapshot.Rollback",
-              "Datastore.Allocate", "Datastore.AllocateTemplate", "Mapping.Audit",
-              "Mapping.Modify", "Mapping.Use", "Permissions.Modify", "Realm.AllocateUser",
-              "SDN.Allocate", "SDN.Audit", "Sys.AccessNetwork", "Sys.Console", "Sys.Modify", "Sys.PowerMgmt",
-              "Sys.Syslog", "User.Modify")  # fmt: skip
-ROLES = {
-    "Administrator": list(PRIVILEGES),
-    "NoAccess": [],
-    "PVEAuditor": [p for p in PRIVILEGES if "Audit" in p],
-}
 
 
 class Caller:
@@ -78,6 +68,13 @@ def hashed(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
+def known_roles(data: dict) -> dict[str, tuple[str, ...]]:
+    """Every role with its privileges; those of the other release count for nothing, as after an upgrade."""
+    valid = roles.privileges()
+    made = {name: tuple(one for one in names if one in valid) for name, names in data["roles"].items()}
+    return made | roles.special()
+
+
 def _roles(data: dict, name: str, path: str) -> dict[str, int]:
     """A user's or token's roles at a path, each with whether it holds below as well; the nearest path decides."""
     parts = [part for part in path.split("/") if part]
@@ -94,15 +91,16 @@ def _roles(data: dict, name: str, path: str) -> dict[str, int]:
 
 def _granted(data: dict, name: str, path: str, pools: list[str]) -> dict[str, int]:
     """Privileges at a path, of which `pools` are the pools; what a pool gives does not hold below."""
-    roles = _roles(data, name, path)
-    for pool in pools if "NoAccess" not in roles else ():
+    held = _roles(data, name, path)
+    for pool in pools if "NoAccess" not in held else ():
         given = _roles(data, name, f"/pool/{pool}")
-        roles = {"NoAccess": 0} if "NoAccess" in given else dict.fromkeys(given, 0) | roles
-    if "NoAccess" in roles:
+        held = {"NoAccess": 0} if "NoAccess" in given else dict.fromkeys(given, 0) | held
+    if "NoAccess" in held:
         return {}
     found: dict[str, int] = {}
-    for role, propagate in roles.items():
-        for privilege in (ROLES | data["roles"]).get(role, []):
+    known = known_roles(data)
+    for role, propagate in held.items():
+        for privilege in known.get(role, ()):
             found[privilege] = found.get(privilege) or propagate
     return found
 
@@ -115,7 +113,7 @@ def privileges(name: str, path: str) -> dict[str, int]:
     if vmid := re.fullmatch(r"/vms/(\d+)", path):
         known = state.read_json(state.root() / "pools.json", {})
         pools = [pool for pool, about in known.items() if int(vmid[1]) in about["vms"]]
-    of_user = dict.fromkeys(PRIVILEGES, 1) if user == ROOT_USER else _granted(data, user, path, pools)
+    of_user = dict.fromkeys(roles.privileges(), 1) if user == ROOT_USER else _granted(data, user, path, pools)
     if name == user or not token.get("privsep", 1):
         return of_user
     of_token = _granted(data, name, path, pools)

@@ -21,6 +21,7 @@ course of a task there are "STEP qmtemplate:ID flag", then one for each drive: "
     {"taken": 501, "late": true}                            the same after the answer, before the task takes it
     {"offline": "node02"}                                   a node that does not answer: 595
     {"release": 8}                                          Proxmox VE 8.4 instead of 9: HA groups, VM.Monitor
+    {"second_factor": "root@pam"}                           the password alone gives no ticket that opens anything
     {"agent_silent": 500}                                   it boots, but its guest agent does not answer
 
 From Python: `with faults.injected({...}, {...}): …`, which needs LAB_DIR in the environment.
@@ -76,6 +77,10 @@ def taken(vmid: int, late: bool) -> bool:
 def release() -> int:
     """The major version of Proxmox VE."""
     return next((fault["release"] for fault in current() if "release" in fault), 9)
+
+
+def second_factor(user: str) -> bool:
+    return any(fault.get("second_factor") == user for fault in current())
 
 
 def agent_silent(vmid: int) -> bool:
