@@ -1,7 +1,7 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-qemu template template-list fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
-	images-update
+	images-update fix-token
 PYTHON := .venv/bin/python
 FAST := $(addprefix tests/,addresses adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
 EXTRAS := terraform,ansible,release,dev
@@ -58,6 +58,9 @@ lint: setup ## every linter, with no exceptions
 	zizmor --quiet --offline .github
 	ansible-lint --offline proxmox/playbooks
 	python3 docs/generate.py --check
+
+fix-token: .venv ### make or mend Proxmox's two API tokens and put them into .env (ROTATE=gitops: a new secret)
+	@$(PYTHON) scripts/proxmox_token.py $(if $(ROTATE),--rotate $(ROTATE))
 
 template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, STORAGE=; CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \

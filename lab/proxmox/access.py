@@ -18,7 +18,7 @@ GITOPS = (
     "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options",
     "VM.GuestAgent.Audit", "VM.Migrate", "VM.PowerMgmt", "Datastore.AllocateSpace", "Datastore.AllocateTemplate",
     "Datastore.Audit", "Sys.AccessNetwork",
-    "Pool.Allocate", "Pool.Audit", "SDN.Use", "Sys.Audit",
+    "Pool.Allocate", "Pool.Audit", "SDN.Audit", "SDN.Use", "Sys.Audit",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ ROOMS = {
     "forge": {"ground"},
     "tags": {"ground", "git"},
     "proxmox": {"ground", "vms"},
-    "access": {"ground", "vms", "proxmox"},
+    "access": {"ground", "vms", "proxmox", "config"},
     "addresses": {"ground", "vms", "proxmox"},
     "config": {"ground", "vms"},
     "images": {"ground", "vms", "proxmox"},

@@ -51,5 +51,5 @@ def test_what_is_missing_is_named_once_with_the_commands_that_grant_it():
     assert text == (
         "me@pve!gitops lacks Sys.AccessNetwork on /nodes/node01: `pveum role modify GitOps -append -privs"
         " Sys.AccessNetwork`, and where the role is not given there, `pveum acl modify /nodes/node01"
-        " -token 'me@pve!gitops' -role GitOps`"
+        " -user me@pve -token 'me@pve!gitops' -role GitOps`"
     )

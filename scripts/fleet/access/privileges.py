@@ -7,7 +7,8 @@ VM.GuestAgent.Audit; each version refuses the other's name.
 from fleet.proxmox.rights import Right, right
 
 ROLE, READ_ROLE = "GitOps", "GitOpsRead"
-READ = ("Datastore.Audit", "Pool.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit")
+# SDN.Audit is what bridges are seen with.
+READ = ("Datastore.Audit", "Pool.Audit", "SDN.Audit", "Sys.Audit", "VM.Audit", "VM.GuestAgent.Audit")
 FULL = tuple(sorted({
     *READ, "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Pool.Allocate", "SDN.Use", "Sys.AccessNetwork",
     "VM.Allocate", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit", "VM.Config.Disk",
@@ -23,7 +24,10 @@ OPTIONAL = {
 
 # What people do with the project, each with what it needs, on paths where a cluster's own names are filled in later.
 OPERATIONS: dict[str, tuple[Right, ...]] = {
-    "look": (right("/vms", "VM.Audit"), right("/storage", "Datastore.Audit"), right("/nodes", "Sys.Audit")),
+    "look": (
+        right("/vms", "VM.Audit"), right("/storage", "Datastore.Audit"), right("/nodes", "Sys.Audit"),
+        right("/", "Sys.Audit"), right("/sdn", "SDN.Audit", "SDN.Use"),
+    ),
     "ask guest agents": (right("/vms", "VM.GuestAgent.Audit", "VM.Monitor"),),
     "start and stop": (right("/vms", "VM.PowerMgmt"),),
     "make machines": (

@@ -25,18 +25,22 @@ TOKEN = re.compile(r"[^@!=\s]+@[^@!=\s]+![^@!=\s]+=[A-Za-z0-9-]+")
 
 
 class Client:
-    """A session with one endpoint. Every method raises Fault (exit 2) with the reason and the way out."""
+    """A session with one endpoint. Every method raises Fault (exit 2) with the reason and the way out.
 
-    def __init__(self, endpoint: str, token: str, insecure: bool = False):
+    Without a `token` it is nobody's, until fleet.access.ticket has signed somebody in.
+    """
+
+    def __init__(self, endpoint: str, token: str | None, insecure: bool = False):
         self.url = tls.checked(endpoint)
-        if not TOKEN.fullmatch(token):
+        if token is not None and not TOKEN.fullmatch(token):
             wrong = "does not have the form" if token else "is not set; its form is"
             raise Fault(f"PROXMOX_VE_API_TOKEN {wrong} user@realm!tokenid=secret", code=2)
         import requests  # 70 ms that an offline run need not wait for
 
         self.session = requests.Session()
-        self.session.headers["Authorization"] = f"PVEAPIToken={token}"
-        self.user = token.partition("=")[0]  # without the secret
+        if token is not None:
+            self.session.headers["Authorization"] = f"PVEAPIToken={token}"
+        self.user = (token or "").partition("=")[0]  # without the secret
         self.verify = tls.prepare(self.session, insecure)
 
     def get(self, path: str, /, most: int = MOST_BYTES, **params: Any) -> Any:
@@ -163,8 +167,12 @@ def _body(answer: Any, most: int) -> bytes:
     return bytes(body)
 
 
-def connect() -> Client:
-    """The client that environment and `.env` describe. Raises Fault (exit 2) with the variable that is wrong."""
+def connect(token: str | None = "") -> Client:
+    """The client that environment and `.env` describe; another `token` replaces theirs, None is nobody's.
+
+    Raises Fault (exit 2) with the variable that is wrong.
+    """
     dotenv.load()
     insecure = environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
-    return Client(environ.get("PROXMOX_VE_ENDPOINT", ""), environ.get("PROXMOX_VE_API_TOKEN", ""), insecure)
+    token = environ.get("PROXMOX_VE_API_TOKEN", "") if token == "" else token
+    return Client(environ.get("PROXMOX_VE_ENDPOINT", ""), token, insecure)

@@ -20,10 +20,10 @@ def right(path: str, *any_of: str) -> Right:
 def missing(client: Client, wanted: Iterable[Right]) -> list[str]:
     """What the token lacks, as sentences for a person; one request, whatever the number of rights."""
     told = client.get("access/permissions")
-    return [_sentence(client.user, one) for one in dict.fromkeys(wanted) if not _has(told, one)]
+    return [_sentence(client.user, one) for one in dict.fromkeys(wanted) if not has(told, one)]
 
 
-def _has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
+def has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
     """Whether one of the privileges counts for the path.
 
     Proxmox tells every path that has an access list entry of its own, with 1 for what is inherited below it. So for any
@@ -38,7 +38,9 @@ def _has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
 
 
 def _sentence(user: str, wanted: Right) -> str:
-    who = f"-token '{user}'" if "!" in user else f"-user {user}"
+    owner, separator, _ = user.partition("!")
+    # With privilege separation, which is the default, a token may do what both it and its user may do.
+    who = f"-user {owner} -token '{user}'" if separator else f"-user {user}"
     return (
         f"{user} lacks {' or '.join(wanted.privileges)} on {wanted.path}:"
         f" `pveum role modify GitOps -append -privs {wanted.privileges[0]}`, and where the role is not given there,"
