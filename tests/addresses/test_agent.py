@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fleet.addresses import agent
-from fleet.addresses.agent import Answer, Guest, address_in
+from fleet.addresses.agent import ANY, Guest, address_in
 from tests.helpers.https_server import certificate, serving
 
 MAC = "BC:24:11:00:00:01"
@@ -16,7 +16,7 @@ PATH = "nodes/node01/qemu/{}/agent/network-get-interfaces"
 def card(*addresses: str, name: str = "eth0", mac: str = MAC.lower()) -> dict:
     found = []
     for address in addresses:
-        bare, _, prefix = address.partition("/")
+        bare, _, prefix = address.rpartition("/")
         kind = "ipv6" if ":" in bare else "ipv4"
         found.append({"ip-address": bare, "prefix": int(prefix), "ip-address-type": kind})
     return {"name": name, "hardware-address": mac, "ip-addresses": found}
@@ -44,13 +44,82 @@ OTHER = "bc:24:11:00:00:02"
     ],
 )  # fmt: skip
 def test_the_address_of_the_first_card(cards, address):
-    assert address_in({"result": cards}, GUEST) == Answer(address)
+    assert address_in({"result": cards}, GUEST).address == address
 
 
 def test_the_address_that_it_had_is_preferred():
     cards = {"result": [card("192.168.1.60/24", "192.168.1.61/24")]}
     assert address_in(cards, GUEST._replace(last="192.168.1.61")).address == "192.168.1.61"
     assert address_in(cards, GUEST._replace(last="192.168.1.99")).address == "192.168.1.60"
+
+
+SLAAC, TEMPORARY, ULA, LEASE = (
+    "2001:db8::be24:11ff:fe00:1/64",
+    "2001:db8::5c1f:9b0:77aa:3/64",
+    "fd00:1::7/64",
+    "2001:db8::1000/128",
+)
+HERE = card("192.168.1.60/24", "2001:db8::20/64", "fe80::1/64")
+
+
+@pytest.mark.parametrize(
+    ("cards", "family", "address"),
+    [
+        ([HERE], 4, "192.168.1.60"),
+        ([HERE], 6, "2001:db8::20"),
+        ([HERE], ANY, "192.168.1.60"),
+        ([LO, card("2001:db8::20/64", "fe80::1/64")], ANY, "2001:db8::20"),
+        ([card("fe80::1/64", ULA)], 6, "fd00:1::7"),
+        # Linux lists the newest first: a temporary address before that which it was made beside.
+        ([card(TEMPORARY, SLAAC)], 6, SLAAC[:-3]),
+        ([card(SLAAC, TEMPORARY)], 6, SLAAC[:-3]),
+        ([card(TEMPORARY, ULA)], 6, "fd00:1::7"),
+        ([card(TEMPORARY, LEASE, ULA)], 6, "2001:db8::1000"),
+        ([card("2001:0DB8:0:0::20/64")], 6, "2001:db8::20"),
+    ],
+)
+def test_the_address_of_a_family(cards, family, address):
+    assert address_in({"result": cards}, GUEST._replace(family=family)).address == address
+
+
+def test_all_addresses_of_the_card_come_with_it():
+    told = address_in({"result": [HERE, card("10.0.0.9/24", mac=OTHER)]}, GUEST)
+    assert told.addresses == ("192.168.1.60", "2001:db8::20")
+
+
+def test_another_card_by_its_name():
+    cards = {"result": [HERE, card("10.0.0.9/24", name="eth1", mac=OTHER), card("10.4.0.1/24", name="cni0")]}
+    assert address_in(cards, GUEST._replace(card="eth1")).address == "10.0.0.9"
+    assert address_in(cards, GUEST._replace(card="cni0")).address == "10.4.0.1"
+    assert "the card eth2 is not among" in address_in(cards, GUEST._replace(card="eth2")).reason
+
+
+@pytest.mark.parametrize(
+    ("addresses", "reason"),
+    [
+        (["192.168.1.60/24"], "has no IPv6 address yet, only 192.168.1.60"),
+        (["fe80::1/64"], "has no IPv6 address yet"),
+        (["::1/128"], "has no IPv6 address yet"),
+        (["ff02::1/16"], "has no IPv6 address yet"),
+        (["fec0::1/64"], "has no IPv6 address yet"),
+        (["::ffff:192.168.1.60/120"], "has no IPv6 address yet"),
+        (["64:ff9b::1/96"], "has no IPv6 address yet"),
+        (["2001:db8::1%eth0 ansible_connection=local/64"], "has no IPv6 address yet"),
+        (["2001:db8::/64"], "has no IPv6 address yet"),
+        (["2001:db8::20/0"], "has no IPv6 address yet"),
+        (["2001:db8::20/129"], "has no IPv6 address yet"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_no_ipv6_address(addresses, reason):
+    told = address_in({"result": [card(*addresses)]}, GUEST._replace(family=6))
+    assert told.address == ""
+    assert told.reason.endswith(reason)
+
+
+def test_a_machine_with_ipv6_alone_says_so():
+    told = address_in({"result": [card("2001:db8::20/64")]}, GUEST)
+    assert told.reason == f"the card with the MAC address {MAC} has no IPv4 address yet, only 2001:db8::20"
 
 
 NO_CARD, NO_ADDRESS = "is not among the cards", "has no IPv4 address yet"
@@ -93,7 +162,7 @@ def test_what_is_no_address(answer, reason):
 @pytest.mark.parametrize(
     ("answer", "reason", "final"),
     [
-        ((500, "No QEMU guest agent configured", {}), "set agent: true in its file and restart the machine", True),
+        ((500, "No QEMU guest agent configured", {}), "no guest agent is configured; set agent: true", True),
         ((500, "VM 105 is not running", {}), "the machine does not run", False),
         ((500, "QEMU guest agent is not running", {}), "its guest agent does not run; the template must", False),
         ((595, "No route to host", {}), "node node01 does not answer", False),
@@ -109,6 +178,8 @@ def test_errors_are_told_apart(tmp_path, use, answer, reason, final):
         told = agent.ask(use(endpoint, pem), GUEST)
     assert (told.address, told.final) == ("", final)
     assert reason in told.reason
+    # A machine whose own words are the reason may be asked for another reason again.
+    assert told.trouble == (answer[0] in (403, 595) or answer[2] == "hang up")
 
 
 def told(*cards: dict) -> tuple:
@@ -139,7 +210,12 @@ def test_a_long_wait_says_what_it_waits_for(tmp_path, use, monkeypatch, capsys):
     answers = {PATH.format(105): (500, "QEMU guest agent is not running", {})}
     with serving(pem, answers) as endpoint:
         agent.ask_all(use(endpoint, pem), {"k8s-dev": GUEST._replace(seconds=2.5)})
-    assert "waiting for the guest agent to tell the address of k8s-dev, " in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert (
+        "waiting for the guest agent to tell the address of k8s-dev, 0 s: its guest agent does not run"
+        in said[0]
+    )
+    assert len(said) == 2
 
 
 def test_many_silent_machines_hold_up_no_other(tmp_path, use, monkeypatch, caplog):

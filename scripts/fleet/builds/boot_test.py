@@ -7,7 +7,7 @@ from fleet.addresses import agent
 from fleet.builds import create, plan
 from fleet.findings import Fault
 from fleet.paths import VMS_DIR
-from fleet.proxmox import disks, ids, tasks
+from fleet.proxmox import disks, ids, properties, tasks
 from fleet.proxmox.change import Change, Result
 from fleet.templates import found, remove
 
@@ -45,8 +45,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
 
 def _address(change: Change, planned: plan.Plan, vmid: int, one: found.Found) -> str:
     config = change.api.config(planned.node, vmid)
-    mac = str(config["net0"]).partition("=")[2].partition(",")[0]
-    guest = agent.Guest(planned.node, vmid, mac, SECONDS)
+    guest = agent.Guest(planned.node, vmid, properties.first_mac(config), SECONDS)
     answer = agent.ask_all(change.api, {planned.spec.name: guest})[planned.spec.name]
     if not answer.address:
         raise Fault(f"a clone of {one} does not boot as it should: {answer.reason}")

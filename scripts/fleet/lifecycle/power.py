@@ -94,9 +94,7 @@ def answering(change: Change, found: Found, seconds: float) -> str:
 
 def address(api: Client, found: Found) -> str:
     """What the agent tells, else the fixed address; "" while neither is known."""
-    card = properties.parse(str(found.config.get("net0") or ""), "model")
-    mac = card.get("macaddr") or next((value for value in card.values() if value.count(":") == 5), "")
-    if _has_agent(found) and mac:
+    if _has_agent(found) and (mac := properties.first_mac(found.config)):
         return agent.ask(api, agent.Guest(found.guest.node, found.guest.vmid, mac, 0)).address
     return _static(found)
 

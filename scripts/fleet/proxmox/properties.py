@@ -42,3 +42,9 @@ def size_text(mib: int) -> str:
             return f"{mib}{unit}"
         mib //= 1024
     return f"{mib}T"
+
+
+def first_mac(config: Mapping[str, object]) -> str:
+    """The MAC address of a guest's first network card, net0; "" where it has none."""
+    card = parse(str(config.get("net0") or ""), "model")
+    return card.get("macaddr") or next((value for value in card.values() if value.count(":") == 5), "")
