@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-qemu template template-list fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
 	images-update fix-token
+	images-update vm-ip
 PYTHON := .venv/bin/python
 FAST := $(addprefix tests/,addresses adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
 EXTRAS := terraform,ansible,release,dev
@@ -69,6 +70,9 @@ template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, 
 
 template-list: .venv ### the templates: state, image, age, linked clones
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml -e proxmox_template_state=list
+
+vm-ip: .venv ### the address of a machine, as its guest agent tells it: NAME=web-1 (WAIT=120: until it has one)
+	@$(PYTHON) scripts/proxmox_get_vm_ip.py --name "$(NAME)" $(if $(WAIT),--wait $(WAIT))
 
 lab-up: setup ## start the lab and leave it running
 	@$(PYTHON) -m lab up

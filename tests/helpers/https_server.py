@@ -79,6 +79,8 @@ def serving(pem, answers: dict[str, tuple | list], asked: list | None = None):
             """Nothing is logged."""
 
     class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 64  # with 5, clients that come at once wait a second
+
         def handle_error(self, *_):
             """A client that refuses the certificate is what is tested."""
 
