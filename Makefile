@@ -1,8 +1,6 @@
 # Each target is what CI runs. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-qemu template template-list fast coverage bench lock validate tfvars plan inventory lint lab-up lab-down lab-status clean \
-	images-update fix-token
-	images-update vm-ip
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.* ## .*/\1/p; s/^\([a-z-]*\):.* ### .*/\1/p' Makefile)
 PYTHON := .venv/bin/python
 FAST := $(addprefix tests/,addresses adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
 EXTRAS := terraform,ansible,release,dev
