@@ -69,6 +69,9 @@ template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, 
 template-list: .venv ### the templates: state, image, age, linked clones
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml -e proxmox_template_state=list
 
+generate-inventory: .venv ### bring proxmox/inventory-vms.ini up to the machines that the role proxmox_vm made
+	@$(PYTHON) scripts/generate_inventory.py
+
 vm-ip: .venv ### the address of a machine, as its guest agent tells it: NAME=web-1 (WAIT=120: until it has one)
 	@$(PYTHON) scripts/proxmox_get_vm_ip.py --name "$(NAME)" $(if $(WAIT),--wait $(WAIT))
 

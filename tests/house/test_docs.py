@@ -24,7 +24,7 @@ STEPS = ["create", *re.search(r"STEP=([\w|]+)", MAKEFILE)[1].split("|")]
 USERS = {
     "proxmox/images.lock.yml", "proxmox/authorized_keys", "proxmox/backend_override.tf", "proxmox/.terraform.lock.hcl",
     "proxmox/vms/NAME.yaml", "proxmox/vms/k8s-dev.yaml", "proxmox/playbooks/myapp.yml", "scripts/NAME.py",
-    ".github/CODEOWNERS",
+    ".github/CODEOWNERS", "proxmox/inventory-vms.ini", "proxmox/inventory-vms.known_hosts",
 }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class Machine(NamedTuple):
 
     @property
     def mac(self) -> str:
-        return properties.first_mac(self.config)
+        return properties.mac(str(self.config.get("net0") or ""))
 
     @property
     def label(self) -> str:

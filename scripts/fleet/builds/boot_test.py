@@ -45,7 +45,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
 
 def _address(change: Change, planned: plan.Plan, vmid: int, one: found.Found) -> str:
     config = change.api.config(planned.node, vmid)
-    guest = agent.Guest(planned.node, vmid, properties.first_mac(config), SECONDS)
+    guest = agent.Guest(planned.node, vmid, properties.mac(config["net0"]), SECONDS)
     answer = agent.ask_all(change.api, {planned.spec.name: guest})[planned.spec.name]
     if not answer.address:
         raise Fault(f"a clone of {one} does not boot as it should: {answer.reason}")

@@ -28,6 +28,15 @@ def keys_of(text: str, place: str) -> Keys:
     return {fields[1]: fields[2] for fields in lines if _matches(fields[0], place)}
 
 
+def knows(text: str, name: str, place: str, instance: str) -> bool:
+    """Whether known_hosts has keys of this instance of a machine at a place."""
+    lines = ((line, _fields(line)) for line in text.splitlines())
+    return any(
+        fields and _matches(fields[0], place) and _machine(fields) == name and _instance(line) == instance
+        for line, fields in lines
+    )
+
+
 def renewed(text: str, name: str, place: str, keys: Keys, instance: str = "") -> str:
     """known_hosts with the keys that the machine `name` shows at `place`. Raises Changed.
 

@@ -94,7 +94,7 @@ def answering(change: Change, found: Found, seconds: float) -> str:
 
 def address(api: Client, found: Found) -> str:
     """What the agent tells, else the fixed address; "" while neither is known."""
-    if _has_agent(found) and (mac := properties.first_mac(found.config)):
+    if _has_agent(found) and (mac := properties.mac(str(found.config.get("net0") or ""))):
         return agent.ask(api, agent.Guest(found.guest.node, found.guest.vmid, mac, 0)).address
     return _static(found)
 

@@ -44,7 +44,7 @@ def size_text(mib: int) -> str:
     return f"{mib}T"
 
 
-def first_mac(config: Mapping[str, object]) -> str:
-    """The MAC address of a guest's first network card, net0; "" where it has none."""
-    card = parse(str(config.get("net0") or ""), "model")
-    return card.get("macaddr") or next((value for value in card.values() if value.count(":") == 5), "")
+def mac(card: str) -> str:
+    """The MAC address of a network card's property string, which names its model first; "" without one."""
+    found = parse(card, "model")
+    return found.get("macaddr") or next((value for value in found.values() if value.count(":") == 5), "")

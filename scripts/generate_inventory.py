@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Write the Ansible inventory of the machines that the role proxmox_vm made.
+
+Asks Proxmox for the machines with the tag `ansible` that are the role's, and their guest agents for their addresses.
+A machine that does not tell its address keeps its line, with a warning. A line goes only when Proxmox says that the
+machine is gone or no longer belongs to the role. An address that somebody else has is not written, and both are named: another
+machine, a VM file, k8s.ini. Where a machine is met for the first time, its SSH host keys are recorded once cloud-init
+is done; Ansible talks to no machine that shows others.
+Reads: Proxmox's API (PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN, from the environment or .env), the VM files,
+k8s.ini. Writes: inventory-vms.ini, and inventory-vms.known_hosts beside it, each only when it changes.
+Exit codes: 0 written or unchanged; 1 a machine that runs has no line or no host keys, and why, or the file is
+somebody else's; 2 wrong usage, or Proxmox does not answer, and nothing is written.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fleet import cli, processes
+from fleet.addresses import inventory, lines
+from fleet.addresses.inventory import Now, Role
+from fleet.addresses.machines import Machine
+from fleet.ansible.inventory import parse
+from fleet.files import read_text, write_text
+from fleet.findings import Finding, guarded, report
+from fleet.hosts import known_hosts, readiness, ssh
+from fleet.lifecycle import owner
+from fleet.paths import INVENTORY, PROXMOX_DIR, VMS_DIR, shown
+from fleet.proxmox.client import Client, connect
+from fleet.rules import taken
+from fleet.vms.files import load_dir
+
+FILE = PROXMOX_DIR / "inventory-vms.ini"
+SSH_TIMEOUT = 60  # a machine that tells its address has booted
+
+
+def _made(machine: Machine) -> bool:
+    found = owner.owner(machine.config, machine.guest.tags)
+    owner.refuse_unfinished(found, machine.name)
+    return found.role
+
+
+def _taken(client: Client) -> dict[str, str]:
+    """The addresses of the fleet and of Proxmox, each with whose it is."""
+    files, _ = load_dir(VMS_DIR)
+    hosts = {
+        host.address: f"that of {host.pattern} ({shown(INVENTORY)}:{host.line + 1})"
+        for host in parse(read_text(INVENTORY)).hosts
+        if host.address
+    }
+    api = {urlsplit(client.url).hostname or "": "that of Proxmox's API (PROXMOX_VE_ENDPOINT)"}
+    return hosts | taken.addresses(files.values()) | api
+
+
+def _learn(
+    found: Now, before: Mapping[int, lines.Line], record: Path, seconds: tuple[float, float]
+) -> list[Finding]:
+    """Bring the record of host keys up to the lines, and say which machines are not in it."""
+    text = read_text(record)
+    targets = [
+        ssh.Target(line.name, line.address, user=line.user, instance=line.instance)
+        for vmid, line in found.lines.items()
+        if vmid in found.running and not known_hosts.knows(text, line.name, line.address, line.instance)
+    ]
+    with processes.exit_on_signals(), ssh.private_key() as key_file:
+        met = readiness.scan(targets, text, key_file, *seconds) if targets else {}
+    now = read_text(record)  # another run may have written it meanwhile
+    gone = {line.name for line in before.values()} - {line.name for line in found.lines.values()}
+    after, outcomes = readiness.learned(known_hosts.without(now, gone), met)
+    if after != now:
+        write_text(record, after)
+    return [Finding(f"{name}: {message}") for name, ready, message, _ in outcomes if not ready]
+
+
+def _changes(before: Mapping[int, lines.Line], after: Mapping[int, lines.Line]) -> list[str]:
+    told = [f"removed: {before[vmid].name}" for vmid in before if vmid not in after]
+    for vmid, line in after.items():
+        old = before.get(vmid)
+        if not old:
+            told.append(f"added: {line.name} ({line.address})")
+        elif (old.name, old.address, old.user) != (line.name, line.address, line.user):
+            told.append(f"changed: {line.name} ({line.address}; before: {old.name}, {old.address})")
+    return sorted(told)
+
+
+@guarded
+def main(argv: list[str] | None = None) -> int:
+    parser = cli.parser(__doc__)
+    text = f"default: {shown(FILE)}; the record is beside it"
+    parser.add_argument("--inventory", type=Path, default=FILE, metavar="FILE", help=text)
+    wait = "seconds to wait for SSH of a machine that was never met (default: %(default)s)"
+    parser.add_argument("--timeout", type=float, default=SSH_TIMEOUT, metavar="S", help=wait)
+    args = parser.parse_args(argv)
+    file, record = args.inventory, args.inventory.with_suffix(".known_hosts")
+    before = lines.read(read_text(file), shown(file))
+    client = connect()
+    found = inventory.now(client, before, Role(owner.TAG, _made), _taken(client))
+    new = write_text(file, lines.render(found.lines, record.name))
+    for line in _changes(before, found.lines):
+        print(line)
+    print(f"{'written' if new else 'unchanged'}: {shown(file)}")
+    code = report(found.findings)
+    times = (args.timeout, readiness.CLOUD_INIT_TIMEOUT)
+    return report(_learn(found, before, record, times)) or code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
