@@ -61,6 +61,9 @@ lint: setup ## every linter, with no exceptions
 fix-token: .venv ### make or mend Proxmox's two API tokens and put them into .env (ROTATE=gitops: a new secret)
 	@$(PYTHON) scripts/proxmox_token.py $(if $(ROTATE),--rotate $(ROTATE))
 
+doctor: .venv ### what a run needs, whether it is there, and what mends it (JSON=1: for programs)
+	@$(PYTHON) scripts/doctor.py $(if $(JSON),--json)
+
 template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, STORAGE=; CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \
 		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE)) \

@@ -6,6 +6,9 @@ from urllib.parse import urlsplit
 
 from fleet.findings import Fault
 
+SOON = 7  # days; time enough for a person to set a new token
+DAY = 24 * 60 * 60
+REPLACE = "create another one with `vault token create -orphan -period=768h -policy=gitops` and set VAULT_TOKEN to it"
 LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|::1")
 IN_CLEAR = (
     "VAULT_ADDR begins with http://, so the token and the kubeconfig cross the network unencrypted; give Vault a"

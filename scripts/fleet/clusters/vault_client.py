@@ -15,12 +15,24 @@ TIMEOUT = (5, 15)  # seconds to connect, and to wait for an answer
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between the attempts at a request
 
 
+def connect(addr: str, token: str, timeout: tuple[float, float]) -> Any:
+    """hvac's client, without retries."""
+    import hvac
+
+    return hvac.Client(
+        addr,
+        token,
+        verify=os.environ.get("VAULT_CACERT") or True,
+        timeout=timeout,
+        namespace=os.environ.get("VAULT_NAMESPACE"),
+        allow_redirects=False,  # another host would receive the token, and on a write the whole secret
+    )
+
+
 class Client:
     """A connection to Vault for one secret. Raises Fault for errors that retries do not solve."""
 
     def __init__(self, addr: str | None, token: str | None, mount: str, path: str):
-        import hvac
-
         self.place = f"{mount}/{path}"
         self._mount = mount
         self.denied = (
@@ -30,14 +42,7 @@ class Client:
         self.addr = checked_addr(addr or os.environ.get("VAULT_ADDR"))
         if in_clear(self.addr):
             report([Finding(IN_CLEAR, level="warning")])
-        self._client = hvac.Client(
-            self.addr,
-            checked_token(token or os.environ.get("VAULT_TOKEN")),
-            verify=os.environ.get("VAULT_CACERT") or True,
-            timeout=TIMEOUT,
-            namespace=os.environ.get("VAULT_NAMESPACE"),
-            allow_redirects=False,  # another host would receive the token, and on a write the whole secret
-        )
+        self._client = connect(self.addr, checked_token(token or os.environ.get("VAULT_TOKEN")), TIMEOUT)
         self.get, self.kv = self._client.adapter.get, self._client.secrets.kv.v2
         self.token = self._client.auth.token
         self._status = 0  # of the last answer; some of hvac's exceptions lack it

@@ -36,12 +36,12 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
     if offered:
         message = (
             f"{machine.target_node} has no template {name}, and {_places(offered)} have one each; build one with"
-            f" {_build(name, machine.target_node)}, or choose one of these nodes as target_node"
+            f" {build_command(name, machine.target_node)}, or choose one of these nodes as target_node"
         )
     elif named:
         message = (
             f"Proxmox has {name} only as a template that is being built or was replaced ({_places(named)}); wait until"
-            f" its build has ended, or run {_build(name)}"
+            f" its build has ended, or run {build_command(name)}"
         )
     elif by_number:
         message = f"{name} is a VMID; write the template's name, {by_number}"
@@ -50,7 +50,9 @@ def none_offered(machine: Machine, cluster: Collection[Guest]) -> Finding:
         close = difflib.get_close_matches(name, names, 1, 0.75)
         meant = f"; did you mean {close[0]}?" if close else ""
         message = f"Proxmox has no template {name}; it has {', '.join(names) or 'none'}{meant}"
-        message += f"; build it with {_build(name)}" if name.endswith("-template") and not close else ""
+        message += (
+            f"; build it with {build_command(name)}" if name.endswith("-template") and not close else ""
+        )
     return machine.finding("clone", message)
 
 
@@ -63,7 +65,7 @@ def half_converted(
             continue
         message = (
             f"{slot} of template {template.name} (VMID {template.vmid} on {template.node}) is {volume}, and no"
-            f" base image: its conversion was cut off; repair it with {_build(template.name)}, or on"
+            f" base image: its conversion was cut off; repair it with {build_command(template.name)}, or on"
             f" {template.node} with `qm set {template.vmid} --template 0` and `qm template {template.vmid}`"
         )
         return [machine.finding("clone", message)]
@@ -74,7 +76,7 @@ def _places(guests: Iterable[Guest]) -> str:
     return " and ".join(f"{guest.node} (VMID {guest.vmid})" for guest in guests)
 
 
-def _build(name: str, node: str = "") -> str:
+def build_command(name: str, node: str = "") -> str:
     """The command that builds a template; of one that is called otherwise, nobody knows the image."""
     image = name.removesuffix("-template") if name.endswith("-template") else "NAME"
     return f"`make template IMAGE={image}{f' NODE={node}' if node else ''}`"

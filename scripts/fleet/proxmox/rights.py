@@ -20,7 +20,12 @@ def right(path: str, *any_of: str) -> Right:
 def missing(client: Client, wanted: Iterable[Right]) -> list[str]:
     """What the token lacks, as sentences for a person; one request, whatever the number of rights."""
     told = client.get("access/permissions")
-    return [_sentence(client.user, one) for one in dict.fromkeys(wanted) if not has(told, one)]
+    return [_sentence(client.user, one) for one in lacking(told, wanted)]
+
+
+def lacking(told: Mapping[str, Mapping[str, Any]], wanted: Iterable[Right]) -> list[Right]:
+    """Those that a token lacks; `told`: what Proxmox answers about its permissions."""
+    return [one for one in dict.fromkeys(wanted) if not has(told, one)]
 
 
 def has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
@@ -37,12 +42,16 @@ def has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
     return any(int(told.get(path, {}).get(name) or 0) for name in wanted.privileges)
 
 
-def _sentence(user: str, wanted: Right) -> str:
+def grant(user: str, wanted: Right) -> str:
+    """The commands that give a right."""
     owner, separator, _ = user.partition("!")
     # With privilege separation, which is the default, a token may do what both it and its user may do.
     who = f"-user {owner} -token '{user}'" if separator else f"-user {user}"
     return (
-        f"{user} lacks {' or '.join(wanted.privileges)} on {wanted.path}:"
-        f" `pveum role modify GitOps -append -privs {wanted.privileges[0]}`, and where the role is not given there,"
+        f"`pveum role modify GitOps -append -privs {wanted.privileges[0]}`, and where the role is not given there,"
         f" `pveum acl modify {wanted.path} {who} -role GitOps`"
     )
+
+
+def _sentence(user: str, wanted: Right) -> str:
+    return f"{user} lacks {' or '.join(wanted.privileges)} on {wanted.path}: {grant(user, wanted)}"

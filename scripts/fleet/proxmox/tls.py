@@ -38,9 +38,14 @@ def checked(endpoint: str) -> str:
         host = None
     if not host or parts.username is not None:
         raise Fault(f"PROXMOX_VE_ENDPOINT is not a URL of the form https://HOST:PORT, {example}", code=2)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _LOOPBACK.fullmatch(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise Fault(f"PROXMOX_VE_ENDPOINT must start with https://, {example}", code=2)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host of a URL is this computer."""
+    return bool(_LOOPBACK.fullmatch(host))
 
 
 def prepare(session, insecure: bool) -> bool | str:

@@ -1,12 +1,9 @@
 """Keep Vault's token alive: a periodic token lives for as long as somebody renews it."""
 
 from fleet.clusters import vault
+from fleet.clusters.vault_access import DAY, REPLACE, SOON
 from fleet.clusters.vault_client import Client, words_of
 from fleet.findings import Fault, Finding
-
-SOON = 7  # days; time enough for a person to set a new token
-DAY = 24 * 60 * 60
-REPLACE = "create another one with `vault token create -orphan -period=768h -policy=gitops` and set VAULT_TOKEN to it"
 
 
 def renew(addr: str, token: str) -> tuple[str, Finding | None]:

@@ -41,6 +41,11 @@ def name() -> str:
 
 def check() -> str:
     """Which of the two it is, "Terraform" or "OpenTofu". Raises Fault (exit 2) for any other, or a wrong version."""
+    return version().partition(" ")[0]
+
+
+def version() -> str:
+    """The same with its version, as "OpenTofu 1.11.4"."""
     program = path()
     try:
         done = subprocess.run(
@@ -53,11 +58,11 @@ def check() -> str:
         said = cut(" ".join((done.stdout + done.stderr).split())) or "nothing"
         message = f"{program} is neither Terraform nor OpenTofu: `version` printed {visible(said)}; {INSTALL}"
         raise Fault(message, code=2)
-    product, version, *numbers = found.groups()
+    product, number, *numbers = found.groups()
     if not OLDEST <= tuple(map(int, numbers)) < BEFORE:
         message = (
-            f"{program} is {product} {version}; this project needs 1.9 or newer, and not 2.0: install such a version,"
+            f"{program} is {product} {number}; this project needs 1.9 or newer, and not 2.0: install such a version,"
             f" or name another program in {VARIABLE}"
         )
         raise Fault(message, code=2)
-    return product
+    return f"{product} {number}"

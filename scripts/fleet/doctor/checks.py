@@ -1,0 +1,72 @@
+"""All that the doctor asks, in the order in which it is shown."""
+
+from functools import partial
+
+from fleet.doctor import computer, configured, github, guests, proxmox, rights, state, storages, vault
+from fleet.doctor.line import COMPUTER, GITHUB, PROXMOX, STATE, VAULT, Check
+
+
+def checks(env_problem: str) -> list[Check]:
+    """`env_problem`: what is wrong with `.env`, or ""."""
+    pve, database, safe, repository = proxmox.Proxmox(), state.Database(), vault.Vault(), github.Repository()
+
+    def clock():
+        return computer.clock({"Proxmox": pve.reached.ahead, "Vault": safe.ahead})
+
+    here = [
+        Check(COMPUTER, "Python", computer.python),
+        Check(COMPUTER, "packages", computer.packages),
+        Check(COMPUTER, "Ansible", computer.ansible),
+        Check(COMPUTER, "Terraform", computer.terraform),
+        Check(COMPUTER, "Git", computer.git),
+        Check(COMPUTER, "SSH client", computer.ssh),
+        Check(COMPUTER, ".env", partial(configured.env_file, env_problem)),
+        Check(COMPUTER, "public keys", computer.authorized_keys),
+        Check(COMPUTER, "disk space", computer.space),
+        Check(COMPUTER, "clock", clock, after=(f"{PROXMOX}/endpoint", f"{VAULT}/address")),
+    ]
+    gate = ("endpoint", "certificate", "token")
+    asked = [
+        Check(PROXMOX, "endpoint", partial(proxmox.endpoint, pve)),
+        Check(PROXMOX, "certificate", partial(proxmox.certificate, pve), needs=gate[:1]),
+        Check(PROXMOX, "token", partial(rights.token, pve), needs=gate[:2]),
+        Check(PROXMOX, "read-only token", partial(rights.read_token, pve), needs=gate[:2]),
+        *(
+            Check(PROXMOX, name, partial(ask, pve), needs=gate)
+            for name, ask in (
+                ("version", proxmox.version),
+                ("nodes", proxmox.nodes),
+                ("rights", rights.operations),
+                ("no more rights", rights.spare),
+                ("storages", storages.storages),
+                ("bridge", storages.bridges),
+                ("templates", guests.templates),
+                ("templates that machines name", guests.named),
+                ("VMID range", guests.next_id),
+                ("guest agents", guests.agents),
+                ("snippets", storages.snippets),
+            )
+        ),
+    ]
+    kept = [
+        Check(STATE, "backend", partial(state.backend, database)),
+        Check(STATE, "PG_CONN_STR", partial(state.form, database), needs=("backend",)),
+        Check(STATE, "database", partial(state.connection, database), needs=("backend", "PG_CONN_STR")),
+        Check(STATE, "TLS", partial(state.encryption, database), needs=("database",)),
+        Check(STATE, "state", partial(state.content, database), needs=("database",)),
+        Check(STATE, "lock", partial(state.lock, database), needs=("database",)),
+    ]
+    stored = [
+        Check(VAULT, "address", partial(vault.address, safe)),
+        Check(VAULT, "seal", partial(vault.seal, safe), needs=("address",)),
+        Check(VAULT, "token", partial(vault.token, safe), needs=("address", "seal")),
+        Check(VAULT, "rights", partial(vault.rights, safe), needs=("token",)),
+        Check(VAULT, "mount", partial(vault.mount, safe), needs=("token", "rights")),
+    ]
+    published = [
+        Check(GITHUB, "repository", partial(github.repository, repository)),
+        Check(GITHUB, "runner", partial(github.runner, repository), needs=("repository",)),
+        Check(GITHUB, "secrets", partial(github.secrets, repository), needs=("repository",)),
+        Check(GITHUB, "last runs", partial(github.last_runs, repository), needs=("repository",)),
+    ]
+    return [*here, *asked, *kept, *stored, *published]

@@ -1,0 +1,144 @@
+"""Ask everything at once: one fault makes one line red, and a service that hangs stops nobody for long."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, TimeoutError
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from fleet.doctor.line import (
+    COMPUTER,
+    GITHUB,
+    PROXMOX,
+    RED,
+    SKIPPED,
+    STATE,
+    VAULT,
+    Check,
+    Line,
+    red,
+    skipped,
+)
+from fleet.findings import Fault, printable
+from fleet.settings import SETTINGS
+from fleet.variables import VARIABLES
+
+PATIENCE = 12.0  # seconds for all questions together
+AT_ONCE = 8  # small questions of one check
+
+Item, Answer = TypeVar("Item"), TypeVar("Answer")
+
+# What to look at where a question fails in a way that nobody foresaw.
+_LOOK = {
+    COMPUTER: "run it again; `scripts/setup_venv.sh` installs the packages anew",
+    PROXMOX: "on the node: `systemctl status pveproxy pvedaemon pvestatd`, and `pvesm status` for a storage that hangs",
+    STATE: "on the database's host: `systemctl status postgresql`",
+    VAULT: "`vault status`",
+    GITHUB: "look at https://www.githubstatus.com, then run it again",
+}
+
+
+def run(
+    checks: Sequence[Check], patience: float = PATIENCE, tell: Callable[[int], None] = lambda done: None
+) -> list[Line]:
+    """The lines of all checks, in their order; `tell` hears how many have been answered."""
+    until = time.monotonic() + patience
+    answers: dict[str, Future[list[Line]]] = {check.key: Future() for check in checks}
+    for future in answers.values():
+        future.add_done_callback(lambda _: tell(sum(one.done() for one in answers.values())))
+    for check in checks:
+        # Not an executor's threads: Python waits for those at its end, even for one that hangs.
+        threading.Thread(target=_answer, args=(check, answers), daemon=True).start()
+    lines = [line for check in checks for line in _lines(check, answers, until, patience)]
+    secrets = _secrets()
+    return [Line(*(_without(text, secrets) for text in line)) for line in lines]
+
+
+def each(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
+    """`ask` for every item, some at once, in the items' order; the first exception is raised."""
+    items = list(items)
+    answers: list[Future[Answer]] = [Future() for _ in items]
+    left = iter(range(len(items)))
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                number = next(left, None)
+            if number is None:
+                return
+            _settle(answers[number], partial(ask, items[number]))
+
+    for _ in range(min(AT_ONCE, len(items))):
+        threading.Thread(target=work, daemon=True).start()
+    return [answer.result() for answer in answers]
+
+
+def _settle(future: Future[Any], ask: Callable[[], Any]) -> None:
+    try:
+        future.set_result(ask())
+    except Exception as error:
+        future.set_exception(error)
+
+
+def _answer(check: Check, answers: dict[str, Future[list[Line]]]) -> None:
+    for key in check.after:
+        answers[key].result()
+    for name in check.needs:
+        if any(line.state in (RED, SKIPPED) for line in answers[f"{check.group}/{name}"].result()):
+            answers[check.key].set_result([skipped(check.name, f"not asked: see {name}")])
+            return
+    _settle(answers[check.key], lambda: list(_asked(check)))
+
+
+def _asked(check: Check) -> Iterator[Line]:
+    try:
+        answer = check.ask()
+    except Fault as fault:
+        answer = red(check.name, str(fault), "an answer", _LOOK[check.group])
+    except ModuleNotFoundError as error:
+        answer = skipped(check.name, f"not asked: the Python package {error.name} is missing")
+    except Exception as error:  # nothing that one check stumbles over may hide what the others found
+        said = printable(f"{type(error).__name__}: {error}")[:200]
+        answer = red(check.name, said, "an answer", _LOOK[check.group])
+    yield from [answer] if isinstance(answer, Line) else answer
+
+
+def _lines(
+    check: Check, answers: dict[str, Future[list[Line]]], until: float, patience: float
+) -> Iterator[Line]:
+    try:
+        found = answers[check.key].result(max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        waits = [key for key in (*check.after, *(f"{check.group}/{name}" for name in check.needs))
+                 if not answers[key].done()]  # fmt: skip
+        found = [
+            skipped(check.name, f"not asked: {waits[0].rpartition('/')[2]} gave no answer")
+            if waits
+            else red(check.name, f"no answer within {patience:.0f} s", "an answer", _LOOK[check.group])
+        ]
+    yield from (line._replace(group=check.group) for line in found)
+
+
+def _secrets() -> set[str]:
+    """Every secret value of the environment, and the part of it that is secret by itself."""
+    names = {one.name for one in (*VARIABLES, *SETTINGS) if one.secret} - {
+        "PROXMOX_VE_ENDPOINT",
+        "VAULT_ADDR",
+    }
+    found = set()
+    for value in filter(None, (os.environ.get(name, "").strip() for name in names)):
+        found |= {value, value.rpartition("=")[2], *value.splitlines()}
+        if "://" in value:
+            password = urlsplit(value).password or ""
+            found |= {password, unquote(password)}
+    return {value for value in found if len(value) >= 6}
+
+
+def _without(text: str, secrets: set[str]) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "…")
+    return text

@@ -1,0 +1,82 @@
+"""The lines as a person reads them: a table on a terminal, plain lines elsewhere."""
+
+import contextlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+
+from fleet.doctor.line import GROUPS, OK, RED, SKIPPED, WARNING, Line
+from fleet.findings import visible
+
+MARKS = {OK: ("✓", "green"), WARNING: ("!", "yellow"), RED: ("✗", "bold red"), SKIPPED: ("-", "dim")}
+WIDE = 110  # columns from which `wanted` has one of its own
+
+
+def as_json(lines: Sequence[Line]) -> str:
+    keys = ("group", "name", "state", "found", "wanted", "mend")
+    return json.dumps(
+        [{key: getattr(line, key) for key in keys} for line in lines], indent=2, ensure_ascii=False
+    )
+
+
+def plain(lines: Sequence[Line]) -> str:
+    """Nothing is cut or wrapped, so that a command can be copied and a line be searched for."""
+    width = max(len(line.name) for line in lines)
+    text = []
+    for group in GROUPS:
+        text += ["", group] if text else [group]
+        for line in (line for line in lines if line.group == group):
+            text.append(visible(f"  {line.state:<7}  {line.name:<{width}}  {line.found}", kept=""))
+            if line.state in (RED, WARNING):
+                text += [visible(f"{'':{width + 13}}{label}: {said}", kept="") for label, said in
+                         (("wanted", line.wanted), ("mend", line.mend)) if said]  # fmt: skip
+    return "\n".join(text)
+
+
+def is_rich() -> bool:
+    """Whether the table's package is there; a line says so if not."""
+    return importlib.util.find_spec("rich") is not None
+
+
+def table(lines: Sequence[Line]) -> None:
+    """Onto the terminal, as wide as it is."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    wide = console.width >= WIDE
+    width = max(len(line.name) for line in lines)
+    for group in GROUPS:
+        console.print(Text(group, "bold"))
+        grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), expand=True)
+        grid.add_column(width=3, justify="right", no_wrap=True)
+        grid.add_column(width=min(width, console.width // 3), overflow="fold")
+        grid.add_column(ratio=3, overflow="fold")
+        if wide:
+            grid.add_column(ratio=2, overflow="fold", style="dim")
+        for line in (line for line in lines if line.group == group):
+            mark, style = MARKS[line.state]
+            found = Text(visible(line.found, kept=""), "dim" if line.state == SKIPPED else "")
+            if line.state in (RED, WARNING):
+                if line.wanted and not wide:
+                    found.append(f"\nwanted: {visible(line.wanted, kept='')}", "dim")
+                found.append(f"\n→ {visible(line.mend, kept='')}", "cyan")
+            cells = [Text(mark, style), Text(line.name, style if line.state in (RED, WARNING) else ""), found]
+            grid.add_row(*cells, *([Text(visible(line.wanted, kept=""), "dim")] if wide else []))
+        console.print(grid)
+        console.print()
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[Callable[[int], None]]:
+    """How far it is, on a terminal's standard error only."""
+    if not sys.stderr.isatty() or not is_rich():
+        yield lambda done: None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    with console.status(f"0 of {total} questions answered") as status:
+        yield lambda done: status.update(f"{done} of {total} questions answered")

@@ -1,0 +1,166 @@
+"""Storages, bridges and snippets: what machines are made of and stand on, node by node.
+
+More than 150 lines because all that a node must have for its machines is compared here.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fleet.doctor.configured import machines, setting
+from fleet.doctor.line import Line, red, skipped, warning
+from fleet.doctor.proxmox import Proxmox
+from fleet.doctor.run import each
+from fleet.findings import listed
+
+GIB = 1 << 30
+LITTLE, FEW = 0.05, 0.10  # of a storage that is free
+SEE = "the token may not see the storages (Datastore.Audit)"
+
+
+def storages(pve: Proxmox) -> Iterator[Line]:
+    """Two lines for what can hold what, and one for the space; each over all nodes that are online."""
+    nodes = pve.online
+    seen = dict(zip(nodes, each(pve.client.storages, nodes), strict=True))
+    if not any(seen.values()):
+        for name in ("disk storage", "image storage", "storage space"):
+            yield skipped(name, f"not asked: {SEE}")
+        return
+    wanted = _wanted(nodes)
+    yield _able("disk storage", "images", seen, wanted)
+    yield _able("image storage", "import", seen, {})
+    yield _space(seen, wanted)
+
+
+def _wanted(nodes: Iterable[str]) -> dict[str, set[str]]:
+    """The storages that VM files and `.env` put disks on, by node."""
+    found: dict[str, set[str]] = {node: set() for node in nodes}
+    for one in machines():
+        found.setdefault(one.target_node, set()).update(disk.storage for disk in one.disks)
+    return found
+
+
+def _content(entry: Mapping[str, Any]) -> list[str]:
+    return str(entry.get("content", "")).split(",")
+
+
+def _able(
+    name: str, content: str, seen: Mapping[str, Mapping[str, Any] | None], wanted: Mapping[str, set[str]]
+) -> Line:
+    able = {
+        node: sorted(
+            one
+            for one, entry in (entries or {}).items()
+            if content in _content(entry) and entry.get("active", 1)
+        )
+        for node, entries in seen.items()
+    }
+    aim = f"a storage with content {content} on each node"
+    found = _by_node(able)
+    for node, names in able.items():
+        lacking = wanted.get(node, set()) - set(names)
+        if not names or lacking:
+            what = sorted(lacking)[0] if lacking else "local"
+            entry = (seen[node] or {}).get(what)
+            mend = (
+                f"`pvesm set {what} --content {','.join(dict.fromkeys([*_content(entry), content]))}`"
+                if entry
+                else f"under Datacenter, Storage: add one for {node} with content {content}, or name another"
+            )
+            yet = f"; {node} lacks {listed(sorted(lacking))}, which VM files name" if lacking else ""
+            return red(name, found + yet, aim, mend)
+    return Line(name, found, aim)
+
+
+def _by_node(by_node: Mapping[str, Iterable[str]]) -> str:
+    """What each node has; nodes with the same are named once."""
+    groups: dict[str, list[str]] = {}
+    for node, names in by_node.items():
+        groups.setdefault(listed(names, 6), []).append(node)
+    return "; ".join(f"{names} on {listed(nodes, 4)}" for names, nodes in groups.items())
+
+
+def _space(seen: Mapping[str, Mapping[str, Any] | None], wanted: Mapping[str, set[str]]) -> Line:
+    """How full the storages are that something here uses, or else all that hold disks."""
+    name, aim = "storage space", f"{FEW:.0%} free"
+    named = set().union(*wanted.values())
+    tight, most = {}, {}
+    for node, entries in seen.items():
+        for storage, entry in (entries or {}).items():
+            total = int(entry.get("total") or 0)
+            if total and {"images", "import"} & set(_content(entry)) and (not named or storage in named):
+                free = int(entry.get("avail") or 0) / total
+                most[storage] = min(free, most.get(storage, 1.0))
+                if free < FEW:
+                    tight[f"{storage} on {node}"] = (free, int(entry.get("avail") or 0))
+    if tight:
+        found = "; ".join(
+            f"{place} has {left / GIB:.0f} GiB free ({free:.0%})" for place, (free, left) in tight.items()
+        )
+        mend = (
+            "`make template-list` shows what can go; remove machines and old images, or enlarge the storage"
+        )
+        return (red if min(free for free, _ in tight.values()) < LITTLE else warning)(name, found, aim, mend)
+    if not most:
+        return skipped(name, "no storage says how large it is")
+    least = min(most, key=most.__getitem__)
+    return Line(name, f"{least} is the fullest, {most[least]:.0%} free", aim)
+
+
+def bridges(pve: Proxmox) -> Line:
+    nodes = pve.online
+    name = "bridge"
+    has = dict(zip(nodes, each(pve.client.bridges, nodes), strict=True))
+    if not any(has.values()):
+        return skipped(name, "not asked: the token may see no bridge (SDN.Use on /sdn/zones)")
+    default = setting("VM_BRIDGE") or "vmbr0"
+    wanted: dict[str, set[str]] = {node: set() for node in nodes}
+    for one in machines():
+        cards = [one.network, *one.hardware.net.values()]
+        wanted.setdefault(one.target_node, set()).update(card.bridge for card in cards if card)
+    if not any(wanted.values()) or setting("VM_NAMES"):
+        for node in setting("VM_NODES").split() or nodes:
+            wanted.setdefault(node, set()).add(default)
+    aim = "; ".join(sorted({listed(sorted(names)) for names in wanted.values() if names}))
+    missing = {
+        node: sorted(wanted[node] - (has[node] or set()))
+        for node in nodes
+        if wanted[node] - (has[node] or set())
+    }
+    found = _by_node({node: sorted(names or ()) for node, names in has.items()})
+    if not missing:
+        return Line(name, found, aim)
+    node, names = next(iter(missing.items()))
+    mend = f"make {names[0]} on {node} under System, Network, or name another bridge (VM_BRIDGE, or network.bridge)"
+    return red(
+        name, "; ".join(f"{node} has no {listed(names)}" for node, names in missing.items()), aim, mend
+    )
+
+
+def snippets(pve: Proxmox) -> Line:
+    name, way = "snippets", setting("PROXMOX_SNIPPETS") or "none"
+    storage = setting("PROXMOX_SNIPPETS_STORAGE") or "local"
+    folder = Path(setting("PROXMOX_SNIPPETS_DIR") or "/var/lib/vz/snippets")
+    if way == "none":
+        return skipped(name, "PROXMOX_SNIPPETS is none")
+    if way not in ("mounted", "ssh"):
+        return red(name, f"PROXMOX_SNIPPETS is {way}", "none, mounted or ssh", "correct PROXMOX_SNIPPETS")
+    aim = f"{storage} with content snippets on each node"
+    for node, entries in zip(pve.online, each(pve.client.storages, pve.online), strict=True):
+        entry = (entries or {}).get(storage, {})
+        if "snippets" not in _content(entry):
+            content = ",".join([*filter(None, _content(entry)), "snippets"])
+            return red(
+                name, f"{storage} on {node} takes none", aim, f"`pvesm set {storage} --content {content}`"
+            )
+    if way == "mounted" and not os.access(folder, os.W_OK):
+        mend = f"mount the storage's folder there, or correct PROXMOX_SNIPPETS_DIR; `ls -ld {folder}`"
+        return red(name, f"{folder} cannot be written here", f"a folder of {storage}", mend)
+    if way == "ssh" and not shutil.which("ssh"):
+        return red(name, "there is no ssh here", "an SSH client", "`apt install openssh-client`")
+    if way == "ssh" and not setting("PROXMOX_SSH_HOSTS"):
+        mend = "set PROXMOX_SSH_HOSTS, as node01=192.168.1.11 node02=192.168.1.12"
+        return red(name, "PROXMOX_SSH_HOSTS is not set", "an address for each node", mend)
+    return Line(name, f"{way}, to {storage}", aim)

@@ -1,0 +1,141 @@
+"""Vault: whether it answers and is unsealed, and what its token may do and for how long."""
+
+import datetime
+from functools import cached_property
+from os import environ
+from typing import Any
+
+from fleet.clusters import vault, vault_access
+from fleet.clusters.vault_access import DAY, REPLACE, SOON
+from fleet.clusters.vault_client import connect, words_of
+from fleet.doctor.configured import setting
+from fleet.doctor.line import Line, red, skipped, warning
+from fleet.doctor.proxmox import ahead_of_us
+from fleet.findings import Fault
+
+TIMEOUT = (4, 6)  # seconds to connect, and to wait for an answer
+PLACE = f"{vault.MOUNT}/data/{vault.PATH}"
+POLICY = f'path "{PLACE}" {{ capabilities = ["create", "read", "update"] }}'
+
+
+class Vault:
+    """What the checks ask together."""
+
+    def __init__(self) -> None:
+        self.ahead: float | None = None  # seconds that its clock is ahead of ours
+
+    @cached_property
+    def client(self) -> Any:
+        client = connect(vault_access.checked_addr(environ.get("VAULT_ADDR")), "", TIMEOUT)
+        client.session.hooks["response"].append(self._note_date)
+        return client
+
+    def _note_date(self, answer: Any, *_: Any, **__: Any) -> None:
+        self.ahead = ahead_of_us(answer.headers.get("Date"))
+
+
+def address(one: Vault) -> Line:
+    name, wanted = "address", "an answer of Vault's API, over https://"
+    if not setting("VAULT_ADDR"):
+        return skipped(
+            name, "set VAULT_ADDR; it is needed once a machine runs Kubernetes (docs/install.md, step 4)"
+        )
+    addr = vault_access.checked_addr(setting("VAULT_ADDR"))
+    import requests
+    from hvac.exceptions import VaultError
+
+    mend = "check VAULT_ADDR, and on Vault's host `systemctl status vault`"
+    try:
+        one.client.sys.read_seal_status()
+    except requests.exceptions.SSLError:
+        mend = "set VAULT_CACERT to the file of Vault's CA, or renew its certificate"
+        return red(name, f"{addr}: its certificate is not trusted", wanted, mend)
+    except (requests.RequestException, VaultError, ValueError) as error:
+        return red(name, f"{addr}: {_why(error)}", wanted, mend)
+    if vault_access.in_clear(addr):
+        mend = "give Vault a certificate, and use https://"
+        return warning(name, f"{addr}, so the token crosses the network in clear", wanted, mend)
+    return Line(name, addr, wanted)
+
+
+def _why(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT[1]} s"
+    if isinstance(error, requests.RequestException):
+        while inner := error.__cause__ or error.__context__:
+            error = inner
+        return " ".join(str(error).split())[:200]
+    return words_of(error)
+
+
+def seal(one: Vault) -> Line:
+    name, wanted = "seal", "initialised and unsealed"
+    status = one.client.sys.read_seal_status()
+    if not status.get("initialized", True):
+        return red(name, "not initialised", wanted, "`vault operator init`, then `vault operator unseal`")
+    if status["sealed"]:
+        keys = f"{status.get('progress', 0)} of {status.get('t', '?')} keys given"
+        return red(name, f"sealed, {keys}", wanted, "`vault operator unseal`, once for each key")
+    return Line(name, f"unsealed, version {status.get('version', 'unknown')}", wanted)
+
+
+def token(one: Vault) -> Line:
+    name, wanted = "token", f"{SOON} days left or more, and renewable"
+    from hvac import exceptions
+
+    try:
+        one.client.token = vault_access.checked_token(environ.get("VAULT_TOKEN"))
+    except Fault as fault:
+        return red(name, str(fault), wanted, REPLACE)
+    try:
+        about = one.client.auth.token.lookup_self()["data"]
+    except (exceptions.Forbidden, exceptions.Unauthorized):
+        return red(name, "invalid or expired", wanted, REPLACE)
+    policies = ", ".join(about.get("policies") or ["none"])
+    if about.get("expire_time") is None and not about["ttl"]:
+        found = f"no end; policies: {policies}"
+        return (
+            warning(name, found, wanted, REPLACE)
+            if "root" in about.get("policies", ())
+            else Line(name, found, wanted)
+        )
+    days = about["ttl"] / DAY
+    left = f"{days:.0f} days left" if days >= 2 else f"{datetime.timedelta(seconds=about['ttl'])} left"
+    period = f", each renewal gives {about['period'] // 3600} h" if about.get("period") else ""
+    found = f"{left}{period}{'' if about['renewable'] else ', not renewable'}; policies: {policies}"
+    if not about["renewable"] or (days < SOON and not about.get("period")):
+        return warning(name, found, wanted, REPLACE)
+    if days < SOON:
+        return warning(name, found, wanted, "`python3 scripts/renew_vault_token.py`")
+    return Line(name, found, wanted)
+
+
+def rights(one: Vault) -> Line:
+    name, wanted = "rights", f"create, read and update on {PLACE}"
+    has = set(one.client.sys.get_capabilities(paths=[PLACE])["data"][PLACE])
+    lacks = {"create", "read", "update"} - has
+    if lacks and "root" not in has:
+        mend = f"add to the token's policy (`vault policy write gitops gitops.hcl`): {POLICY}"
+        return red(name, f"lacks {', '.join(sorted(lacks))} on {PLACE}", wanted, mend)
+    return Line(name, ", ".join(sorted(has)), wanted)
+
+
+def mount(one: Vault) -> Line:
+    name, wanted = "mount", f"{vault.MOUNT}/ is KV version 2"
+    from hvac import exceptions
+
+    try:
+        about = one.client.adapter.get(f"/v1/sys/internal/ui/mounts/{vault.MOUNT}")["data"]
+    except (exceptions.Forbidden, exceptions.InvalidPath, exceptions.InvalidRequest):
+        return red(
+            name,
+            f"nothing is mounted at {vault.MOUNT}/",
+            wanted,
+            f"`vault secrets enable -path={vault.MOUNT} kv-v2`",
+        )
+    version = (about.get("options") or {}).get("version", "1")
+    if (about["type"], version) != ("kv", "2"):
+        return red(name, f"{about['type']} {version}", wanted, f"`vault kv enable-versioning {vault.MOUNT}`")
+    return Line(name, "KV version 2", wanted)
