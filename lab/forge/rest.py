@@ -10,7 +10,7 @@ import secrets
 
 from aiohttp import web
 
-from lab.forge import git_http, processes, store
+from lab.forge import administration, git_http, processes, store
 from lab.forge.client import REPOSITORY
 from lab.forge.pushes import Events, about
 from lab.forge.runs import Runs
@@ -30,6 +30,12 @@ class Rest:
             if request["who"] is None and request.path != "/forge/health":
                 ask = {"WWW-Authenticate": 'Basic realm="forge"'}
                 return web.json_response({"message": "Requires authentication"}, status=401, headers=ask)
+            if isinstance(request["who"], list) and (
+                answer := administration.refused(
+                    request["who"], request.path.removeprefix(f"/repos/{REPOSITORY}")
+                )
+            ):
+                return answer
             try:
                 return await handler(request)
             except (KeyError, RuntimeError) as error:
@@ -43,6 +49,10 @@ class Rest:
         get("/forge/health", self._health)
         get("/forge/summary/{run}", self._summary)
         get(f"/repos/{REPOSITORY}", self._about)
+        get(f"/repos/{REPOSITORY}/environments", self._environments)
+        get(f"{actions}/runners", self._runners)
+        get(f"{actions}/secrets", self._secrets)
+        get(f"{actions}/organization-secrets", self._organization)
         get(f"{actions}/runs", self._runs)
         get(actions + "/workflows/{file}/runs", self._runs)
         get(actions + "/runs/{run}", self._show)
@@ -59,7 +69,8 @@ class Rest:
         application.router.add_route("*", f"/{REPOSITORY}.git/{{path:.*}}", self._git)
         return application
 
-    def _who(self, request: web.Request) -> str | None:
+    def _who(self, request: web.Request) -> str | list[str] | None:
+        """Who it is; of a person who may do less, what."""
         kind, _, value = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() == "basic":
             with contextlib.suppress(ValueError):
@@ -67,13 +78,25 @@ class Rest:
         own = self.runs.environment.get("GITHUB_TOKEN")
         if own and secrets.compare_digest(value, own):
             return "person"
-        return self.runs.tokens.get(value)
+        return self.runs.tokens.get(value) or administration.permissions(self.runs.folder, value)
 
     async def _health(self, _request) -> web.Response:
         return web.json_response({"ok": self.ready})
 
     async def _about(self, _request) -> web.Response:
-        return web.json_response(about()["repository"])
+        return web.json_response(about()["repository"] | {"private": True})
+
+    async def _environments(self, _request) -> web.Response:
+        return web.json_response({"total_count": 0, "environments": []})
+
+    async def _runners(self, _request) -> web.Response:
+        return web.json_response(administration.runners(self.runs.folder, bool(self.runs.running)))
+
+    async def _secrets(self, _request) -> web.Response:
+        return web.json_response(administration.secret_names(self.runs.folder, self.runs.environment))
+
+    async def _organization(self, _request) -> web.Response:
+        return web.json_response({"total_count": 0, "secrets": []})
 
     async def _seen(self, request) -> web.Response:
         started = await self.events.take((await request.json())["event"])

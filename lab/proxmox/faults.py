@@ -22,6 +22,7 @@ course of a task there are "STEP qmtemplate:ID flag", then one for each drive: "
     {"offline": "node02"}                                   a node that does not answer: 595
     {"release": 8}                                          Proxmox VE 8.4 instead of 9: HA groups, VM.Monitor
     {"second_factor": "root@pam"}                           the password alone gives no ticket that opens anything
+    {"clock": 300}                                          the node's clock is 300 s ahead
     {"agent_silent": 500}                                   it boots, but its guest agent does not answer
 
 From Python: `with faults.injected({...}, {...}): …`, which needs LAB_DIR in the environment.
@@ -81,6 +82,9 @@ def release() -> int:
 
 def second_factor(user: str) -> bool:
     return any(fault.get("second_factor") == user for fault in current())
+def clock() -> float:
+    """How many seconds the node's clock is ahead."""
+    return next((fault["clock"] for fault in current() if "clock" in fault), 0)
 
 
 def agent_silent(vmid: int) -> bool:

@@ -53,6 +53,10 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
+    def date_time_string(self, timestamp=None):
+        """The head `Date`, by the node's clock."""
+        return super().date_time_string(timestamp or time.time() + faults.clock())
+
     def body(self) -> dict:
         if self.headers.get_content_type() == "multipart/form-data":
             return multipart.read(self.rfile, self.headers)
