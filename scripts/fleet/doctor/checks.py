@@ -8,7 +8,7 @@ from fleet.doctor.line import COMPUTER, GITHUB, PROXMOX, STATE, VAULT, Check
 
 def checks(env_problem: str) -> list[Check]:
     """`env_problem`: what is wrong with `.env`, or ""."""
-    pve, database, safe, repository = proxmox.Proxmox(), state.Database(), vault.Vault(), github.Repository()
+    pve, safe, repository = proxmox.Proxmox(), vault.Vault(), github.Repository()
 
     def clock():
         return computer.clock({"Proxmox": pve.reached.ahead, "Vault": safe.ahead})
@@ -49,12 +49,9 @@ def checks(env_problem: str) -> list[Check]:
         ),
     ]
     kept = [
-        Check(STATE, "backend", partial(state.backend, database)),
-        Check(STATE, "PG_CONN_STR", partial(state.form, database), needs=("backend",)),
-        Check(STATE, "database", partial(state.connection, database), needs=("backend", "PG_CONN_STR")),
-        Check(STATE, "TLS", partial(state.encryption, database), needs=("database",)),
-        Check(STATE, "state", partial(state.content, database), needs=("database",)),
-        Check(STATE, "lock", partial(state.lock, database), needs=("database",)),
+        Check(STATE, "backend", state.backend),
+        Check(STATE, "PG_CONN_STR", state.form, needs=("backend",)),
+        Check(STATE, "database", state.database, needs=("backend", "PG_CONN_STR")),
     ]
     stored = [
         Check(VAULT, "address", partial(vault.address, safe)),

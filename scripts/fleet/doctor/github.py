@@ -65,13 +65,15 @@ def repository(one: Repository) -> Line:
 
 
 def _allowed(one: Repository, path: str, right: str) -> tuple[Any, str]:
-    """(answer, ""), or (None, why it was not given)."""
+    """(answer, ""), or (None, why it was not given); `right`: what a token needs for it."""
     try:
         return one.ask(path), ""
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code in (403, 404):
+        if error.code == 403:
             return None, f"not asked: the token lacks {right}"
+        if error.code == 404:
+            return None, "GitHub has none, or the token may not see it"
         raise Fault(f"{one.api} answers {error.code} {printable(str(error.reason))}", code=2) from None
 
 
@@ -125,9 +127,7 @@ def _for_clusters(needed: str) -> bool:
 def last_runs(one: Repository) -> Iterator[Line]:
     for file in WORKFLOWS:
         name, wanted = f"last run of {file.removesuffix('.yml')}", "success"
-        answer, why = _allowed(
-            one, f"/actions/workflows/{file}/runs?per_page=1", "Actions: read, or the workflow is not there"
-        )
+        answer, why = _allowed(one, f"/actions/workflows/{file}/runs?per_page=1", "Actions: read")
         if answer is None:
             yield skipped(name, why)
         elif not answer["workflow_runs"]:

@@ -23,8 +23,8 @@ LOWER, UPPER = AUTOMATIC.start, AUTOMATIC.stop  # Proxmox never gives the upper 
 def next_id(pve: Proxmox) -> Line:
     """The range from which Proxmox takes VMIDs for what people make by hand: it must spare that of templates."""
     name, wanted = "VMID range", f"lower={LOWER},upper={UPPER}, so that nobody gets a template's VMID"
-    if "Sys.Audit" not in pve.told.get("/", {}):
-        return skipped(name, "not asked: the token may not see the datacenter's options (Sys.Audit on /)")
+    if why := pve.lacks("/", "Sys.Audit"):
+        return skipped(name, why)
     text = (pve.client.get("cluster/options") or {}).get("next-id") or {}
     has = text if isinstance(text, dict) else properties.parse(str(text))
     lower, upper = int(has.get("lower") or 100), int(has.get("upper") or 1_000_000)
@@ -54,7 +54,8 @@ def agents(pve: Proxmox) -> Line:
         found = f"{len(silent)} of {len(silent) + answering} silent: {listed(silent, 5)}{more}"
         return warning(name, found, wanted, "on each: `systemctl enable --now qemu-guest-agent`")
     if not answering:
-        return skipped(name, "no running machine has one")
+        why = pve.lacks("/vms", "VM.GuestAgent.Audit", "VM.Monitor")
+        return skipped(name, _unseen(pve) or why or "no running machine has one")
     return Line(name, f"{answering} of {answering} answer{more}", wanted)
 
 
@@ -72,8 +73,15 @@ def _agent(pve: Proxmox, guest: Guest) -> bool | None:
     return True
 
 
+def _unseen(pve: Proxmox) -> str:
+    """Why no guest is seen; "" where one is, or where there is none."""
+    return "" if pve.guests else pve.lacks("/vms", "VM.Audit")
+
+
 def templates(pve: Proxmox) -> Line:
     name, wanted = "templates", "at least one, and each with base images"
+    if why := _unseen(pve):
+        return skipped(name, why)
     made = [guest for guest in pve.guests if guest.is_offered or BUILDING in guest.tags]
     near = [guest for guest in made if guest.node in pve.online and not guest.container][:MOST]
     if not near:
@@ -113,6 +121,9 @@ def _mend(guest: Guest) -> str:
 def named(pve: Proxmox) -> Iterator[Line]:
     """Those of machines that are still to be made: of the others nobody looks at the template again."""
     name, wanted = "templates that machines name", "one of that name for each new machine"
+    if why := _unseen(pve):
+        yield skipped(name, why)
+        return
     exist = {guest.name for guest in pve.guests}
     new = [one for one in machines() if one.name not in exist and one.clone != NONE]
     mine = [one for one in setting("VM_NAMES").split() if one not in exist] if setting("VM_TEMPLATE") else []

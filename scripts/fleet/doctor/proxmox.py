@@ -15,6 +15,7 @@ from fleet.doctor.line import Line, red, skipped, warning
 from fleet.findings import Fault, printable
 from fleet.proxmox import errors, tls
 from fleet.proxmox.client import TOKEN, Client
+from fleet.proxmox.rights import Right, lacking
 
 TIMEOUT = (4, 6)  # seconds to connect, and between two bytes
 DAY = 24 * 60 * 60
@@ -52,6 +53,11 @@ class Proxmox:
     def told(self) -> dict[str, dict[str, Any]]:
         """The token's rights by path."""
         return self.client.get("access/permissions")
+
+    def lacks(self, path: str, *any_of: str) -> str:
+        """Why a question need not be asked that wants one of these rights; "" where the token has one."""
+        wanted = Right(path, any_of)
+        return f"not asked: the token lacks {any_of[0]} on {path}" if lacking(self.told, [wanted]) else ""
 
     @cached_property
     def online(self) -> list[str]:

@@ -27,6 +27,7 @@ from fleet.settings import SETTINGS
 from fleet.variables import VARIABLES
 
 PATIENCE = 12.0  # seconds for all questions together
+UNASKED = "not asked: see"  # and the line that is the reason
 AT_ONCE = 8  # small questions of one check
 
 Item, Answer = TypeVar("Item"), TypeVar("Answer")
@@ -88,9 +89,11 @@ def _answer(check: Check, answers: dict[str, Future[list[Line]]]) -> None:
     for key in check.after:
         answers[key].result()
     for name in check.needs:
-        if any(line.state in (RED, SKIPPED) for line in answers[f"{check.group}/{name}"].result()):
-            answers[check.key].set_result([skipped(check.name, f"not asked: see {name}")])
-            return
+        for line in answers[f"{check.group}/{name}"].result():
+            if line.state in (RED, SKIPPED):
+                root = line.found if line.found.startswith(UNASKED) else f"{UNASKED} {name}"
+                answers[check.key].set_result([skipped(check.name, root)])
+                return
     _settle(answers[check.key], lambda: list(_asked(check)))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,21 @@ def as_json(lines: Sequence[Line]) -> str:
     )
 
 
+def folded(lines: Sequence[Line]) -> list[Line]:
+    """The same with one line in place of those that were not asked because of another line."""
+    found: list[Line] = []
+    for (group, reason), some in itertools.groupby(lines, lambda line: (line.group, line.found)):
+        together = list(some)
+        if len(together) > 1 and together[0].state == SKIPPED:
+            names = ", ".join(line.name for line in together)
+            together = [Line(f"{len(together)} more", f"{reason}: {names}", state=SKIPPED, group=group)]
+        found += together
+    return found
+
+
 def plain(lines: Sequence[Line]) -> str:
     """Nothing is cut or wrapped, so that a command can be copied and a line be searched for."""
+    lines = folded(lines)
     width = max(len(line.name) for line in lines)
     text = []
     for group in GROUPS:
@@ -45,6 +59,7 @@ def table(lines: Sequence[Line]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    lines = folded(lines)
     console = Console(highlight=False)
     wide = console.width >= WIDE
     width = max(len(line.name) for line in lines)

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from functools import cached_property
+from collections.abc import Iterator
 from typing import Any
 
 from fleet.doctor.configured import setting
@@ -14,6 +14,7 @@ from fleet.secrets import forms
 from fleet.terraform.lock import KEY
 
 SECONDS = 5  # to connect
+LOGIN = "a login, and the right to make the schema of the state"
 SCHEMA, TABLE = "terraform_remote_state", "states"  # of Terraform's backend, and OpenTofu's
 
 _LOCKS = """
@@ -25,28 +26,7 @@ ORDER BY backend_start
 """
 
 
-class Database:
-    """One connection for all checks. No message of it quotes PG_CONN_STR, which holds the password."""
-
-    def __init__(self) -> None:
-        self.text = setting("PG_CONN_STR")
-
-    @cached_property
-    def session(self) -> Any:
-        import psycopg
-
-        try:
-            return psycopg.connect(
-                self.text, autocommit=True, application_name="proxmox-gitops doctor", connect_timeout=SECONDS,
-                options="-c statement_timeout=5000",
-            )  # fmt: skip
-        except psycopg.Error as error:
-            raise Fault(
-                printable(" ".join(str(error).split()))[:300] or type(error).__name__, code=2
-            ) from None
-
-
-def backend(_: Database) -> Line:
+def backend() -> Line:
     """Where Terraform keeps its state; without PostgreSQL there is nothing more to ask."""
     name = "backend"
     others = sorted(PROXMOX_DIR.glob("*override.tf*"))
@@ -59,29 +39,57 @@ def backend(_: Database) -> Line:
     return Line(name, "pg, named by PG_CONN_STR", "a backend that locks")
 
 
-def form(database: Database) -> Line:
+def form() -> Line:
     name, wanted = "PG_CONN_STR", "postgres://USER:PASSWORD@HOST/DATABASE"
     try:
-        forms.check("PG_CONN_STR", database.text)
+        forms.check("PG_CONN_STR", setting("PG_CONN_STR"))
     except Fault as fault:
         found, _, mend = str(fault).partition("; ")
         return red(name, found, wanted, mend or "correct PG_CONN_STR")
     return Line(name, "has the form", wanted)
 
 
-def connection(database: Database) -> Line:
-    name, wanted = "database", "a login, and the right to make the schema of the state"
+def database() -> Iterator[Line]:
+    """By one connection. No line quotes PG_CONN_STR, which holds the password."""
+    import psycopg
+
     try:
-        session = database.session
-    except Fault as fault:
-        words = str(fault)
-        if "does not exist" in words and "database" in words:
-            mend = "on the database's host: `createdb -O USER DATABASE`"
-        elif "password" in words or "role" in words:
-            mend = 'correct user and password in PG_CONN_STR; `psql "$PG_CONN_STR"` tries it'
-        else:
-            mend = "on the database's host: `systemctl status postgresql`, and its listen_addresses and pg_hba.conf"
-        return red(name, words, wanted, mend)
+        session = psycopg.connect(
+            setting("PG_CONN_STR"),
+            autocommit=True,
+            application_name="proxmox-gitops doctor",
+            connect_timeout=SECONDS,
+            options="-c statement_timeout=5000",
+        )
+    except psycopg.Error as error:
+        yield _unreached(printable(" ".join(str(error).split()))[:300] or type(error).__name__)
+        yield from (skipped(name, "not asked: see database") for name in ("TLS", "state", "lock"))
+        return
+    with session:
+        yield login(session)
+        yield encryption(session)
+        for name, ask in (("state", content), ("lock", lock)):
+            try:
+                yield ask(session)
+            except psycopg.Error as error:  # such as a table of somebody else's
+                mend = 'look at it with `psql "$PG_CONN_STR"`'
+                yield red(name, printable(str(error).splitlines()[0]), "an answer of the database", mend)
+
+
+def _unreached(words: str) -> Line:
+    if "database" in words and "does not exist" in words:
+        mend = "on the database's host: `createdb -O USER DATABASE`"
+    elif "password" in words or "role" in words:
+        mend = 'correct user and password in PG_CONN_STR; `psql "$PG_CONN_STR"` tries it'
+    else:
+        mend = (
+            "on the database's host: `systemctl status postgresql`, and its listen_addresses and pg_hba.conf"
+        )
+    return red("database", words, LOGIN, mend)
+
+
+def login(session: Any) -> Line:
+    name = "database"
     info = session.info
     version = divmod(info.server_version, 10000)
     found = f"{info.dbname} on {info.host}:{info.port}, PostgreSQL {version[0]}.{version[1]}"
@@ -91,13 +99,13 @@ def connection(database: Database) -> Line:
     ).fetchone()[0]
     if not may:
         mend = f"as the database's owner: `GRANT CREATE ON DATABASE {info.dbname} TO {info.user}`"
-        return red(name, f"{found}, where {info.user} may make no schema", wanted, mend)
-    return Line(name, found, wanted)
+        return red(name, f"{found}, where {info.user} may make no schema", LOGIN, mend)
+    return Line(name, found, LOGIN)
 
 
-def encryption(database: Database) -> Line:
-    name, wanted, info = "TLS", "encrypted, unless the database is on this computer", database.session.info
-    if database.session.pgconn.ssl_in_use:
+def encryption(session: Any) -> Line:
+    name, wanted, info = "TLS", "encrypted, unless the database is on this computer", session.info
+    if session.pgconn.ssl_in_use:
         return Line(name, "encrypted", wanted)
     if is_loopback(info.host) or info.host.startswith("/"):
         return Line(name, "not encrypted, on this computer", wanted)
@@ -105,9 +113,8 @@ def encryption(database: Database) -> Line:
     return warning(name, f"password and state cross the network to {info.host} in clear", wanted, mend)
 
 
-def content(database: Database) -> Line:
+def content(session: Any) -> Line:
     name, wanted = "state", "one that Terraform wrote, or none yet"
-    session = database.session
     if session.execute("SELECT to_regclass(%s)", [f"{SCHEMA}.{TABLE}"]).fetchone()[0] is None:
         return Line(name, "none yet; the first apply makes it", wanted)
     row = session.execute(
@@ -119,10 +126,10 @@ def content(database: Database) -> Line:
     return Line(name, f"serial {row[0]} with {row[2] or 0} resources, by version {row[1]}", wanted)
 
 
-def lock(database: Database) -> Line:
+def lock(session: Any) -> Line:
     """Ours, which an apply holds from the choice of VMIDs to its end, and those of Terraform's own backend."""
     name, wanted = "lock", "free"
-    rows = database.session.execute(_LOCKS).fetchall()
+    rows = session.execute(_LOCKS).fetchall()
     if not rows:
         return Line(name, "free", wanted)
     key, pid, who, address, since, age = rows[0]

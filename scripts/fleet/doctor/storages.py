@@ -17,7 +17,6 @@ from fleet.findings import listed
 
 GIB = 1 << 30
 LITTLE, FEW = 0.05, 0.10  # of a storage that is free
-SEE = "the token may not see the storages (Datastore.Audit)"
 
 
 def storages(pve: Proxmox) -> Iterator[Line]:
@@ -25,8 +24,8 @@ def storages(pve: Proxmox) -> Iterator[Line]:
     nodes = pve.online
     seen = dict(zip(nodes, each(pve.client.storages, nodes), strict=True))
     if not any(seen.values()):
-        for name in ("disk storage", "image storage", "storage space"):
-            yield skipped(name, f"not asked: {SEE}")
+        why = pve.lacks("/storage", "Datastore.Audit", "Datastore.AllocateSpace") or "there is no storage"
+        yield from (skipped(name, why) for name in ("disk storage", "image storage", "storage space"))
         return
     wanted = _wanted(nodes)
     yield _able("disk storage", "images", seen, wanted)
@@ -113,8 +112,8 @@ def bridges(pve: Proxmox) -> Line:
     nodes = pve.online
     name = "bridge"
     has = dict(zip(nodes, each(pve.client.bridges, nodes), strict=True))
-    if not any(has.values()):
-        return skipped(name, "not asked: the token may see no bridge (SDN.Use on /sdn/zones)")
+    if not any(has.values()) and (why := pve.lacks("/sdn", "SDN.Use", "SDN.Audit")):
+        return skipped(name, why)
     default = setting("VM_BRIDGE") or "vmbr0"
     wanted: dict[str, set[str]] = {node: set() for node in nodes}
     for one in machines():
