@@ -49,7 +49,7 @@ def _roles(present: Present) -> Iterator[Change]:
             yield Change(
                 f"role {role}",
                 f"lacks {', '.join(lacks)}",
-                "gets them",
+                "completed",
                 "put",
                 f"access/roles/{role}",
                 fields,
