@@ -82,6 +82,8 @@ def release() -> int:
 
 def second_factor(user: str) -> bool:
     return any(fault.get("second_factor") == user for fault in current())
+
+
 def clock() -> float:
     """How many seconds the node's clock is ahead."""
     return next((fault["clock"] for fault in current() if "clock" in fault), 0)
