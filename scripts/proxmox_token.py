@@ -55,8 +55,12 @@ def _secret(args: argparse.Namespace) -> str:
         text = sys.stdin.readline()
     elif args.password_file:
         text = read_text(Path(args.password_file))
-    else:
+    elif sys.stdin.isatty():
         text = getpass.getpass(f"The {what}: ")
+    else:
+        raise Fault(
+            f"nobody is there to type the {what}: give --password-file FILE, or - for standard input", code=2
+        )
     if not text.strip():
         raise Fault(f"the {what} is missing", args.password_file or "", code=2)
     return text.rstrip("\r\n")
@@ -74,6 +78,7 @@ def _agreed() -> bool:
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
     file, environment = dotenv.file(), dict(os.environ)  # before .env is read into it
+    dotenv.read(file)  # nobody types a password for a file that is refused afterwards
     rotate = [] if args.rotate is None else args.rotate or [token.id for token in TOKENS]
     client = ticket.sign_in(args.user, _secret(args))
     verify.check_administrator(client)

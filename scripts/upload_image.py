@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="send and write nothing")
     options = parser.parse_args(argv)
-    place = catalogue.path()
+    client, place = connect(), catalogue.path()
     images = catalogue.read(place)
     image = catalogue.find(images, options.image)
     if not image.file:
@@ -35,7 +35,6 @@ def main(argv: list[str] | None = None) -> int:
                     shown(place), image.line)  # fmt: skip
     known = lock.of(images, place)
     build = upload.build(image, options.file, known.get(image.name))
-    client = connect()
     online = sorted(name for name, up in client.nodes().items() if up)
     node = options.node or next(iter(online), "")
     if node not in online:

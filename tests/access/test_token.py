@@ -251,6 +251,12 @@ def test_it_asks(site, monkeypatch, answer, status):
 
 def test_the_password_comes_from_a_prompt_or_from_standard_input(made, monkeypatch):
     asked = []
+    ran = made.run(password=False)
+    assert (
+        ran.status == 2
+        and "nobody is there to type the password of root@pam: give --password-file" in ran.err
+    )
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("getpass.getpass", lambda text: asked.append(text) or secret("proxmox_root_password"))
     assert made.run(password=False).status == 0
     monkeypatch.setattr("sys.stdin", io.StringIO(secret("proxmox_root_password") + "\n"))
