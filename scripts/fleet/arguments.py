@@ -6,6 +6,14 @@ from typing import Any
 
 from fleet.findings import Fault, cut
 
+# Forms of values that several rooms read.
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+BRIDGE = r"[A-Za-z][A-Za-z0-9_.-]{0,14}"
+USER = r"[a-z_][a-z0-9_-]{0,31}"
+DOMAIN = r"[A-Za-z0-9.-]{1,253}"
+CHECKSUM = r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}"
+
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 

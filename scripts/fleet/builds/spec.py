@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from fleet.arguments import Arguments
+from fleet.arguments import BRIDGE, LABEL, WORD, Arguments
 from fleet.findings import Fault
 from fleet.images import lock
 from fleet.lifecycle import cloud_init
 from fleet.lifecycle.cloud_init import Settings
 from fleet.proxmox import ids
-from fleet.templates.names import LABEL, PREFIX, WORD
+from fleet.templates.names import PREFIX
 from fleet.vms import addresses, values
 
 FORMAT = 1  # to be raised when a build makes something else of the same variables
@@ -107,7 +107,7 @@ def read(given: Mapping[str, Any]) -> Spec:
         "cores": a.number("cores", 1, 512),
         "memory": a.number("memory", 128, 4_194_304),
         "disk": values.gib(disk),
-        "bridge": a.text("bridge", r"[A-Za-z][A-Za-z0-9_.-]{0,14}", "the name of a bridge"),
+        "bridge": a.text("bridge", BRIDGE, "the name of a bridge"),
         "vlan": a.number("vlan", 1, 4094),
         "firmware": firmware,
         "secure_boot": a.flag("secure_boot"),

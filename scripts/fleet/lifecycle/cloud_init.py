@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from fleet.arguments import Arguments
+from fleet.arguments import DOMAIN, USER, Arguments
 from fleet.findings import cut
 from fleet.vms import addresses, public_keys, values
 
@@ -39,11 +39,11 @@ def read(a: Arguments) -> Settings:
         if not _is_address(server):
             a.wrong("cloud_init_dns", f"has {cut(server)}, which is not an IP address")
     return Settings(
-        user=a.text("cloud_init_user", r"[a-z_][a-z0-9_-]{0,31}", "the name of a user"),
+        user=a.text("cloud_init_user", USER, "the name of a user"),
         keys=tuple(_keys(a)),
         ipconfig=_ipconfig(a),
         nameserver=" ".join(servers),
-        searchdomain=a.text("cloud_init_domain", r"[A-Za-z0-9.-]{1,253}", "a domain"),
+        searchdomain=a.text("cloud_init_domain", DOMAIN, "a domain"),
         upgrade=bool(a.flag("upgrade")),
     )
 

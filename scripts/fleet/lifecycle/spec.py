@@ -6,7 +6,7 @@ More than 150 lines because each variable is read here.
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from fleet.arguments import Arguments
+from fleet.arguments import BRIDGE, CHECKSUM, LABEL, WORD, Arguments
 from fleet.findings import cut
 from fleet.images import entry
 from fleet.lifecycle import cloud_init
@@ -15,10 +15,7 @@ from fleet.proxmox import ids
 from fleet.vms import values
 
 PREFIX = "proxmox_vm_"
-LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 SLOT = r"(scsi([12]?[0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5])"
-CHECKSUM = r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}"
 
 
 class Disk(NamedTuple):
@@ -93,7 +90,7 @@ def read(given: Mapping[str, Any]) -> Spec:
         sockets=a.number("sockets", 1, 4),
         memory=a.number("memory", 16, 4_194_304),
         cpu=a.text("cpu_type", r"[A-Za-z0-9._-]{1,60}", "a CPU type such as host"),
-        bridge=a.text("bridge", r"[A-Za-z][A-Za-z0-9_.-]{0,14}", "the name of a bridge"),
+        bridge=a.text("bridge", BRIDGE, "the name of a bridge"),
         vlan=a.number("vlan", 1, 4094),
         agent=a.flag("agent"),
         onboot=a.flag("onboot"),

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.arguments import Arguments
+from fleet.arguments import LABEL, Arguments
 from fleet.findings import Fault
 from fleet.images import catalogue, lock, prune
 from fleet.proxmox.change import Change, Result
 from fleet.templates import found, remove
-from fleet.templates.names import LABEL, PREFIX
+from fleet.templates.names import PREFIX
 
 
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:

@@ -1,11 +1,9 @@
 """How templates are named in the variables of the role proxmox_template."""
 
-from fleet.arguments import Arguments
+from fleet.arguments import LABEL, WORD, Arguments
 from fleet.images import catalogue
 
 PREFIX = "proxmox_template_"
-LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
 def named(a: Arguments) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fleet.arguments import Arguments
+from fleet.arguments import LABEL, Arguments
 from fleet.findings import Fault
 from fleet.images import lock
 from fleet.proxmox.change import Change, Result
 from fleet.proxmox.client import Client
 from fleet.proxmox.guest import BUILDING, RETIRED
 from fleet.templates import found
-from fleet.templates.names import LABEL, PREFIX, named
+from fleet.templates.names import PREFIX, named
 
 HEADS = ("template", "VMID", "node", "state", "image", "checksum", "built", "linked clones")
 
