@@ -64,6 +64,9 @@ fix-token: .venv ### make or mend Proxmox's two API tokens and put them into .en
 doctor: .venv ### what a run needs, whether it is there, and what mends it (JSON=1: for programs)
 	@$(PYTHON) scripts/doctor.py $(if $(JSON),--json)
 
+generate-config: .venv ### what .env configures: proxmox/vars/vm_config.yml and proxmox/inventory.ini (CHECK=1 changes nothing)
+	@$(PYTHON) scripts/generate_config.py $(if $(CHECK),--check)
+
 template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, STORAGE=; CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \
 		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE)) \

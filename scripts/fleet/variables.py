@@ -64,6 +64,8 @@ VARIABLES = (
     Variable("VM_DOMAIN", MACHINES, "the search domain"),
     Variable("VM_USER", MACHINES, "the user that cloud-init creates; empty: the user of the template or image"),
     Variable("VM_SSH_KEYS_FILE", MACHINES, "a file of public keys; empty: proxmox/authorized_keys"),
+    Variable("VM_VENDOR_DATA_FILE", MACHINES, "a file of vendor data for cloud-init, which PROXMOX_SNIPPETS gets to"
+             " Proxmox"),
     Variable("PG_CONN_STR", SERVICES, "the database of Terraform's state, as postgres://user:password@host/database",
              secret=True),
     Variable("VAULT_ADDR", SERVICES, "the address of Vault"),
