@@ -22,6 +22,7 @@ def use(monkeypatch):
         ):
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(proxmox, "TIMEOUT", (1, 1))
+        monkeypatch.setattr(proxmox, "READ_PAUSES", (0, 0))
         return proxmox.connect()
 
     return set_up

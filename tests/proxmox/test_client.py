@@ -1,5 +1,7 @@
 """The Proxmox client against a real HTTPS server that behaves badly: every problem has its own words."""
 
+import contextlib
+
 import pytest
 
 from fleet.findings import Fault
@@ -79,16 +81,109 @@ def test_no_redirect_is_followed_with_the_token(tmp_path, use, method, status):
     assert asked == []
 
 
-@pytest.mark.parametrize(("method", "count"), [("get", 2), ("post", 1), ("put", 1), ("delete", 1)])
-def test_a_broken_connection_is_tried_again_when_that_is_safe(tmp_path, use, method, count):
+RESTARTED = (595, "Connection refused", {})
+TRIED = [
+    # what comes instead of an answer, how often a read asks, how often a write does
+    ((0, "", "hang up"), 3, 1),
+    ((502, "Bad Gateway", {}), 3, 1),
+    ((504, "Gateway Timeout", {}), 3, 1),
+    ((596, "Broken pipe", {}), 3, 1),
+    (RESTARTED, 3, 1),
+    ((595, "No route to host", {}), 1, 1),
+    ((500, "boom", {}), 1, 1),
+    ((401, "No ticket", {}), 1, 1),
+    ((200, "OK", "slow"), 1, 1),
+    ([RESTARTED, (200, "OK", {"data": []})], 2, 1),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("answer", "reads", "writes"), TRIED)
+def test_what_may_have_happened_is_never_sent_again(tmp_path, use, answer, reads, writes, method):
     asked: list = []
+    answers = {"nodes": list(answer) if isinstance(answer, list) else answer}
+    with serving(certificate(tmp_path), answers, asked) as endpoint, contextlib.suppress(Fault):
+        getattr(use(endpoint, tmp_path / "127.0.0.1-0.pem"), method)("nodes")
+    assert len(asked) == (reads if method == "get" else writes)
+
+
+SENT = {"cores": 4, "cipassword": "0-1", "password": "0-1", "description": "x" * 80, "net0": "virtio\nx"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((500, "boom", {}), "answered PUT nodes/a (cores=4, cipassword=***, password=***, description=xxx"),
+        ((500, "boom", {}), "net0=virtio\\nx) with 500: boom"),
+        (
+            (403, "Permission check failed (/vms/9, VM.Config.CPU)", {}),
+            "lacks a right for PUT nodes/a (cores=4",
+        ),
+        ((200, "OK", "slow"), "may have been done all the same: see Proxmox's tasks"),
+        ((0, "", "hang up"), "may have been done all the same"),
+    ],
+)
+def test_a_write_tells_what_was_sent_without_its_secrets(tmp_path, use, answer, words):
     pem = certificate(tmp_path)
-    with (
-        serving(pem, {"nodes": (0, "", "hang up")}, asked) as endpoint,
-        pytest.raises(errors.Unanswered, match="is down or out of reach"),
-    ):
-        getattr(use(endpoint, pem), method)("nodes")
-    assert len(asked) == count
+    with serving(pem, {"nodes/a": answer}) as endpoint, pytest.raises(Fault) as caught:
+        use(endpoint, pem).put("nodes/a", **SENT)
+    assert words in str(caught.value)
+    assert "0-1" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+WAYS_OUT = [
+    ("can't lock file '/var/lock/qemu-server/lock-500.conf' - got timeout", "another task holds the lock"),
+    ("VM is locked (backup)", "its backup goes on, or was cut off"),
+    ("cluster not ready - no quorum?", "`pvecm status`"),
+    ("detected modified configuration - file changed by other user? Try again.", "run this again"),
+    (
+        "bridg: property is not defined in schema and the schema does not allow additional properties",
+        "`pveversion`",
+    ),
+    ("only root can set 'args' config", "no token may do that"),
+    ("can't remove VM 500 - protection mode enabled", "set its option protection to 0"),
+    ("base volume 'local-lvm:base-9000-disk-0' is still in use by linked cloned", "remove the linked clones"),
+    ("storage 'tank' does not exist", "`pvesm status`"),
+    ("Configuration file 'nodes/node01/qemu-server/500.conf' does not exist", "moved to another node"),
+    ("unable to create VM 500 - VM 500 already exists on node 'node01'", "choose another VMID"),
+    ("unable to create image: No space left on device", "free some space"),
+    ("Cannot create new thin volume, free space in thin pool pve/data reached threshold.", "free some space"),
+    ("zfs error: cannot create 'tank/vm-500-disk-0': out of space", "free some space"),
+    ("Method 'GET /nope' not implemented", "no such call"),
+    ("got timeout", "the node or its storage is busy"),
+]
+
+
+@pytest.mark.parametrize(("said", "way_out"), WAYS_OUT)
+def test_the_way_out_of_what_proxmox_says(said, way_out):
+    text = str(errors.refused("https://pve", "PUT x", 500, said, b""))
+    assert text.startswith(f"Proxmox at https://pve answered PUT x with 500: {said}; ") and way_out in text
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        (401, "token expired", "has expired (401 token expired): `make fix-token` makes a new one"),
+        (401, "permission denied - invalid PVE ticket", "does not know the token"),
+        (596, "tls_process_server_certificate: certificate verify failed", "broke the connection (596"),
+    ],
+)
+def test_a_status_that_says_it(status, said, words):
+    assert words in str(errors.refused("https://pve", "GET x", status, said, b""))
+
+
+@pytest.mark.parametrize(("insecure", "times"), [("true", 1), ("", 0)])
+def test_an_unchecked_certificate_is_said_once_on_each_run(use, insecure, times):
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+
+    use("https://pve", insecure=insecure)
+    for _ in range(2):
+        proxmox.connect(say)
+    assert len(said) == times
+    assert all("any certificate is accepted" in text for text in said)
 
 
 def test_down(use, problem):

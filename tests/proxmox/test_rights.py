@@ -10,12 +10,11 @@ class Told:
 
     user = "me@pve!gitops"
 
-    def __init__(self, answer):
-        self.answer = answer
+    def __init__(self, answer, version="9.0.3"):
+        self.answer, self.version = answer, version
 
     def get(self, path):
-        assert path == "access/permissions"
-        return self.answer
+        return {"access/permissions": self.answer, "version": {"version": self.version}}[path]
 
 
 ALL = {
@@ -37,7 +36,7 @@ ALL = {
         ("/storage/local", ["VM.Clone"], False),
         ("/storage/other", ["VM.Clone"], True),
         ("/storage/local/x", ["Datastore.Audit"], False),
-        ("/vms/500", ["VM.Monitor", "VM.GuestAgent.Audit"], False),
+        ("/vms/500", ["VM.GuestAgent.Audit", "VM.Monitor"], False),
         ("/vms/500", ["VM.Monitor", "VM.Clone"], True),
     ],
 )
@@ -53,3 +52,10 @@ def test_what_is_missing_is_named_once_with_the_commands_that_grant_it():
         " Sys.AccessNetwork`, and where the role is not given there, `pveum acl modify /nodes/node01"
         " -user me@pve -token 'me@pve!gitops' -role GitOps`"
     )
+
+
+@pytest.mark.parametrize(("version", "name"), [("8.4.1", "VM.Monitor"), ("9.0.3", "VM.GuestAgent.Audit")])
+def test_a_privilege_has_the_name_of_the_version(version, name):
+    lacks = right("/vms", "VM.GuestAgent.Audit", "VM.Monitor")
+    (text,) = missing(Told({"/": {}}, version), [lacks])
+    assert f"lacks {name} on /vms" in text and f"-privs {name}`" in text

@@ -10,6 +10,7 @@ from tests.helpers.https_server import certificate, serving
 
 UPID = "UPID:node01:0000A1B2:00C3D4E5:66554433:qmclone:120:ci@pve!gitops:"
 PATH = f"nodes/node01/tasks/{quote(UPID, safe='')}"
+EMPTY = (200, "OK", {"data": [{"n": 1, "t": "no content"}]})  # Proxmox's word for an empty log
 RUNNING = (200, "OK", {"data": {"status": "running"}})
 
 
@@ -22,7 +23,7 @@ def wait(tmp_path, use):
     pem = certificate(tmp_path)
 
     def waited(status: list, log=None, **options):
-        with serving(pem, {f"{PATH}/status": status, f"{PATH}/log": log or RUNNING}) as endpoint:
+        with serving(pem, {f"{PATH}/status": status, f"{PATH}/log": log or EMPTY}) as endpoint:
             return tasks.wait(use(endpoint, pem), UPID, pause=0.01, **options)
 
     return waited
@@ -40,8 +41,29 @@ def test_it_ends_well(wait, status):
     assert wait(status) == "OK"
 
 
-def test_warnings_are_no_failure(wait):
-    assert wait([stopped("WARNINGS: 2")]) == "WARNINGS: 2"
+def log(*lines):
+    return (200, "OK", {"data": [{"n": number, "t": text} for number, text in enumerate(lines, 1)]})
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (log("x", "WARN: no agent", "WARN: old", "TASK WARNINGS: 2"), "warnings: WARN: no agent / WARN: old"),
+        ((403, "no", {}), "warnings: see its log in Proxmox"),
+    ],
+)
+def test_warnings_are_no_failure_and_said(wait, lines, words):
+    said = []
+    assert wait([stopped("WARNINGS: 2")], lines, say=said.append) == "WARNINGS: 2"
+    assert len(said) == 1 and words in said[0]
+
+
+def test_a_failure_has_the_end_of_the_log(wait):
+    lines = log("a", "b", "transferred 10%", "qemu-img: broken", "TASK ERROR: unable to import")
+    with pytest.raises(tasks.Failed) as caught:
+        wait([stopped("unable to import")], lines)
+    assert str(caught.value).endswith("failed: unable to import; its log says: a / b / qemu-img: broken")
+    assert caught.value.log[-1] == "TASK ERROR: unable to import"
 
 
 @pytest.mark.parametrize(

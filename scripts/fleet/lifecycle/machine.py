@@ -114,7 +114,7 @@ def wait(change: Change, upid: object, timeout: float = 1800) -> None:
     """Wait for a task, and say what its log says, though not each of a hundred percents."""
     if tasks.is_upid(upid):
         change.say(str(upid))
-        tasks.wait(change.api, str(upid), timeout, _throttled(change.say), pause=0.5)
+        tasks.wait(change.api, str(upid), timeout, _throttled(change.say), pause=0.5, say=change.say)
 
 
 def idle(change: Change, found: Found, seconds: float = 1800) -> Found:

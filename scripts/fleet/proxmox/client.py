@@ -6,13 +6,16 @@ PROXMOX_VE_API_TOKEN (user@realm!id=secret), PROXMOX_VE_INSECURE; SSL_CERT_FILE 
 More than 150 lines because what the scripts ask of Proxmox in several places has its method here.
 """
 
+import functools
 import json
 import re
 import time
+from collections.abc import Callable
 from os import environ
 from typing import Any
 
 from fleet import dotenv
+from fleet.console import note
 from fleet.findings import Fault
 from fleet.proxmox import errors, tls
 from fleet.proxmox.errors import Refused, Unanswered
@@ -20,6 +23,18 @@ from fleet.proxmox.guest import Guest, guest
 
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 LOCK_TRIES, LOCK_PAUSE = 3, 5  # after the 10 s that Proxmox itself waits for a guest's lock
+READ_PAUSES = (0.5, 1.5)  # seconds before a read is tried again
+PASSING = (
+    502,
+    503,
+    504,
+    596,
+    597,
+    599,
+)  # of a proxy before Proxmox, or of a connection between nodes that broke
+INSECURE = (
+    "PROXMOX_VE_INSECURE is set, so any certificate is accepted: whoever is on the way can read the token"
+)
 MOST_BYTES = 64 << 20  # of an answer; that of 10,000 guests is about 5 MB
 TOKEN = re.compile(r"[^@!=\s]+@[^@!=\s]+![^@!=\s]+=[A-Za-z0-9-]+")
 
@@ -46,7 +61,8 @@ class Client:
     def get(self, path: str, /, most: int = MOST_BYTES, **params: Any) -> Any:
         """The `data` at a path below /api2/json, of an answer of at most `most` bytes.
 
-        A broken connection is tried once more.
+        Where the connection broke, or what answers says that it passes, it is asked twice more. Other methods may
+        have taken effect and are never sent again.
         """
         return self._ask("GET", path, most, params=params)
 
@@ -67,36 +83,47 @@ class Client:
 
     def _ask(self, method: str, path: str, most: int = MOST_BYTES, **content: Any) -> Any:
         """A call that did not get a guest's lock did nothing, and another task seldom holds it for long."""
+        if method == "GET":
+            return self._read(path, most, **content)
         for _ in range(LOCK_TRIES - 1):
             try:
                 return self._ask_once(method, path, most, **content)
             except Refused as refused:
-                if method == "GET" or "can't lock file" not in str(refused):
+                if "can't lock file" not in str(refused):
                     raise
             time.sleep(LOCK_PAUSE)
         return self._ask_once(method, path, most, **content)
 
-    def _ask_once(self, method: str, path: str, most: int, **content: Any) -> Any:
-        question, again = f"{method} {path}", method == "GET"  # other methods may have taken effect
-        while True:
+    def _read(self, path: str, most: int, **content: Any) -> Any:
+        for pause in READ_PAUSES:
             try:
-                with self.session.request(
-                    method,
-                    f"{self.url}/api2/json/{path}",
-                    timeout=TIMEOUT,
-                    verify=self.verify,
-                    allow_redirects=False,  # the token is for this address alone
-                    stream=True,
-                    **content,
-                ) as answer:
-                    body = _body(answer, most)
-                break
-            except OSError as error:  # which all errors of requests are
-                fault = errors.no_answer(self.url, question, TIMEOUT[1], error)
-                if not (again and isinstance(fault, Unanswered) and fault.broken):
-                    raise fault from error
-            again = False
-            time.sleep(1)
+                return self._ask_once("GET", path, most, **content)
+            except Refused as refused:
+                # A service that is being restarted refuses connections; a node that is off does not answer at all.
+                restarted = refused.status == 595 and "refused" in str(refused)
+                if refused.status not in PASSING and not restarted:
+                    raise
+            except Unanswered as fault:
+                if not fault.broken:
+                    raise
+            time.sleep(pause)
+        return self._ask_once("GET", path, most, **content)
+
+    def _ask_once(self, method: str, path: str, most: int, **content: Any) -> Any:
+        question = errors.question(method, path, content.get("data") or content.get("params") or {})
+        try:
+            with self.session.request(
+                method,
+                f"{self.url}/api2/json/{path}",
+                timeout=TIMEOUT,
+                verify=self.verify,
+                allow_redirects=False,  # the token is for this address alone
+                stream=True,
+                **content,
+            ) as answer:
+                body = _body(answer, most)
+        except OSError as error:  # which all errors of requests are
+            raise errors.no_answer(self.url, question, TIMEOUT[1], error) from error
         if 300 <= answer.status_code < 400:
             raise errors.redirected(self.url, answer)
         if len(body) > most:
@@ -167,12 +194,19 @@ def _body(answer: Any, most: int) -> bytes:
     return bytes(body)
 
 
-def connect(token: str | None = "") -> Client:
+def connect(token: str | None = "", say: Callable[[str], None] = note) -> Client:
     """The client that environment and `.env` describe; another `token` replaces theirs, None is nobody's.
 
     Raises Fault (exit 2) with the variable that is wrong.
     """
     dotenv.load()
     insecure = environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
+    if insecure:
+        _say_once(say)
     token = environ.get("PROXMOX_VE_API_TOKEN", "") if token == "" else token
     return Client(environ.get("PROXMOX_VE_ENDPOINT", ""), token, insecure)
+
+
+@functools.cache
+def _say_once(say: Callable[[str], None]) -> None:
+    say(INSECURE)

@@ -7,7 +7,7 @@ from fleet.proxmox.client import Client
 
 
 class Right(NamedTuple):
-    """One of these privileges, on this path of the access lists."""
+    """One of these privileges, that of the newest Proxmox VE first, on this path of the access lists."""
 
     path: str
     privileges: tuple[str, ...]
@@ -18,9 +18,15 @@ def right(path: str, *any_of: str) -> Right:
 
 
 def missing(client: Client, wanted: Iterable[Right]) -> list[str]:
-    """What the token lacks, as sentences for a person; one request, whatever the number of rights."""
+    """What the token lacks, as sentences for a person.
+
+    One request, whatever the number of rights, and another for a privilege that Proxmox VE 9 renamed.
+    """
     told = client.get("access/permissions")
-    return [_sentence(client.user, one) for one in lacking(told, wanted)]
+    lack = lacking(told, wanted)
+    renamed = any(len(one.privileges) > 1 for one in lack)
+    old = renamed and int(client.get("version")["version"].partition(".")[0]) < 9
+    return [_sentence(client.user, right(one.path, one.privileges[-1 if old else 0])) for one in lack]
 
 
 def lacking(told: Mapping[str, Mapping[str, Any]], wanted: Iterable[Right]) -> list[Right]:
@@ -54,4 +60,4 @@ def grant(user: str, wanted: Right) -> str:
 
 
 def _sentence(user: str, wanted: Right) -> str:
-    return f"{user} lacks {' or '.join(wanted.privileges)} on {wanted.path}: {grant(user, wanted)}"
+    return f"{user} lacks {wanted.privileges[0]} on {wanted.path}: {grant(user, wanted)}"

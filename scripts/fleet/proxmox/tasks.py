@@ -1,15 +1,17 @@
 """Waiting for a task of Proxmox: most changes are only begun when the API answers, with the task's UPID."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
 from fleet.console import note
-from fleet.findings import Fault, printable
+from fleet.findings import Fault, cut, printable
 from fleet.proxmox.client import Client, Guest
 from fleet.proxmox.errors import Refused, Unanswered
 
+NO_LOG = "no content"  # Proxmox's word for an empty log
 _BUSY = ("clone", "create", "migrate", "disk")  # locks that a task holds and gives back
 
 
@@ -26,11 +28,13 @@ class Task(NamedTuple):
 
 
 class Failed(Fault):
-    """The task ended with an error; `exitstatus` is what Proxmox says of it."""
+    """The task ended with an error; `exitstatus` is what Proxmox says of it, `log` the end of its log."""
 
-    def __init__(self, task: Task, exitstatus: str):
-        super().__init__(f"{task} failed: {exitstatus}", code=2)
-        self.task, self.exitstatus = task, exitstatus
+    def __init__(self, task: Task, exitstatus: str, log: Sequence[str] = ()):
+        more = [cut(line) for line in log if exitstatus not in line and "%" not in line]
+        ending = f"; its log says: {' / '.join(more)}" if more else ""
+        super().__init__(f"{task} failed: {exitstatus}{ending}", code=2)
+        self.task, self.exitstatus, self.log = task, exitstatus, log
 
 
 def is_upid(answer: object) -> bool:
@@ -52,8 +56,9 @@ def wait(
     timeout: float = 600,
     progress: Callable[[str], None] | None = None,
     pause: float = 1,
+    say: Callable[[str], None] = note,
 ) -> str:
-    """Wait for the task to end; its exit status, which is `OK` or `WARNINGS: number`.
+    """Wait for the task to end; its exit status, which is `OK` or `WARNINGS: number`, and then `say` the warnings.
 
     Raises Failed when the task failed, Fault when it still runs after `timeout` seconds. A question without an answer
     is asked again: the node may be busy, and the task goes on. `progress` gets each new line of the log. The pauses
@@ -71,7 +76,7 @@ def wait(
             if progress:
                 shown += _show(client, path, shown, progress, ended)
             if ended:
-                return _ended(task, str(status.get("exitstatus") or "no exit status"))
+                break
         except Refused as error:
             if error.status in (400, 401, 403, 404):
                 raise
@@ -82,29 +87,35 @@ def wait(
             raise Fault(f"{task} did not end within {timeout:g} s; see its log in Proxmox{problem}", code=2)
         time.sleep(min(now, max(0, end - time.monotonic())))
         now = min(pause, now * 1.4)
+    exitstatus = printable(str(status.get("exitstatus") or "no exit status"))
+    if exitstatus == "OK":
+        return exitstatus
+    log: list[str] = []
+    with contextlib.suppress(Fault):  # that Proxmox does not tell it is no news beside what the task says
+        log = last_lines(client, task)
+    if not exitstatus.startswith("WARNINGS"):
+        raise Failed(task, exitstatus, log)
+    warnings = [line for line in log if line.startswith("WARN")]
+    say(f"{task} ended with warnings: {' / '.join(warnings) or 'see its log in Proxmox'}")
+    return exitstatus
 
 
 def last_lines(client: Client, task: Task, most: int = 5) -> list[str]:
     """The end of a task's log."""
     path = f"nodes/{quote(task.node, safe='')}/tasks/{quote(task.upid, safe='')}/log"
-    return [printable(line["t"]) for line in client.get(path, limit=10_000)[-most:]]
+    lines = [printable(line["t"]) for line in client.get(path, limit=10_000)[-most:]]
+    return [] if lines == [NO_LOG] else lines
 
 
 def _show(client: Client, path: str, start: int, progress: Callable[[str], None], ended: bool) -> int:
     """Hand over the log from line `start` on; the number of lines. The last line of a task that runs may grow."""
     lines = [line for line in client.get(f"{path}/log", start=start, limit=500) if line["n"] > start]
-    if [line["t"] for line in lines] == ["no content"]:  # Proxmox's word for an empty log
+    if [line["t"] for line in lines] == [NO_LOG]:
         return 0
     whole = lines if ended else lines[:-1]
     for line in whole:
         progress(printable(line["t"]))
     return len(whole)
-
-
-def _ended(task: Task, exitstatus: str) -> str:
-    if exitstatus == "OK" or exitstatus.startswith("WARNINGS"):
-        return exitstatus
-    raise Failed(task, printable(exitstatus))
 
 
 def is_at_work(client: Client, guest: Guest, user: str = "") -> bool:
