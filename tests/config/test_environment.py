@@ -1,6 +1,7 @@
 """What `.env` says of services reaches every script that uses one, and what such a script starts."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -8,12 +9,22 @@ import pytest
 
 from fleet.builds import spec
 from fleet.images.lock import Locked
-from fleet.paths import ROOT
 from tests.house.test_layers import FILES, IMPORTS, is_script
 
-SERVICES = {"fleet.proxmox.client", "fleet.terraform.command", "fleet.clusters.vault_client"}
+SERVICES = {"fleet.terraform.command", "fleet.clusters.vault_client"}
 # These run in workflows alone, check what a workflow has, or report a wrong `.env` in a line of its own.
 WITHOUT = {"check_secrets", "publish_inventory", "doctor"}
+CALLS = [
+    ["adopt", "--all"],
+    ["apply_terraform", "--plan-only"],
+    ["generate_tfvars"],
+    ["proxmox_get_vm_ip", "--all"],
+    ["proxmox_token"],
+    ["upload_image", "debian12", "x"],
+    ["renew_vault_token"],
+    ["update_inventory"],
+    ["update_kubeconfig", "--remove", "k8s-dev"],
+]
 
 
 def closure(name: str) -> set[str]:
@@ -38,33 +49,41 @@ def clean(path) -> dict[str, str]:
 SCRIPTS = sorted(
     name for name in filter(is_script, FILES) if closure(name) & SERVICES and name not in WITHOUT
 )
-NEEDED = {
-    "adopt": ["--all"],
-    "upload_image": ["debian12", "x"],
-    "proxmox_get_vm_ip": ["--all"],
-    "update_kubeconfig": ["--remove", "k8s-dev"],
-}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_that_uses_a_service_reads_it(script, tmp_path):
+def test_a_script_that_uses_a_service_reads_it(script):
+    assert re.search(r"dotenv\.load\(\)|\bconnect\(\)", FILES[script].read_text())
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call[0])
+def test_a_mistake_in_it_ends_the_script(call, tmp_path):
     (tmp_path / ".env").write_text("VAULT_TOKEN\n")
-    command = [sys.executable, FILES[script], *NEEDED.get(script, [])]
+    command = [sys.executable, FILES[call[0]], *call[1:]]
     done = subprocess.run(command, env=clean(tmp_path / ".env"), capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert done.stderr.endswith(f"{tmp_path}/.env: line 1: is not of the form NAME=value\n")
 
 
-def test_what_a_script_starts_has_it_too(tmp_path):
-    (tmp_path / ".env").write_text("PG_CONN_STR=postgres://a:$b@c/d\nVM_NAMES=x\n")
-    (tmp_path / ".env").chmod(0o600)
+@pytest.mark.parametrize("call", ["update_inventory --dry-run", "apply_terraform --plan-only"])
+def test_what_a_script_starts_has_it_too(call, tmp_path):
+    token = "a@pve!b=5f0c6d1e-8a3b-4c2d-9e1f-000000000001"
+    said = {
+        "PG_CONN_STR": "postgres://a:$b@c/d",
+        "PROXMOX_API_URL": "https://pve:8006",
+        "PROXMOX_VE_API_TOKEN": token,
+    }
+    path = tmp_path / ".env"
+    path.write_text("".join(f"{name}={value}\n" for name, value in said.items()) + "VM_NAMES=x\n")
+    path.chmod(0o600)
     program = tmp_path / "terraform"
-    program.write_text('#!/bin/sh\nprintf "%s" "$PG_CONN_STR $VM_NAMES" >"$0.saw"\nexit 1\n')
+    seen = "$PG_CONN_STR $PROXMOX_VE_ENDPOINT $PROXMOX_VE_API_TOKEN $VM_NAMES"
+    program.write_text(f'#!/bin/sh\nprintf "%s" "{seen}" >"$0.saw"\nexit 1\n')
     program.chmod(0o755)
-    environment = clean(tmp_path / ".env") | {"TERRAFORM": str(program)}
-    command = [sys.executable, ROOT / "scripts/update_inventory.py", "--dry-run"]
-    subprocess.run(command, env=environment, capture_output=True, check=False)
-    assert program.with_name("terraform.saw").read_text() == "postgres://a:$b@c/d "
+    name, option = call.split()
+    command = [sys.executable, FILES[name], option]
+    subprocess.run(command, env=clean(path) | {"TERRAFORM": str(program)}, capture_output=True, check=False)
+    assert program.with_name("terraform.saw").read_text() == f"{' '.join(said.values())} "
 
 
 @pytest.mark.parametrize(

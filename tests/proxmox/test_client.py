@@ -181,7 +181,7 @@ def test_an_unchecked_certificate_is_said_once_on_each_run(use, insecure, times)
 
     use("https://pve", insecure=insecure)
     for _ in range(2):
-        proxmox.connect(say)
+        proxmox.connect(say=say)
     assert len(said) == times
     assert all("any certificate is accepted" in text for text in said)
 
