@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.* ## .*/\1/p; s/^\([a-z-]*\):.* ### .*/\1/p' Makefile)
 PYTHON := .venv/bin/python
-FAST := $(addprefix tests/,addresses adopt ansible git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
+FAST := $(addprefix tests/,addresses adopt ansible config/test_write.py git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
 EXTRAS := terraform,ansible,release,dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

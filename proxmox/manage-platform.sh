@@ -16,7 +16,7 @@ Examples:
   manage-platform.sh -h node01 proxmox_vm create -- -e vm_template_distribution=debian12
   manage-platform.sh -h node01 proxmox_vm create -- -e vm_name=app -e vm_template_distribution=debian12 --check --diff
 
-PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN come from the environment. Exit status: that of ansible-playbook, or 2
+PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN come from the environment or .env. Exit status: that of ansible-playbook, or 2
 for wrong usage.
 END
 }

@@ -15,7 +15,7 @@ Examples:
   platform-exec.sh -h node01 proxmox_template verify -- -e proxmox_template_image=debian12
   platform-exec.sh -h node01 proxmox_vm lookup_template -- -e vm_template_distribution=debian12
 
-PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN come from the environment. Exit status: that of ansible-playbook, or 2
+PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN come from the environment or .env. Exit status: that of ansible-playbook, or 2
 for wrong usage.
 END
 }

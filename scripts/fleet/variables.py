@@ -1,7 +1,7 @@
 """What may stand in `.env`: the file's only table, from which its example, its help and its checks come.
 
-What belongs to "Proxmox" or "Other services" reaches the scripts, Terraform and Ansible as an environment variable; the
-rest is read by generate_config.py alone.
+What belongs to "Proxmox" or "Other services" reaches the scripts, Terraform and Ansible as an environment variable, and
+one that is set already wins. The rest counts as it stands in the file, so that what was deployed can be read there.
 """
 
 from typing import NamedTuple

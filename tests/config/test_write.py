@@ -81,10 +81,10 @@ VALUES = (TEXT | ODD).map(str.strip)
 
 
 @settings(deadline=None, max_examples=60)
-@given(values=st.lists(VALUES, min_size=2, max_size=2))
-def test_every_value_is_read_as_it_was_written(tmp_path_factory, values):
+@given(values=st.lists(VALUES, min_size=2, max_size=2), end=st.sampled_from(["\n", "\r\n"]))
+def test_every_value_is_read_as_it_was_written(tmp_path_factory, values, end):
     path = tmp_path_factory.getbasetemp() / "property.env"
-    path.write_text("VM_DNS='it\\'s' # a comment\n# don't\nVAULT_TOKEN=\n")
+    path.write_bytes(end.join(["VM_DNS='it\\'s' # a comment", "# don't", "VAULT_TOKEN=", ""]).encode())
     for value in values:
         set_value(path, "VAULT_TOKEN", value)
         set_value(path, "PG_CONN_STR", value)

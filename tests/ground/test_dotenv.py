@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fleet import dotenv
 from fleet.findings import Fault
@@ -244,6 +246,39 @@ def test_a_broken_file_is_no_matter_on_a_runner(env):
     dotenv.load({"GITHUB_ACTIONS": "true"})
     with pytest.raises(Fault):
         dotenv.load({})
+
+
+PIECES = st.sampled_from(
+    [
+        "VM_DNS",
+        "VAULT_TOKEN",
+        "export ",
+        "=",
+        " ",
+        "'",
+        '"',
+        "\\",
+        "#",
+        "\n",
+        "\r\n",
+        "\t",
+        "\ufeff",
+        "\0",
+        "$",
+        "é",
+        SECRET,
+    ]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(pieces=st.lists(PIECES, max_size=25))
+def test_no_text_breaks_the_reader_or_is_repeated_by_it(pieces):
+    text = "".join(pieces)
+    entries, findings = dotenv.parse(text)
+    lines = len(re.split("\r\n|\n|\r", text))
+    assert all(1 <= one.line <= lines for one in [*entries.values(), *findings])
+    assert [one.message for one in findings if SECRET in one.message or not one.message.isprintable()] == []
 
 
 def test_the_table_is_sound():
