@@ -18,8 +18,10 @@ options:
     description:
       - V(get) reads. It also runs in check mode and never is a change.
       - V(call) sends O(method) and waits for the task that the answer names. Check mode skips it.
+      - V(ensure) reads the configuration at O(path), compares it with O(want) and sends what differs, in one call,
+        unless somebody changed it meanwhile.
     type: str
-    choices: [get, call]
+    choices: [get, call, ensure]
   path:
     description: The path below C(/api2/json).
     type: str
@@ -32,6 +34,12 @@ options:
     description: The parameters of V(get) and V(call).
     type: dict
     default: {}
+  want:
+    description:
+      - For V(ensure), the options that are to be set; others stay as they are.
+      - A property string is compared by its properties, so that their order and Proxmox's defaults are no difference.
+      - An option whose value is null is deleted.
+    type: dict
   wait:
     description: Whether V(call) waits until the task has ended.
     type: bool
@@ -63,10 +71,10 @@ options:
     default: false
 attributes:
   check_mode:
-    description: V(call) is skipped, a step says what it would do.
+    description: V(call) is skipped, V(ensure) and steps say what they would do.
     support: full
   diff_mode:
-    description: A step tells the values before and after.
+    description: V(ensure) and steps tell the values before and after, without secrets.
     support: full
 """
 
@@ -86,6 +94,15 @@ EXAMPLES = """
     data:
       snapname: before-upgrade
 
+- name: Set two options and delete one
+  proxmox_api:
+    action: ensure
+    path: nodes/node01/qemu/120/config
+    want:
+      cores: 4
+      net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=7
+      startup: null
+
 - name: Run a step of a role
   proxmox_api:
     run: lifecycle.verify
@@ -104,7 +121,7 @@ exitstatus:
   type: str
 msg:
   description: What was done, or is wrong.
-  returned: steps, failure
+  returned: V(ensure), steps, failure
   type: str
 seconds:
   description: How long the step took.

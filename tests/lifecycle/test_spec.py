@@ -4,6 +4,7 @@ import pytest
 
 from fleet.findings import Fault
 from fleet.lifecycle import cloud_init, spec
+from fleet.proxmox import compare
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBqVvqF8lVLs8hQUeVSFkzcWtFrdyPqcQBUJU8pUIRCZ"
 SUM = f"sha256:{'0' * 64}"
@@ -64,7 +65,7 @@ def test_keys_of_the_list_and_of_the_file_are_joined(tmp_path):
     found = spec.read({"cloud_init_ssh_keys": [f"{KEY} a\n"], "cloud_init_ssh_keys_file": str(file)})
     keys = [f"{KEY} a", f"{KEY} b"]
     assert list(found.cloud_init.keys) == keys
-    assert cloud_init.decoded(cloud_init.options(found.cloud_init)["sshkeys"]) == keys
+    assert compare.decoded(cloud_init.options(found.cloud_init)["sshkeys"]) == keys
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def answers(exitstatus: str = "OK") -> dict:
         "cluster/resources": (200, "OK", {"data": [{"name": "k8s-dev"}]}),
         "reboot": (200, "OK", {"data": UPID}),
         STATUS: (200, "OK", {"data": {"status": "stopped", "exitstatus": exitstatus}}),
+        "config": (200, "OK", {"data": {"cores": 2, "cipassword": "**********", "digest": "d1"}}),
         "forbidden": (403, "Permission check failed", {}),
     }
 
@@ -103,16 +104,34 @@ def test_check_mode_only_reads(play):
     assert asked == [("GET", "cluster/resources", "type=vm")]
 
 
+ENSURE = {"action": "ensure", "path": "config", "want": {"cores": 4, "name": "x", "cipassword": "0-geheim"}}
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+def test_ensure_sends_the_difference_and_tells_it_without_secrets(play, check):
+    (made, same), asked, output = play(ENSURE, ENSURE | {"want": {"cores": 2}}, options=("--diff", *check))
+    assert (made["changed"], same["changed"]) == (True, False)
+    assert made["diff"] == {"before": {"cores": "2", "name": ""}, "after": {"cores": "4", "name": "x"}}
+    sent = [body for method, _, body in asked if method == "PUT"]
+    assert sent == ([] if check else ["cores=4&name=x&digest=d1"])
+    assert "cipassword is set already" in output and "geheim" not in output
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
         ({}, "one of the following is required: action, run"),
         ({"action": "get", "run": "lifecycle.verify"}, "mutually exclusive: action|run"),
+        ({"action": "ensure", "path": "x"}, "action is ensure but all of the following are missing: want"),
+        (
+            {"endpoint": "https://pve", "action": "get", "path": "x", "api_token": "nonsense"},
+            "does not have the form",
+        ),
         ({"action": "get"}, "action is get but all of the following are missing: path"),
         ({"run": "proxmox.client"}, "proxmox.client is not a step"),
         ({"run": "lifecycle.verify.read"}, "lifecycle.verify.read is not a step"),
     ],
-    ids=["nothing", "both", "no path", "another room", "a function of a module"],
+    ids=["nothing", "both", "no want", "a wrong token", "no path", "another room", "a function of a module"],
 )
 def test_wrong_arguments(play, given, words):
     (failed,), asked, _ = play(given)

@@ -12,7 +12,7 @@ from typing import Any
 from fleet.builds import create, plan
 from fleet.findings import Fault
 from fleet.lifecycle import cloud_init
-from fleet.proxmox import tasks
+from fleet.proxmox import compare, tasks
 from fleet.proxmox.change import Change, Result
 from fleet.vms import addresses
 
@@ -37,7 +37,7 @@ def _begin(change: Change, planned: plan.Plan, one: Any, key: str) -> Result:
         )
     options = {
         "ciuser": USER,
-        "sshkeys": cloud_init.encoded((key,)),
+        "sshkeys": compare.encoded((key,)),
         "ipconfig0": planned.spec.seal,
     }
     create.mark(change, planned, one.guest.vmid, "sealing", **options)

@@ -8,10 +8,10 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote
 
 from fleet.arguments import DOMAIN, USER, Arguments
 from fleet.findings import cut
+from fleet.proxmox import compare
 from fleet.vms import addresses, public_keys, values
 
 DHCP = "ip=dhcp"
@@ -90,22 +90,13 @@ def options(settings: Settings) -> dict[str, str]:
     """What is asked, as options of a machine's configuration."""
     wanted = {
         "ciuser": settings.user,
-        "sshkeys": encoded(settings.keys),
+        "sshkeys": compare.encoded(settings.keys),
         "ipconfig0": settings.ipconfig,
         "nameserver": settings.nameserver,
         "searchdomain": settings.searchdomain,
         "ciupgrade": str(int(settings.upgrade)),
     }
     return {name: value for name, value in wanted.items() if value}
-
-
-def encoded(keys: Iterable[str]) -> str:
-    """Keys as the API takes them and gives them back."""
-    return quote("\n".join(keys), safe="")
-
-
-def decoded(text: str) -> list[str]:
-    return [line.strip() for line in unquote(text).splitlines() if line.strip()]
 
 
 def drive_of(config: Mapping[str, Any]) -> str:

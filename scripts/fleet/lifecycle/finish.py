@@ -12,7 +12,7 @@ from fleet.findings import Fault
 from fleet.lifecycle import cloud_init, image, machine, options, owner
 from fleet.lifecycle.machine import Found
 from fleet.lifecycle.spec import PREFIX, Spec, read
-from fleet.proxmox import disks, properties
+from fleet.proxmox import compare, disks, ensure, properties
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.errors import Refused
 from fleet.vms import public_keys
@@ -102,7 +102,7 @@ def configure(change: Change, spec: Spec, found: Found, arguments: Mapping[str, 
     if not spec.cloud_init.keys and not found.config.get("sshkeys"):
         keys, findings = public_keys.read(paths.AUTHORIZED_KEYS)
         if keys and not findings:
-            wanted["sshkeys"] = cloud_init.encoded(keys)
+            wanted["sshkeys"] = compare.encoded(keys)
         else:
             change.say(f"{found.label} gets no SSH key: give {PREFIX}cloud_init_ssh_keys")
     if not cloud_init.drive_of(found.config):
@@ -110,7 +110,7 @@ def configure(change: Change, spec: Spec, found: Found, arguments: Mapping[str, 
         system = str(found.config.get(options.system_disk(found.config)) or "")
         storage = system.partition(":")[0] or image.storage_of_disks(there, found.guest.node, spec)
         wanted[cloud_init.DRIVES[0]] = f"{storage}:cloudinit"
-    changes = options.differences(found.config, wanted)
+    changes = compare.differences(found.config, wanted)
     put(change, found, changes, disks=cloud_init.DRIVES[0] in changes)
     return _result(found, changes, "cloud-init")
 
@@ -119,7 +119,7 @@ def finish(change: Change, spec: Spec, found: Found, arguments: Mapping[str, Any
     """The options, and last of all the mark of a finished machine, in one call."""
     mark = owner.line(str(found.config["name"]), found.owner.origin)
     wanted = options.of_new(spec, found.config) | {"description": owner.described(spec.description, mark)}
-    changes = options.differences(found.config, wanted)
+    changes = compare.differences(found.config, wanted)
     put(change, found, changes)
     return _result(found, changes, "options")
 
@@ -135,7 +135,7 @@ def put(change: Change, found: Found, changes: Mapping[str, tuple[str, str]], di
             f"{found.path}/config", digest=current["digest"], **{k: v for k, (_, v) in changes.items()}
         )
     except Refused as refused:
-        if "changed by other user" in str(refused) or "change by other user" in str(refused):
+        if ensure.is_conflict(refused):
             raise Fault(
                 f"{found.label} was changed by somebody else at the same moment; run this again"
             ) from None
@@ -147,4 +147,4 @@ def _result(found: Found, changes: Mapping[str, tuple[str, str]], what: str) -> 
     if not changes:
         return Result(message=f"{what} of {found.label}: nothing to change", facts=found.facts)
     message = f"{what} of {found.label}: {', '.join(changes)}"
-    return Result(True, message, *options.both(changes), found.facts)
+    return Result(True, message, *compare.both(changes), found.facts)

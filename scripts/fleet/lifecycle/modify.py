@@ -7,7 +7,7 @@ from fleet.findings import Fault
 from fleet.lifecycle import cloud_init, finish, machine, options, owner, template
 from fleet.lifecycle.machine import Found
 from fleet.lifecycle.spec import PREFIX, Spec, read
-from fleet.proxmox import properties
+from fleet.proxmox import compare, properties
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.rights import right
 
@@ -28,7 +28,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         raise Fault(f"{found.label}: {'; '.join(problems)}")
     sizes = finish.new_sizes(spec, found.config)  # refuses to shrink before anything is changed
     added = finish.new_disks(change, spec, found)
-    changes = options.differences(found.config, _wanted(spec, found))
+    changes = compare.differences(found.config, _wanted(spec, found))
     if not (sizes or added or changes):
         return Result(message=f"{found.label} is as asked for", facts=found.facts | {"waiting": []})
     machine.refuse_locked(found)
@@ -38,7 +38,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     if not change.check:
         finish.grow(change, found, sizes)
         finish.put(change, found, {slot: ("", text) for slot, text in added.items()}, disks=True)
-    before, after = options.both(changes)
+    before, after = compare.both(changes)
     before |= {slot: properties.size_text(int(options.size_mib(found.config, slot))) for slot in sizes}
     after |= {slot: properties.size_text(size) for slot, size in sizes.items()} | added
     waiting = [] if change.check else _waiting(change, found)

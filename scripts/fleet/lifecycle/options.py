@@ -1,17 +1,13 @@
-"""What a machine's configuration is to say, and where it says something else."""
+"""What a machine's configuration is to say."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.lifecycle import cloud_init, owner
 from fleet.lifecycle.spec import Spec
-from fleet.proxmox import disks, properties, rights
+from fleet.proxmox import compare, disks, properties, rights
 from fleet.vms import values
 
-# What Proxmox takes where an option is not set.
-_UNSET = {"onboot": "0", "protection": "0", "agent": "0", "cores": "1", "sockets": "1", "memory": "512",
-          "ciupgrade": "1"}  # fmt: skip
-_FIRST = {"agent": "enabled", "cpu": "cputype", "memory": "current", "net0": "model"}
 _CARD = "virtio"
 
 
@@ -28,7 +24,7 @@ def asked(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
         "tags": tags(spec) if spec.tags else "",
         "net0": card(spec, str(config.get("net0") or "")) if spec.bridge or spec.vlan else "",
     }
-    return {name: _text(value) for name, value in wanted.items() if value not in (None, "")}
+    return {name: compare.text(value) for name, value in wanted.items() if value not in (None, "")}
 
 
 def of_new(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
@@ -52,27 +48,6 @@ def asked_of_disks(spec: Spec, config: Mapping[str, Any]) -> dict[str, tuple[int
     if spec.disk_min_size and (slot := system_disk(config)) and slot not in found:
         found[slot] = (spec.disk_min_size, False)
     return found
-
-
-def differences(config: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """What is to be set: option to (value now, value wanted)."""
-    found = {}
-    for name, value in wanted.items():
-        now = str(config[name]) if name in config else ""
-        if _meaning(name, now) != _meaning(name, value):
-            found[name] = (now, value)
-    return found
-
-
-def shown(name: str, value: str) -> str:
-    """A value for people; keys are long and encoded."""
-    return "\n".join(cloud_init.decoded(value)) if name == "sshkeys" else value
-
-
-def both(changes: Mapping[str, tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
-    """The values before and after, for people."""
-    before = {name: shown(name, now) for name, (now, _) in changes.items()}
-    return before, {name: shown(name, then) for name, (_, then) in changes.items()}
 
 
 def system_disk(config: Mapping[str, Any]) -> str:
@@ -115,20 +90,3 @@ def _agent(spec: Spec, config: Mapping[str, Any]) -> str | None:
         return None
     parts = properties.parse(str(config.get("agent") or "0"), "enabled")
     return properties.render(parts | {"enabled": int(spec.agent)}, "enabled")
-
-
-def _meaning(name: str, value: str) -> object:
-    value = value or _UNSET.get(name, "")
-    if name == "tags":
-        return set(filter(None, value.replace(",", ";").split(";")))
-    if name == "sshkeys":
-        return cloud_init.decoded(value)
-    if name == "description":
-        return value.strip()
-    if name in _FIRST or name.startswith("ipconfig"):
-        return properties.parse(value, _FIRST.get(name, "ip"))
-    return value
-
-
-def _text(value: object) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)

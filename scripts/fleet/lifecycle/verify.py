@@ -11,7 +11,7 @@ from fleet.findings import Fault
 from fleet.lifecycle import machine, options, owner, power, template
 from fleet.lifecycle.machine import Found
 from fleet.lifecycle.spec import Spec, read
-from fleet.proxmox import disks, properties
+from fleet.proxmox import compare, disks, properties
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.client import Client
 
@@ -43,8 +43,8 @@ def differing(found: Found, spec: Spec) -> dict[str, tuple[str, str]]:
     if spec.description:
         mark = owner.line(str(found.config.get("name")), found.owner.origin)
         wanted["description"] = owner.described(spec.description, mark if found.owner.role else "")
-    changes = options.differences(found.config, wanted)
-    shown = {name: tuple(options.shown(name, value) for value in pair) for name, pair in changes.items()}
+    changes = compare.differences(found.config, wanted)
+    shown = {name: tuple(compare.shown(name, value) for value in pair) for name, pair in changes.items()}
     for slot, (gib, exact) in options.asked_of_disks(spec, found.config).items():
         size = options.size_mib(found.config, slot)
         if size < gib * 1024 or (exact and size != gib * 1024):

@@ -8,7 +8,6 @@ environment or files. A role that uses it names the role `proxmox_api` in its de
 without ansible.cfg and whatever playbook uses that role.
 """
 
-import contextlib
 import ctypes
 import importlib
 import re
@@ -25,10 +24,11 @@ SCRIPTS = Path(__file__).resolve().parents[5] / "scripts"
 STEP = re.compile(r"(?:builds|lifecycle|templates|deploy|snippets)\.[a-z_]+")
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 OPTIONS = {
-    "action": {"type": "str", "choices": ["get", "call"]},
+    "action": {"type": "str", "choices": ["get", "call", "ensure"]},
     "path": {"type": "str"},
     "method": {"type": "str", "default": "POST", "choices": ["POST", "PUT", "DELETE"]},
     "data": {"type": "dict", "default": {}},
+    "want": {"type": "dict"},
     "wait": {"type": "bool", "default": True},
     "timeout": {"type": "float", "default": 600},
     "run": {"type": "str"},
@@ -44,6 +44,7 @@ RULES = {
     "required_if": [
         ("action", "get", ("path",)),
         ("action", "call", ("path",)),
+        ("action", "ensure", ("path", "want")),
     ],
 }
 
@@ -77,23 +78,32 @@ class ActionModule(ActionBase):
 
     def _do(self, given):
         from fleet.findings import visible
-        from fleet.proxmox import client, tasks
+        from fleet.proxmox import client, ensure, tasks
         from fleet.proxmox.change import Change
 
-        account = given["endpoint"], given["api_token"], given["insecure"]
-        api = client.Client(*account) if given["endpoint"] is not None else client.connect()
+        display = Display()
+        if given["endpoint"] is None:
+            api = client.connect(display.warning)  # of which Ansible shows each once
+        else:
+            api = client.Client(given["endpoint"], given["api_token"], given["insecure"])
         path = (given["path"] or "").strip("/")
         if given["action"] == "get":
             return {"changed": False, "data": api.get(path, **given["data"])}
         if given["action"] == "call":
             answer = getattr(api, given["method"].lower())(path, **given["data"])
             ended = given["wait"] and tasks.is_upid(answer)
-            status = {"exitstatus": tasks.wait(api, answer, given["timeout"])} if ended else {}
-            return {"changed": True, "data": answer, **status}
-        say = Display().display
-        change = Change(api, self._task.check_mode, lambda line: say(f"  {visible(line)}"))
+            waited = (
+                {"exitstatus": tasks.wait(api, answer, given["timeout"], say=display.warning)}
+                if ended
+                else {}
+            )
+            return {"changed": True, "data": answer, **waited}
+        change = Change(api, self._task.check_mode, lambda line: display.display(f"  {visible(line)}"))
         start = time.monotonic()
-        result = importlib.import_module(f"fleet.{given['run']}").run(change, given["arguments"])
+        if given["action"] == "ensure":
+            result = ensure.run(change, path, given["want"])
+        else:
+            result = importlib.import_module(f"fleet.{given['run']}").run(change, given["arguments"])
         answer = {"changed": result.changed, "msg": result.message}
         answer["seconds"] = round(time.monotonic() - start, 1)
         if result.changed:
@@ -103,13 +113,7 @@ class ActionModule(ActionBase):
 
 def _task(fault):
     """The task of Proxmox that a failure comes from, if it is one's."""
-    from fleet.findings import Fault
-    from fleet.proxmox import client, tasks
+    from fleet.proxmox import tasks
 
     failed = fault if isinstance(fault, tasks.Failed) else fault.__context__
-    if not isinstance(failed, tasks.Failed):
-        return {}
-    lines = []
-    with contextlib.suppress(Fault):  # that Proxmox does not answer any more is no news then
-        lines = tasks.last_lines(client.connect(), failed.task)
-    return {"upid": failed.task.upid, "log": lines}
+    return {"upid": failed.task.upid, "log": list(failed.log)} if isinstance(failed, tasks.Failed) else {}
