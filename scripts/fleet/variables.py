@@ -39,7 +39,7 @@ VARIABLES = (
              " (`ssh`)", "/var/lib/vz/snippets"),
     Variable("PROXMOX_SSH_USER", SNIPPETS, "the user who may write there by SSH; it need not be root", "root"),
     Variable("PROXMOX_SSH_HOSTS", SNIPPETS, "the nodes and their addresses, as node01=192.168.1.11"
-             " node02=192.168.1.12"),
+             " node02=192.168.1.12:2222"),
     Variable("VM_NAMES", MACHINES, "the machines, as ceph-1 ceph-2 ceph-3"),
     Variable("VM_IDS", MACHINES, "one VMID for each, as 501 502 503; empty: the lowest free ones from 500 on"),
     Variable("VM_NODES", MACHINES, "their nodes, as node01 node02, used in turn; empty: the template's node"),

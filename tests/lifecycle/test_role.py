@@ -13,7 +13,7 @@ import yaml
 from fleet.paths import PLAYBOOKS_DIR, PROXMOX_DIR, ROOT
 from lab import network, secret
 from lab.environment import environment
-from lab.proxmox import faults
+from lab.proxmox import cloudinit, faults, volumes
 
 NODE = "node01"
 ROLE = PLAYBOOKS_DIR / "roles/proxmox_vm"
@@ -76,6 +76,37 @@ def test_the_life_of_a_machine(lab):
     assert refused.code != 0 and "set it to app" in refused.output
     assert [platform("remove", vm_name="app", proxmox_vm_confirm="app").changed for _ in range(2)] == [1, 0]
     assert lab.names() == {"ubuntu24-template"}
+
+
+def test_vendor_data_goes_beside_what_proxmox_generates(lab, tmp_path, monkeypatch):
+    folder = volumes.folder(NODE, "local") / "snippets"
+    file, written = tmp_path / "vendor.yaml", folder / "gitops-app-vendor.yaml"
+    file.write_text("#cloud-config\npackages: [qemu-guest-agent]\n")
+    wanted = {
+        "vm_template_distribution": "ubuntu24",
+        "vm_name": "app",
+        "proxmox_vm_vendor_data_file": str(file),
+    }
+    refused = platform("create", **wanted)
+    assert refused.code != 0 and "PROXMOX_SNIPPETS is none" in refused.output
+    assert lab.names() == {"ubuntu24-template"}
+    monkeypatch.setenv("PROXMOX_SNIPPETS", "mounted")
+    monkeypatch.setenv("PROXMOX_SNIPPETS_DIR", str(folder))
+    made = platform("create", **wanted)
+    assert made.changed == 4 and written.read_text() == file.read_text()
+    guest = {"vmid": 500, "node": NODE}
+    config = lab.config(guest)
+    assert config["cicustom"] == "vendor=local:snippets/gitops-app-vendor.yaml"
+    seed = cloudinit.seed(config, 500, NODE)
+    assert seed["vendor-data"] == file.read_text()
+    without = cloudinit.seed({key: value for key, value in config.items() if key != "cicustom"}, 500, NODE)
+    assert {name: seed[name] for name in without} == without  # so its keys, name and instance stay
+    assert platform("modify", **wanted).changed == 0
+    file.write_text("#cloud-config\ntimezone: UTC\n")
+    assert platform("modify", **wanted).changed == 1
+    assert written.read_text() == file.read_text()
+    assert platform("remove", vm_name="app", proxmox_vm_confirm="app").changed == 2
+    assert not written.exists()
 
 
 def test_one_variable_is_enough(lab):

@@ -11,12 +11,12 @@ from fleet.findings import Fault
 from fleet.images import lock
 from fleet.lifecycle import cloud_init
 from fleet.lifecycle.cloud_init import Settings
+from fleet.lifecycle.spec import SNIPPET
 from fleet.proxmox import ids
 from fleet.templates.names import PREFIX
 from fleet.vms import addresses, values
 
 FORMAT = 1  # to be raised when a build makes something else of the same variables
-VOLUME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}:snippets/[A-Za-z0-9._-]{1,200}"
 
 
 class Spec(NamedTuple):
@@ -113,7 +113,7 @@ def read(given: Mapping[str, Any]) -> Spec:
         "secure_boot": a.flag("secure_boot"),
         "tpm": a.flag("tpm"),
         "gpu": a.text("gpu", WORD, "the name of a mapping"),
-        "vendor": a.text("vendor_snippet", VOLUME, "a snippet such as local:snippets/agent.yaml"),
+        "vendor": a.text("vendor_snippet", SNIPPET, "a snippet such as local:snippets/agent.yaml"),
         "agent": a.flag("agent"),
         "seal": seal,
         "boot_test": a.flag("boot_test"),

@@ -22,6 +22,7 @@ def asked(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
         "onboot": spec.onboot,
         "protection": spec.protection,
         "tags": tags(spec) if spec.tags else "",
+        "cicustom": _custom(spec, config),
         "net0": card(spec, str(config.get("net0") or "")) if spec.bridge or spec.vlan else "",
     }
     return {name: compare.text(value) for name, value in wanted.items() if value not in (None, "")}
@@ -90,3 +91,9 @@ def _agent(spec: Spec, config: Mapping[str, Any]) -> str | None:
         return None
     parts = properties.parse(str(config.get("agent") or "0"), "enabled")
     return properties.render(parts | {"enabled": int(spec.agent)}, "enabled")
+
+
+def _custom(spec: Spec, config: Mapping[str, Any]) -> str:
+    """Vendor data stands beside what Proxmox generates; other files of its kind would replace name, user and keys."""
+    parts = properties.parse(str(config.get("cicustom") or ""), "")
+    return properties.render(parts | {"vendor": spec.vendor}, "") if spec.vendor else ""

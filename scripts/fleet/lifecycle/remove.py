@@ -6,7 +6,7 @@ from typing import Any
 from fleet.findings import Fault
 from fleet.lifecycle import machine, owner, power
 from fleet.lifecycle.spec import PREFIX, read
-from fleet.proxmox import disks
+from fleet.proxmox import disks, properties
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.rights import right
 
@@ -31,5 +31,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     power.switch(change, found, spec, "shutdown")
     if not change.check:
         machine.wait(change, change.api.delete(found.path, purge=1))
+    custom = properties.parse(str(found.config.get("cicustom") or ""), "").get("vendor", "")
+    facts = found.facts | {"vendor_snippet": custom if custom.endswith(f"/gitops-{name}-vendor.yaml") else ""}
     before = found.facts | {"disks": ", ".join(disks.volumes(found.config).values())}
-    return Result(True, f"{found.label} is removed", before, {}, found.facts)
+    return Result(True, f"{found.label} is removed", before, {}, facts)

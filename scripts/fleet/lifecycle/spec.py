@@ -16,6 +16,7 @@ from fleet.vms import values
 
 PREFIX = "proxmox_vm_"
 SLOT = r"(scsi([12]?[0-9]|30)|virtio([0-9]|1[0-5])|sata[0-5])"
+SNIPPET = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}:snippets/[A-Za-z0-9._-]{1,200}"
 
 
 class Disk(NamedTuple):
@@ -64,6 +65,7 @@ class Spec(NamedTuple):
     tags: tuple[str, ...] = ()
     description: str = ""
     cloud_init: Settings | None = Settings()
+    vendor: str = ""  # the snippet with its vendor data
     timeout: int = 120
     force_stop: bool = False
     confirm: str = ""
@@ -98,10 +100,16 @@ def read(given: Mapping[str, Any]) -> Spec:
         tags=tuple(_tags(a)),
         description=_description(a),
         cloud_init=None if enabled is False else cloud_init.read(a),
+        vendor=a.text("vendor_snippet", SNIPPET, "a snippet such as local:snippets/agent.yaml"),
         timeout=a.number("timeout", 1, 3600) or Spec._field_defaults["timeout"],
         force_stop=bool(a.flag("force_stop")),
         confirm=a.text("confirm"),
     )
+    if spec.vendor and not spec.cloud_init:
+        a.wrong(
+            "vendor_data_file",
+            f"is for cloud-init, and {PREFIX}cloud_init_enabled is false; remove one of them",
+        )
     a.check()
     return spec
 
