@@ -117,24 +117,12 @@ def wait(change: Change, upid: object, timeout: float = 1800) -> None:
         tasks.wait(change.api, str(upid), timeout, _throttled(change.say), pause=0.5, say=change.say)
 
 
-def idle(change: Change, found: Found, seconds: float = 1800) -> Found:
+def idle(change: Change, found: Found) -> Found:
     """The machine, once the creation of a run that was killed has ended: Proxmox goes on with it."""
-    end = time.monotonic() + seconds
-    while found.config.get("lock") in BUSY:
-        if not change.api.is_working(found.guest.node):
-            found = read(change.api, found.guest)
-            if found.config.get("lock") in BUSY:
-                vmid = found.guest.vmid
-                raise Fault(
-                    f"{found.label} is locked ({found.config['lock']}), but no task runs there: its creation was cut"
-                    f" off; `qm unlock {vmid}` and `qm destroy {vmid}` on {found.guest.node}, then run this again"
-                )
-        elif time.monotonic() > end:
-            refuse_locked(found)
-        else:
-            time.sleep(1)
-            found = read(change.api, found.guest)
-    return found
+    if found.config.get("lock") not in BUSY:
+        return found
+    tasks.when_unlocked(change.api, found.guest, str(found.config.get("name") or "VM"), 1800, say=change.say)
+    return read(change.api, found.guest)
 
 
 def _throttled(say: Callable[[str], None]) -> Callable[[str], None]:

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 from fleet.proxmox.client import Client
 
+RENAMED = {"VM.GuestAgent.Audit": "VM.Monitor"}  # in Proxmox VE 9: new name to old
+
 
 class Right(NamedTuple):
-    """One of these privileges, that of the newest Proxmox VE first, on this path of the access lists."""
+    """One of these privileges, on this path of the access lists."""
 
     path: str
     privileges: tuple[str, ...]
@@ -18,15 +20,21 @@ def right(path: str, *any_of: str) -> Right:
 
 
 def missing(client: Client, wanted: Iterable[Right]) -> list[str]:
-    """What the token lacks, as sentences for a person.
+    """What the token lacks, as sentences for a person; one request, whatever the number of rights.
 
-    One request, whatever the number of rights, and another for a privilege that Proxmox VE 9 renamed.
+    Where a privilege is lacking that was renamed, a second one asks for the version.
     """
-    told = client.get("access/permissions")
-    lack = lacking(told, wanted)
-    renamed = any(len(one.privileges) > 1 for one in lack)
-    old = renamed and int(client.get("version")["version"].partition(".")[0]) < 9
-    return [_sentence(client.user, right(one.path, one.privileges[-1 if old else 0])) for one in lack]
+    found = lacking(client.get("access/permissions"), wanted)
+    renamed = any({*RENAMED, *RENAMED.values()} & {*one.privileges} for one in found)
+    is_old = renamed and int(client.get("version")["version"].partition(".")[0]) < 9
+    return [_sentence(client.user, Right(one.path, _names(one, is_old))) for one in found]
+
+
+def _names(wanted: Right, is_old: bool) -> tuple[str, ...]:
+    """The privileges that the version at hand knows."""
+    if is_old:
+        return tuple(dict.fromkeys(RENAMED.get(name, name) for name in wanted.privileges))
+    return tuple(name for name in wanted.privileges if name not in RENAMED.values())
 
 
 def lacking(told: Mapping[str, Mapping[str, Any]], wanted: Iterable[Right]) -> list[Right]:
@@ -60,4 +68,4 @@ def grant(user: str, wanted: Right) -> str:
 
 
 def _sentence(user: str, wanted: Right) -> str:
-    return f"{user} lacks {wanted.privileges[0]} on {wanted.path}: {grant(user, wanted)}"
+    return f"{user} lacks {' or '.join(wanted.privileges)} on {wanted.path}: {grant(user, wanted)}"

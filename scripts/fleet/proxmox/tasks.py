@@ -1,4 +1,7 @@
-"""Waiting for a task of Proxmox: most changes are only begun when the API answers, with the task's UPID."""
+"""Waiting for a task of Proxmox: most changes are only begun when the API answers, with the task's UPID.
+
+More than 150 lines because a task and the guest that it holds are waited for by the same rules.
+"""
 
 import contextlib
 import time
@@ -22,6 +25,10 @@ class Task(NamedTuple):
     node: str
     kind: str  # "qmclone", "qmreboot", "imgcopy", "download"
     subject: str  # the VMID, or empty
+
+    @property
+    def path(self) -> str:
+        return f"nodes/{quote(self.node, safe='')}/tasks/{quote(self.upid, safe='')}"
 
     def __str__(self) -> str:
         return f"Proxmox's task {self.kind}{f' of {self.subject}' if self.subject else ''} on {self.node}"
@@ -65,16 +72,15 @@ def wait(
     between two questions grow to `pause` seconds.
     """
     task = parse(upid)
-    path = f"nodes/{quote(task.node, safe='')}/tasks/{quote(upid, safe='')}"
     end = time.monotonic() + timeout
     shown, now = 0, pause / 16
     while True:
         problem = ""
         try:
-            status = client.get(f"{path}/status")
+            status = client.get(f"{task.path}/status")
             ended = status.get("status") == "stopped"
             if progress:
-                shown += _show(client, path, shown, progress, ended)
+                shown += _show(client, task, shown, progress, ended)
             if ended:
                 break
         except Refused as error:
@@ -90,26 +96,28 @@ def wait(
     exitstatus = printable(str(status.get("exitstatus") or "no exit status"))
     if exitstatus == "OK":
         return exitstatus
-    log: list[str] = []
-    with contextlib.suppress(Fault):  # that Proxmox does not tell it is no news beside what the task says
-        log = last_lines(client, task)
+    lines = _log(client, task)
     if not exitstatus.startswith("WARNINGS"):
-        raise Failed(task, exitstatus, log)
-    warnings = [line for line in log if line.startswith("WARN")]
+        raise Failed(task, exitstatus, lines[-5:])
+    warnings = [line for line in lines if line.startswith("WARN")]
     say(f"{task} ended with warnings: {' / '.join(warnings) or 'see its log in Proxmox'}")
     return exitstatus
 
 
-def last_lines(client: Client, task: Task, most: int = 5) -> list[str]:
-    """The end of a task's log."""
-    path = f"nodes/{quote(task.node, safe='')}/tasks/{quote(task.upid, safe='')}/log"
-    lines = [printable(line["t"]) for line in client.get(path, limit=10_000)[-most:]]
-    return [] if lines == [NO_LOG] else lines
+def _log(client: Client, task: Task) -> list[str]:
+    """A task's log; that Proxmox does not tell it is no news beside how the task ended."""
+    with contextlib.suppress(Fault):
+        return [
+            printable(line["t"])
+            for line in client.get(f"{task.path}/log", limit=10_000)
+            if line["t"] != NO_LOG
+        ]
+    return []
 
 
-def _show(client: Client, path: str, start: int, progress: Callable[[str], None], ended: bool) -> int:
+def _show(client: Client, task: Task, start: int, progress: Callable[[str], None], ended: bool) -> int:
     """Hand over the log from line `start` on; the number of lines. The last line of a task that runs may grow."""
-    lines = [line for line in client.get(f"{path}/log", start=start, limit=500) if line["n"] > start]
+    lines = [line for line in client.get(f"{task.path}/log", start=start, limit=500) if line["n"] > start]
     if [line["t"] for line in lines] == [NO_LOG]:
         return 0
     whole = lines if ended else lines[:-1]
@@ -138,17 +146,15 @@ def when_unlocked(
     Raises Fault after `timeout` seconds, and at once where no task runs that could.
     """
     until = time.monotonic() + timeout
-    waiting = False
+    waiting, place = False, f"{name} (VMID {guest.vmid} on {guest.node})"
     while (lock := client.config(guest.node, guest.vmid).get("lock")) in _BUSY:
         if time.monotonic() > until:
-            message = (
-                f"{name} (VMID {guest.vmid}) on {guest.node} is still locked ({lock}) after {timeout:.0f} s"
-            )
-            raise Fault(f"{message}; see its tasks in Proxmox", code=2)
+            text = f"{place} is still locked ({lock}) after {timeout:.0f} s; see its tasks in Proxmox"
+            raise Fault(text, code=2)
         if not client.is_working(guest.node) and lock == client.config(guest.node, guest.vmid).get("lock"):
-            message = f"{name} (VMID {guest.vmid} on {guest.node}) is locked ({lock}), but no task runs there"
             way_out = f"`qm unlock {guest.vmid}` and `qm destroy {guest.vmid}`, then run this again"
-            raise Fault(f"{message}: its {lock} was cut off; {way_out}", code=2)
+            text = f"{place} is locked ({lock}), but no task runs there: its {lock} was cut off; {way_out}"
+            raise Fault(text, code=2)
         if not waiting:
             say(
                 f"waiting for {name} (VMID {guest.vmid}): the {lock} of an interrupted run is still in progress"

@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
 
         display = Display()
         if given["endpoint"] is None:
-            api = client.connect(display.warning)  # of which Ansible shows each once
+            api = client.connect(say=display.warning)  # of which Ansible shows each once
         else:
             api = client.Client(given["endpoint"], given["api_token"], given["insecure"])
         path = (given["path"] or "").strip("/")
