@@ -38,9 +38,10 @@ class Node:
         if path.endswith("/content"):
             return [{"volid": name, "size": size} for name, size in self.content.items()]
         if path.endswith("/status"):
-            return {"status": "stopped", "exitstatus": self.ends[0]}
+            self.end = self.ends.pop(0)
+            return {"status": "stopped", "exitstatus": self.end}
         assert path.endswith("/log")
-        lines = [*self.log, f"TASK {self.ends.pop(0)}"]
+        lines = [*self.log, f"TASK {self.end}"]
         return [{"n": number, "t": text} for number, text in enumerate(lines, 1) if number > params["start"]]
 
     def post(self, path, **fields):

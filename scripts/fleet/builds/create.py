@@ -101,25 +101,19 @@ def _options(planned: Plan, vmid: int) -> dict[str, Any]:
     spec = planned.spec
     notes = planned.notes(vmid).reached("")
     disk = disks.disk(planned.storage_type, spec.storage, image=planned.volume, iothread=True)
+    uefi = (
+        disks.uefi(planned.storage_type, spec.storage, bool(spec.secure_boot))
+        if spec.firmware == "ovmf"
+        else {}
+    )
     card = f"virtio,bridge={spec.bridge}" + (f",tag={spec.vlan}" if spec.vlan else "")
     return {
         "name": f"{spec.name}-building", "description": notes.render(), "tags": notes.tags(BUILDING),
         "ostype": "l26", "cores": spec.cores, "memory": spec.memory, "cpu": "host", "scsihw": "virtio-scsi-single",
         "scsi0": disk, "boot": "order=scsi0", "ide2": f"{spec.storage}:cloudinit", "net0": card,
         "serial0": "socket", "vga": "serial0", "agent": f"enabled={int(spec.agent)}", "ciupgrade": 0,
-        **(_uefi(planned) if spec.firmware == "ovmf" else {}),
+        **uefi,
     }  # fmt: skip
-
-
-def _uefi(planned: Plan) -> dict[str, str]:
-    spec = planned.spec
-    formats = disks.kind(planned.storage_type).formats
-    efi = f"{spec.storage}:1,efitype=4m,pre-enrolled-keys={int(spec.secure_boot)}"
-    return {
-        "bios": "ovmf",
-        "machine": "q35",
-        "efidisk0": efi + (f",format={formats[0]}" if formats else ""),
-    }
 
 
 def guest_of(change: Change, planned: Plan, vmid: int | None) -> found.Found:

@@ -5,6 +5,7 @@ from typing import Any
 
 from fleet.builds.spec import Spec
 from fleet.findings import Fault, listed
+from fleet.images import download
 from fleet.proxmox import disks
 from fleet.proxmox.rights import Right, right
 
@@ -21,10 +22,8 @@ def rights(spec: Spec, node: str, images: str, ready: bool) -> Iterator[Right]:
     if spec.seals or spec.boot_test:
         yield right("/vms", "VM.PowerMgmt")
     yield right(f"/storage/{spec.storage}", "Datastore.AllocateSpace")
-    yield right(f"/storage/{images}", "Datastore.AllocateTemplate")
     yield right(f"/storage/{images}", "Datastore.Audit", "Datastore.AllocateSpace")
-    # With Sys.Audit and Sys.Modify on / Proxmox downloads too.
-    yield right(f"/nodes/{node}", "Sys.AccessNetwork", "Sys.Modify")
+    yield from download.needed(node, images)
     yield right(f"/sdn/zones/localnetwork/{spec.bridge}", "SDN.Use")
     if spec.gpu:
         yield right(f"/mapping/pci/{spec.gpu}", "Mapping.Use")

@@ -69,7 +69,7 @@ def machine(
     spec: Spec, found: Storages, storage: str, image: lock.Locked, volid: str, name: str
 ) -> dict[str, Any]:
     """The machine, with its disks and cloud-init, for one call: when it fails, Proxmox frees all of it."""
-    kind, uefi = found[storage]["type"], image.firmware == "ovmf"
+    kind = found[storage]["type"]
     system = disks.disk(kind, storage, image=volid, format=spec.image.format, iothread=True)
     config: dict[str, Any] = {
         "name": name,
@@ -87,9 +87,8 @@ def machine(
         "agent": f"enabled={int(image.agent if spec.agent is None else spec.agent)}",
         "net0": options.card(spec._replace(bridge=spec.bridge or BRIDGE), ""),
     }
-    if uefi:
-        keys = f"{storage}:1,efitype=4m,pre-enrolled-keys=0"
-        config |= {"bios": "ovmf", "machine": "q35", "efidisk0": keys}
+    if image.firmware == "ovmf":
+        config |= disks.uefi(kind, storage)
     if spec.sockets:
         config["sockets"] = spec.sockets
     for disk in spec.disks:

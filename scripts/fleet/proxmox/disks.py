@@ -112,3 +112,10 @@ def grows(current: float, wanted: int, exact: bool = False) -> bool:
         message = f"the disk has {current:g}G and cannot become {wanted}G: disks only grow"
         raise Fault(f"{message}; make a new disk and move the data")
     return wanted > current
+
+
+def uefi(storage_type: str, storage: str, secure_boot: bool = False) -> dict[str, str]:
+    """The options of a new machine that boots by UEFI, with a disk for its settings."""
+    formats = kind(storage_type).formats
+    keys = f"{storage}:1,efitype=4m,pre-enrolled-keys={int(secure_boot)}"
+    return {"bios": "ovmf", "machine": "q35", "efidisk0": keys + (f",format={formats[0]}" if formats else "")}

@@ -109,7 +109,7 @@ def _log(client: Client, task: Task) -> list[str]:
     with contextlib.suppress(Fault):
         return [
             printable(line["t"])
-            for line in client.get(f"{task.path}/log", limit=10_000)
+            for line in client.get(f"{task.path}/log", start=0, limit=10_000)
             if line["t"] != NO_LOG
         ]
     return []
