@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pty
 import resource
 import subprocess
 import sys
@@ -162,3 +163,24 @@ def test_nobody_sees_a_secret(site):
     others = [file for file in site.file.parent.iterdir() if file not in (site.file, site.password)]
     assert others == []
     assert secret("proxmox_root_password") not in site.file.read_text()
+
+
+def test_typed_at_a_prompt(site):
+    """`make fix-token` at a terminal, which shows neither the password nor a secret."""
+    keyboard, terminal = pty.openpty()
+    shown = b""
+    answers = {b"The password of root@pam: ": secret("proxmox_root_password"), b"[y/N] ": "y"}
+    with subprocess.Popen(
+        ["make", "-s", "fix-token"], cwd=ROOT, env=environment(site) | {"TERM": "dumb"}, start_new_session=True,
+        stdin=terminal, stdout=terminal, stderr=terminal,
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(keyboard, 4096):
+                shown += part
+                for question in [one for one in answers if one in shown]:
+                    os.write(keyboard, f"{answers.pop(question)}\n".encode())
+    os.close(keyboard)
+    assert (process.returncode, answers) == (0, {}), shown.decode()
+    site.check_silent(shown.decode())
+    assert site.answers() and site.answers("PROXMOX_READ_API_TOKEN")

@@ -11,9 +11,9 @@ import sys
 import pytest
 
 import plan_guard
-from lab import ROOT
+from lab import ROOT, lab_dir, network, secret
 from lab.environment import environment
-from lab.proxmox import faults
+from lab.proxmox import access, faults
 from tests.helpers.fleet import (
     TWO_DISKS,
     Fleet,
@@ -359,3 +359,32 @@ def test_proxmox_refuses(fleet, fault, words):
     faults.inject(fault)
     status, output = fleet.apply()
     assert (status, words in output, fleet.outputs, vmids()) == (2, True, None, []), output
+
+
+def test_a_token_with_rights_per_path_is_enough(proxmox, fleet, tmp_path):
+    """The lab's token, as the documentation once made it, becomes one with privilege separation."""
+    before, file = access.read(), tmp_path / ".env"
+    file.write_text(f"PROXMOX_VE_API_TOKEN={secret('proxmox_token')}\n")
+    file.chmod(0o600)
+    password = str(lab_dir() / "secrets/proxmox_root_password")
+    script = [sys.executable, str(ROOT / "scripts/proxmox_token.py"), "--yes", "--password-file", password]
+    env = environment() | {"PROXMOX_GITOPS_ENV": str(file)}
+    done = subprocess.run(network.inside_argv(script), env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    token = access.read()["tokens"][secret("proxmox_token").partition("=")[0]]
+    assert token["privsep"] == 1
+    try:
+        one_machine(fleet)
+        status, output = fleet.plan()
+        assert (status, "No changes." in output) == (0, True), output
+        fleet.write("k8s-dev", 20, disks=TWO_DISKS, cores=2, tags="blue")
+        fleet.commit()
+        status, output = fleet.apply()
+        assert status == 0 and config(500)["cores"] == 2, output
+        fleet.remove("k8s-dev")
+        shutil.copy(ROOT / "proxmox/vms/k8s-home.yaml", fleet.proxmox / "vms")
+        fleet.commit()
+        status, output = fleet.apply("--approve-destroy", "k8s-dev")
+        assert (status, vmids()) == (0, []), output
+    finally:
+        access.write(before)
