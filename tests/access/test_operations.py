@@ -7,11 +7,12 @@ import threading
 import pytest
 
 from fleet.access import present
+from fleet.access.privileges import OPTIONAL
 from fleet.lifecycle import modify, power, remove, verify
 from fleet.proxmox import ha, tasks
 from fleet.proxmox.errors import Refused
 from fleet.templates import found
-from lab.proxmox import faults
+from lab.proxmox import access, accounts, faults
 from tests.lifecycle.conftest import TEMPLATE, Lab
 
 READ = "PROXMOX_READ_API_TOKEN"
@@ -94,5 +95,30 @@ def test_the_other_token_sees_all_and_changes_nothing(made):
         for method, place, fields in writes:
             with pytest.raises(Refused, match="403 Permission check failed"):
                 getattr(api, method)(place, **fields)
+    finally:
+        lab.step(remove, name="app", confirm="app", force_stop=True)
+
+
+def test_what_is_added_to_the_role_does_not_hold_where_rights_are_given(made):
+    """`startup` needs Sys.Modify on /, and on /access that would let the token rewrite its own role."""
+    lab = Lab()
+    lab.api = api = made.client()
+    facts = lab.created("app", cores=1)
+    path = f"nodes/{facts['node']}/qemu/{facts['vmid']}/config"
+    try:
+        with pytest.raises(Refused, match=r"403 Permission check failed \(/, Sys.Modify\)"):
+            api.put(path, startup="order=1")
+        accounts.change_role("GitOps", ",".join(OPTIONAL), append=True)
+        api.put(path, startup="order=1")
+        assert {"Mapping.Use"} <= access.privileges(api.user, "/mapping/pci/gpu").keys()
+        assert {"Sys.Console"} <= access.privileges(api.user, "/").keys()
+        for method, place, fields in (
+            ("put", "access/roles/GitOps", {"append": 1, "privs": "Permissions.Modify"}),
+            ("put", "access/users/terraform@pve", {"enable": 1}),
+            ("put", "access/acl", {"path": "/", "roles": "Administrator", "tokens": api.user}),
+        ):
+            with pytest.raises(Refused, match="403 Permission check failed"):
+                getattr(api, method)(place, **fields)
+        assert made.run().out.count("more than needed: role GitOps has ") == len(OPTIONAL)
     finally:
         lab.step(remove, name="app", confirm="app", force_stop=True)

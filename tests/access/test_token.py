@@ -47,6 +47,11 @@ def role_lacks(state):
     state["roles"]["GitOps"].remove("VM.Clone")
 
 
+def upgraded(state):
+    """Made on Proxmox VE 8, whose privilege for the guest agent 9 does not know."""
+    state["roles"] = {"GitOps": list(of_version(FULL, 8)), "GitOpsRead": list(of_version(READ, 8))}
+
+
 def role_is_gone(state):
     del state["roles"]["GitOpsRead"]
 
@@ -80,6 +85,8 @@ def from_older_guides(state):
 PAST = 1_700_000_000
 MENDED = [
     pytest.param(role_lacks, ["role GitOps  lacks VM.Clone  completed"], id="role lacks a privilege"),
+    pytest.param(upgraded, ["role GitOps      lacks VM.GuestAgent.Audit  completed",
+                            "role GitOpsRead  lacks VM.GuestAgent.Audit  completed"], id="Proxmox was upgraded"),
     pytest.param(role_is_gone, ["role GitOpsRead  missing  made with 6 privileges"], id="role is gone"),
     pytest.param(without(path="/vms", ugid=FULL_TOKEN), ["GitOps on /vms  missing  given to terraform@pve!gitops\n"],
                  id="token alone lacks a role"),

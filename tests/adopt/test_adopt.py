@@ -159,7 +159,7 @@ REFUSED = {
     "on a node that is down": ({"node": "node02", "status": "unknown"}, {}, (595, "No route to host", {"data": None}),
                                "cannot be read: a node does not answer the cluster"),
     "without rights": ({}, {}, (403, "Permission check failed (/vms/105, VM.Audit)", {"data": None}),
-                       "give the token that privilege"),
+                       "give the token and its user that privilege"),
     "gone meanwhile": ({}, {}, (500, "Configuration file 'nodes/node01/qemu-server/105.conf' does not exist", {}),
                        "105.conf' does not exist"),
     "a name that no machine can have": ({"name": "Web.example"}, {"name": "Web.example"}, None,

@@ -22,9 +22,9 @@ ADMINISTRATOR = (
 
 def check_administrator(client: Client) -> None:
     """Raises Fault: Proxmox leaves out of its lists what somebody may not see, so that all would look missing."""
-    told = client.get("access/permissions")
-    if lacks := [f"{one.privileges[0]} on {one.path}" for one in ADMINISTRATOR if not rights.has(told, one)]:
-        message = f"{client.user} lacks {', '.join(lacks)}: give --user an administrator of the cluster, as root@pam"
+    if lacks := rights.lacking(client.get("access/permissions"), ADMINISTRATOR):
+        names = ", ".join(f"{one.privileges[0]} on {one.path}" for one in lacks)
+        message = f"{client.user} lacks {names}: give --user an administrator of the cluster, as root@pam"
         raise Fault(message, code=2)
 
 

@@ -68,8 +68,8 @@ def refused(url: str, question: str, status: int, reason: str, content: bytes) -
         )
         text += " `make fix-token`"
     elif status == 403:
-        text = f"Proxmox lacks a right for {question} (403 {message}): give the token that privilege; `make fix-token`"
-        text += " does, where it is one that this project needs"
+        text = f"Proxmox lacks a right for {question} (403 {message}): give the token and its user that privilege;"
+        text += " `make fix-token` does, where it is one that this project needs"
     elif status == 595:
         text = f"a node does not answer the cluster on {question} (595 {message}): start it, or wait for it"
     elif status in (596, 597, 599):

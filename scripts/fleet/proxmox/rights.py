@@ -39,10 +39,10 @@ def _names(wanted: Right, is_old: bool) -> tuple[str, ...]:
 
 def lacking(told: Mapping[str, Mapping[str, Any]], wanted: Iterable[Right]) -> list[Right]:
     """Those that a token lacks; `told`: what Proxmox answers about its permissions."""
-    return [one for one in dict.fromkeys(wanted) if not has(told, one)]
+    return [one for one in dict.fromkeys(wanted) if not _has(told, one)]
 
 
-def has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
+def _has(told: Mapping[str, Mapping[str, Any]], wanted: Right) -> bool:
     """Whether one of the privileges counts for the path.
 
     Proxmox tells every path that has an access list entry of its own, with 1 for what is inherited below it. So for any
