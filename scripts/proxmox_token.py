@@ -24,6 +24,7 @@ from fleet.access.wanted import TOKENS
 from fleet.files import read_text
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.paths import shown
+from fleet.proxmox import client as proxmox
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -80,7 +81,13 @@ def main(argv: list[str] | None = None) -> int:
     file, environment = dotenv.file(), dict(os.environ)  # before .env is read into it
     dotenv.read(file)  # nobody types a password for a file that is refused afterwards
     rotate = [] if args.rotate is None else args.rotate or [token.id for token in TOKENS]
-    client = ticket.sign_in(args.user, _secret(args))
+    client = proxmox.connect(None)
+    if client.verify is False:
+        print(
+            f"PROXMOX_VE_INSECURE is true: whoever answers at {client.url} gets what you type",
+            file=sys.stderr,
+        )
+    ticket.sign_in(client, args.user, _secret(args))
     verify.check_administrator(client)
     found, named = present.read(client), verify.named(file)
     changes = plan.changes(found, rotate)

@@ -236,6 +236,16 @@ def test_a_secret_that_is_lost(made, text, words):
     assert made.run("--rotate", "gitops").status == 0 and made.answers()
 
 
+def test_any_certificate_is_taken_only_with_a_warning(made):
+    ran = made.run(PROXMOX_VE_INSECURE="true")
+    assert ran.status == 0
+    assert ran.err.startswith(
+        "PROXMOX_VE_INSECURE is true: whoever answers at https://192.168.1.1:8006 gets what"
+    )
+    ran = made.run(SSL_CERT_FILE="/etc/ssl/certs/ca-certificates.crt")
+    assert (ran.status, "no CA known here signed it" in ran.err) == (2, True)
+
+
 def test_the_environment_wins_and_that_is_said(made):
     ran = made.run(PROXMOX_VE_API_TOKEN=f"{FULL_TOKEN}=0-1")
     assert ran.status == 0
@@ -308,6 +318,7 @@ def test_who_may_not_do_it(made):
         ([], "wrong", "refused the login of root@pam: the password is wrong, or there is no such user"),
         (["--user", "eve@pve"], "wrong", "refused the login of eve@pve: the password is wrong"),
         (["--user", ADMIN], "0-1", f"refused the login of {ADMIN}: the secret is wrong"),
+        (["--user", ADMIN], "a b", f"what is given for {ADMIN} is not the secret of a token"),
         ([], "\n", "password: the password of root@pam is missing"),
         (["--password-file", "/nowhere/file"], "x", "/nowhere/file: the password of root@pam is missing"),
     ],
