@@ -3,9 +3,9 @@
 
 Asks Proxmox for the machines with the tag `ansible` that are the role's, and their guest agents for their addresses.
 A machine that does not tell its address keeps its line, with a warning. A line goes only when Proxmox says that the
-machine is gone or no longer belongs to the role. An address that somebody else has is not written, and both are
-named: another machine, a VM file, k8s.ini. Where a machine is met for the first time, its SSH host keys are recorded
-once cloud-init is done; Ansible talks to no machine that shows others.
+machine is gone or no longer belongs to the role. An address that another machine, a VM file or k8s.ini has is not
+written, and both are named. Where a machine is met for the first time, its SSH host keys are recorded once cloud-init
+is done; Ansible talks to no machine that shows others.
 Reads: Proxmox's API (PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN, from the environment or .env), the VM files,
 k8s.ini. Writes: inventory-vms.ini, and inventory-vms.known_hosts beside it, each only when it changes.
 Exit codes: 0 written or unchanged; 1 a machine that runs has no line or no host keys, and why, or the file is

@@ -1,7 +1,7 @@
 """What the API answers for the QEMU guest agent: what the machine's own says.
 
 An empty machine (LAB_PROXMOX_HOLLOW) answers what its configuration says; with `ip=dhcp` that is the address
-reserved for its MAC, or one of the pool by its VMID.
+reserved for its MAC, or one of the pool by its VMID. Each card has a link-local IPv6 address, as on Linux.
 """
 
 import ipaddress
@@ -51,26 +51,44 @@ def os_info(guest: Guest) -> dict:
 
 
 def _configured(guest: Guest) -> list[dict]:
-    def entry(name: str, mac: str, address: str | None) -> dict:
-        item = {"name": name, "hardware-address": mac.lower()}
-        if address:
-            interface = ipaddress.ip_interface(address)
-            item["ip-addresses"] = [
-                {"ip-address": str(interface.ip), "prefix": interface.network.prefixlen,
-                 "ip-address-type": f"ipv{interface.version}"}
-            ]  # fmt: skip
-        return item
-
-    result = [entry("lo", "00:00:00:00:00:00", "127.0.0.1/8")]
+    result = [_card("lo", "00:00:00:00:00:00", "127.0.0.1/8", "::1/128")]
     for key in sorted((k for k in guest.config if properties.NET.fullmatch(k)), key=lambda k: int(k[3:])):
         mac = properties.parse_net(key, guest.config[key])["macaddr"].upper()
-        address = properties.parse(guest.config.get(f"ipconfig{key[3:]}", ""), "ip").get("ip")
+        given = properties.parse(guest.config.get(f"ipconfig{key[3:]}", ""), "ip")
+        address, address6 = given.get("ip"), given.get("ip6")
         if address == "dhcp":
             first = int(ipaddress.ip_address(dhcp.POOL[0]))
             address = dhcp.reserved().get(mac) or ipaddress.ip_address(first + guest.vmid % 50)
             address = f"{address}/24"
-        result.append(entry(f"eth{key[3:]}", mac, address))
+        if address6 in ("dhcp", "auto"):  # nobody in the lab's network would give one
+            address6 = None
+        result.append(_card(f"eth{key[3:]}", mac, address, address6, f"{_link_local(mac)}/64"))
     return result
+
+
+def _card(name: str, mac: str, *addresses: str | None) -> dict:
+    """As qemu-ga of Linux lists a card. It does not say which IPv6 addresses are temporary or deprecated."""
+    interfaces = [ipaddress.ip_interface(address) for address in addresses if address]
+    kinds = ("bytes", "dropped", "errs", "packets")
+    return {
+        "name": name,
+        "hardware-address": mac.lower(),
+        "ip-addresses": [
+            {
+                "ip-address": str(one.ip),
+                "prefix": one.network.prefixlen,
+                "ip-address-type": f"ipv{one.version}",
+            }
+            for one in interfaces
+        ],
+        "statistics": {f"{way}-{kind}": 0 for way in ("rx", "tx") for kind in kinds},
+    }
+
+
+def _link_local(mac: str) -> ipaddress.IPv6Address:
+    octets = bytes.fromhex(mac.replace(":", ""))
+    half = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+    return ipaddress.IPv6Address(bytes.fromhex("fe80" + 6 * "00") + half)
 
 
 def _host() -> dict:

@@ -1,4 +1,4 @@
-"""A real OpenSSH server on a loopback port for the tests, with host keys and a `cloud-init` of its own."""
+"""A real OpenSSH server for the tests, with host keys and a `cloud-init` of its own; usually on loopback."""
 
 import contextlib
 import getpass
@@ -20,8 +20,8 @@ LIBRARIES = "usr/lib/x86_64-linux-gnu"
 class Server:
     """One sshd: `port`, `key_file` to log in with, and `cloud_init`, the script that stands for it."""
 
-    def __init__(self, folder: Path, port: int = 0):
-        self.folder, self.port = folder, port or free_port()
+    def __init__(self, folder: Path, port: int = 0, address: str = "127.0.0.1"):
+        self.folder, self.port, self.address = folder, port or free_port(), address
         self.key_file, self.cloud_init = folder / "login", folder / "bin" / "cloud-init"
         self.cloud_init.parent.mkdir(parents=True)
         self.says("status: done")
@@ -44,12 +44,12 @@ class Server:
 
     def variables(self) -> str:
         login = f"ansible_user={getpass.getuser()} ansible_private_key_file={self.key_file}"
-        return f"ansible_host=127.0.0.1 ansible_port={self.port} {login}"
+        return f"ansible_host={self.address} ansible_port={self.port} {login}"
 
     def start(self) -> "Server":
         options = {
             "Port": self.port,
-            "ListenAddress": "127.0.0.1",
+            "ListenAddress": self.address,
             "HostKey": self.folder / "host",
             "AuthorizedKeysFile": self.folder / "login.pub",
             "PidFile": "none",
@@ -73,7 +73,7 @@ class Server:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         for _ in range(200):
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self.address, self.port), 1).close()
                 return self
             if self.process.poll() is not None:
                 break
