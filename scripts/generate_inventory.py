@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Write the Ansible inventory of the machines that the role proxmox_vm made.
 
-Asks Proxmox for the machines with the tag `ansible` that are the role's, and their guest agents for their addresses.
-A machine that does not tell its address keeps its line, with a warning. A line goes only when Proxmox says that the
-machine is gone or no longer belongs to the role. An address that another machine, a VM file or k8s.ini has is not
-written, and both are named. Where a machine is met for the first time, its SSH host keys are recorded once cloud-init
-is done; Ansible talks to no machine that shows others.
+Asks Proxmox for the machines with the tag `ansible` that are the role's, and the guest agents of those on DHCP for
+their addresses. A machine that does not tell its address keeps its line, with a warning. A line goes only when Proxmox
+says that the machine is gone or no longer belongs to the role. An address that another machine, a VM file or k8s.ini
+has is not written, and both are named. Where a machine is met for the first time, its SSH host keys are recorded once
+cloud-init is done; Ansible talks to no machine that shows others.
 Reads: Proxmox's API (PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN, from the environment or .env), the VM files,
 k8s.ini. Writes: inventory-vms.ini, and inventory-vms.known_hosts beside it, each only when it changes.
 Exit codes: 0 written or unchanged; 1 a machine that runs has no line or no host keys, and why, or the file is
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from fleet import cli, processes
 from fleet.addresses import inventory, lines
 from fleet.addresses.inventory import Now, Role
+from fleet.addresses.lines import Line
 from fleet.addresses.machines import Machine
 from fleet.ansible.inventory import parse
 from fleet.files import read_text, write_text
@@ -53,14 +54,19 @@ def _taken(client: Client) -> dict[str, str]:
 
 
 def _learn(
-    found: Now, before: Mapping[int, lines.Line], record: Path, seconds: tuple[float, float]
+    found: Now, before: Mapping[int, Line], record: Path, seconds: tuple[float, float]
 ) -> list[Finding]:
     """Bring the record of host keys up to the lines, and say which machines are not in it."""
     text = read_text(record)
+    unmet = {
+        vmid: line
+        for vmid, line in found.lines.items()
+        if not known_hosts.knows(text, line.name, line.address, line.instance)
+    }
     targets = [
         ssh.Target(line.name, line.address, user=line.user, instance=line.instance)
-        for vmid, line in found.lines.items()
-        if vmid in found.running and not known_hosts.knows(text, line.name, line.address, line.instance)
+        for vmid, line in unmet.items()
+        if vmid in found.running
     ]
     with processes.exit_on_signals(), ssh.private_key() as key_file:
         met = readiness.scan(targets, text, key_file, *seconds) if targets else {}
@@ -69,10 +75,16 @@ def _learn(
     after, outcomes = readiness.learned(known_hosts.without(now, gone), met)
     if after != now:
         write_text(record, after)
-    return [Finding(f"{name}: {message}") for name, ready, message, _ in outcomes if not ready]
+    findings = [Finding(f"{name}: {message}") for name, ready, message, _ in outcomes if not ready]
+    for line in (line for vmid, line in unmet.items() if vmid not in found.running):
+        message = (
+            f"{line.name}: its host keys are not known, and it does not run; run this again once it does"
+        )
+        findings.append(Finding(message, level="warning"))
+    return findings
 
 
-def _changes(before: Mapping[int, lines.Line], after: Mapping[int, lines.Line]) -> list[str]:
+def _changes(before: Mapping[int, Line], after: Mapping[int, Line]) -> list[str]:
     told = [f"removed: {before[vmid].name}" for vmid in before if vmid not in after]
     for vmid, line in after.items():
         old = before.get(vmid)

@@ -112,6 +112,12 @@ STATIC = {"ipconfig0": "ip=10.0.0.9/24,gw=10.0.0.254"}
                      id="a new machine that does not run"),
         pytest.param([machine(501, "a", agent=SILENT, **STATIC)], [], [("a", "10.0.0.9")], [],
                      id="a static address needs no agent"),
+        pytest.param([machine(501, "a", "10.0.0.1", **STATIC)], [A], [("a", "10.0.0.9")], [],
+                     id="nor may the agent claim another one"),
+        pytest.param([machine(501, "a", agent=SILENT, ipconfig0="ip6=2001:db8::9/64")], [], [("a", "2001:db8::9")], [],
+                     id="a static IPv6 address"),
+        pytest.param([machine(501, "a", "10.0.0.1", ipconfig0="ip=dhcp,ip6=2001:db8::9/64")], [], [("a", "10.0.0.1")],
+                     [], id="IPv4 by DHCP beside it"),
         pytest.param([machine(501, "a", agent=SILENT, net0=f"virtio={mac(777)},bridge=vmbr0")], [A], [],
                      ["it has no line until its address is known"], id="another machine of that VMID and name"),
         pytest.param([machine(501, "a", "10.0.0.1"), machine(502, "b", "10.0.0.1")], [], [],
@@ -202,11 +208,14 @@ def test_only_machines_that_run_are_met(now):
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_the_calls(now, count):
-    """One for the list, two for each machine of the role, none for other machines."""
+    """One for the list, two for each of the role's machines, one where the address is static, none for others."""
+    fixed = [
+        machine(vmid, f"s{vmid}", ipconfig0=f"ip=10.9.0.{vmid - 800}/24") for vmid in range(801, 801 + count)
+    ]
     others = [machine(vmid, f"x{vmid}", entry={"tags": "terraform"}) for vmid in range(600, 610)]
     mine = [machine(vmid, f"a{vmid}", f"10.0.0.{vmid - 700}") for vmid in range(701, 701 + count)]
-    _, text, asked = now([*others, *mine])
-    assert (text, len(asked)) == ([], 1 + 2 * count)
+    _, text, asked = now([*others, *mine, *fixed])
+    assert (text, len(asked)) == ([], 1 + 2 * count + count)
 
 
 def test_the_text():

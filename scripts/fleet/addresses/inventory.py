@@ -37,9 +37,10 @@ class Now(NamedTuple):
 
 
 def now(client: Client, old: Mapping[int, Line], role: Role, taken: Mapping[str, str]) -> Now:
-    """Ask Proxmox and the machines: one call for the list, two for each machine that has the role's tag or a line.
+    """Ask Proxmox and the machines: one call for the list, one or two for each that has the role's tag or a line.
 
-    `taken`: the addresses that others have, each with whose it is.
+    A guest can claim any address, so that the agent of a machine with a static one is not asked. `taken`: the
+    addresses that others have, each with whose it is.
     """
     cluster = client.guests()
     lines, findings = _unseen(client, old, cluster)
@@ -57,8 +58,10 @@ def now(client: Client, old: Mapping[int, Line], role: Role, taken: Mapping[str,
             findings.append(_unknown(machine, old, why))
             lines |= {each.vmid: each for each in [_own(machine, old)] if each}
     last = {machine.guest.vmid: each.address for machine in made if (each := _own(machine, old))}
-    asked = {machine.guest.vmid: machine for machine in machines.ask(client, made, Asking(last=last))}
-    has = {vmid: machine.answer.address or _static(machine) for vmid, machine in asked.items()}
+    static = [machine for machine in made if _static(machine)]
+    told = machines.ask(client, [machine for machine in made if not _static(machine)], Asking(last=last))
+    asked = {machine.guest.vmid: machine for machine in [*static, *told]}
+    has = {vmid: _static(machine) or machine.answer.address for vmid, machine in asked.items()}
     doubled = conflicts.names(asked, lines)
     refused = conflicts.addresses(asked, has, last, lines, taken) | doubled
     for vmid, machine in asked.items():
@@ -118,9 +121,9 @@ def _user(machine: Machine) -> list[Finding]:
 
 
 def _static(machine: Machine) -> str:
-    """The address that cloud-init gives a machine whose agent does not tell any."""
+    """The address that cloud-init gives a machine; "" where DHCP gives it one."""
     found = addresses.parse(str(machine.config.get("ipconfig0") or "ip=dhcp"))[0]
-    return next((str(interface.ip) for interface in found.interfaces), "")
+    return "" if found.automatic4 else next((str(interface.ip) for interface in found.interfaces), "")
 
 
 def _check_name(machine: Machine) -> None:

@@ -24,7 +24,7 @@ from tests.helpers.sshd import Server
 ADDRESS = "192.168.1.91"
 
 
-class Lab:
+class Cluster:
     def __init__(self, folder: Path):
         self.api = Client(PROXMOX_URL, secret("proxmox_token"))
         self.file = folder / "inventory vms.ini"
@@ -68,11 +68,11 @@ def hollow(tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def lab(hollow, tmp_path, monkeypatch) -> Iterator[Lab]:
+def cluster(hollow, tmp_path, monkeypatch) -> Iterator[Cluster]:
     """Without machines at the end."""
     monkeypatch.setenv("PROXMOX_VE_ENDPOINT", PROXMOX_URL)
     monkeypatch.setenv("PROXMOX_VE_API_TOKEN", secret("proxmox_token"))
-    found = Lab(tmp_path)
+    found = Cluster(tmp_path)
     yield found
     faults.inject()
     for guest in found.api.guests():
@@ -100,91 +100,91 @@ def ansible(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
-def ping(lab: Lab) -> subprocess.CompletedProcess[str]:
+def ping(cluster: Cluster) -> subprocess.CompletedProcess[str]:
     python = f"ansible_python_interpreter={sys.executable}"  # this machine has others, which need not run
-    return ansible("ansible", "-i", str(lab.file), "all", "-m", "ping", "-e", python)
+    return ansible("ansible", "-i", str(cluster.file), "all", "-m", "ping", "-e", python)
 
 
-def test_ansible_reaches_the_machines_of_the_inventory_and_nobody_in_their_place(lab, server, capsys):
-    path = lab.machine(501, "web-1", ipconfig0=f"ip={ADDRESS}/24,gw=192.168.1.1")
-    assert lab.generate() == 0
-    assert f"added: web-1 ({ADDRESS})\nwritten: {lab.file}\n" in capsys.readouterr().out
-    assert lab.hosts() == [f"web-1 ansible_host={ADDRESS} ansible_user={getpass.getuser()}"]
-    assert server.host_key in lab.record.read_text()
-    done = ping(lab)
+def test_ansible_reaches_the_machines_of_the_inventory_and_nobody_in_their_place(cluster, server, capsys):
+    path = cluster.machine(501, "web-1", ipconfig0=f"ip={ADDRESS}/24,gw=192.168.1.1")
+    assert cluster.generate() == 0
+    assert f"added: web-1 ({ADDRESS})\nwritten: {cluster.file}\n" in capsys.readouterr().out
+    assert cluster.hosts() == [f"web-1 ansible_host={ADDRESS} ansible_user={getpass.getuser()}"]
+    assert server.host_key in cluster.record.read_text()
+    done = ping(cluster)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"ping": "pong"' in done.stdout
 
     server.says("status: running")  # it would be waited for
-    before = [file.stat().st_mtime_ns for file in (lab.file, lab.record)]
-    assert lab.generate() == 0
-    assert capsys.readouterr().out == f"unchanged: {lab.file}\n"
-    assert [file.stat().st_mtime_ns for file in (lab.file, lab.record)] == before
+    before = [file.stat().st_mtime_ns for file in (cluster.file, cluster.record)]
+    assert cluster.generate() == 0
+    assert capsys.readouterr().out == f"unchanged: {cluster.file}\n"
+    assert [file.stat().st_mtime_ns for file in (cluster.file, cluster.record)] == before
 
     server.stop()
     server.new_host_keys()
     server.start()
-    done = ping(lab)
+    done = ping(cluster)
     assert "UNREACHABLE" in done.stdout
     assert "HOST IDENTIFICATION HAS CHANGED" in done.stdout
 
     # A new instance, as cloud-init makes of a machine with another user's keys at its next boot.
     server.says("status: done")
-    lab.api.put(f"{path}/config", searchdomain="example.org")
-    lab.stop(path)
-    tasks.wait(lab.api, lab.api.post(f"{path}/status/start"), pause=0.1)
-    assert lab.generate() == 0
-    assert server.host_key in lab.record.read_text()
-    assert lab.record.read_text().count(ADDRESS) == 1
+    cluster.api.put(f"{path}/config", searchdomain="example.org")
+    cluster.stop(path)
+    tasks.wait(cluster.api, cluster.api.post(f"{path}/status/start"), pause=0.1)
+    assert cluster.generate() == 0
+    assert server.host_key in cluster.record.read_text()
+    assert cluster.record.read_text().count(ADDRESS) == 1
 
-    lab.remove(path)
-    assert lab.generate() == 0
+    cluster.remove(path)
+    assert cluster.generate() == 0
     assert "removed: web-1" in capsys.readouterr().out
-    assert (lab.hosts(), lab.record.read_text()) == ([], "")
+    assert (cluster.hosts(), cluster.record.read_text()) == ([], "")
 
 
-def test_another_key_of_the_same_instance_is_an_error(lab, server, capsys):
+def test_another_key_of_the_same_instance_is_an_error(cluster, server, capsys):
     """As at another address that a DHCP server gave: whoever answers there must be the machine."""
-    lab.machine(501, "web-1", ipconfig0=f"ip={ADDRESS}/24")
-    assert lab.generate() == 0
-    known = lab.record.read_text().replace(f"{ADDRESS} ", "192.168.1.90 ")
-    lab.record.write_text(known.replace(server.host_key, server.host_key[:-8] + "AAAAAAAA"))
-    before = lab.record.read_text()
-    assert lab.generate() == 1
+    cluster.machine(501, "web-1", ipconfig0=f"ip={ADDRESS}/24")
+    assert cluster.generate() == 0
+    known = cluster.record.read_text().replace(f"{ADDRESS} ", "192.168.1.90 ")
+    cluster.record.write_text(known.replace(server.host_key, server.host_key[:-8] + "AAAAAAAA"))
+    before = cluster.record.read_text()
+    assert cluster.generate() == 1
     said = capsys.readouterr().err
     assert f"web-1: host keys of web-1 at {ADDRESS} changed though the machine did not" in said
-    assert lab.record.read_text() == before
+    assert cluster.record.read_text() == before
 
 
-def test_a_machine_without_ssh_has_a_line_and_is_named(lab, capsys):
-    lab.machine(501, "web-1", ipconfig0="ip=192.168.1.92/24")
-    assert lab.generate() == 1
-    assert lab.hosts() == [f"web-1 ansible_host=192.168.1.92 ansible_user={getpass.getuser()}"]
+def test_a_machine_without_ssh_has_a_line_and_is_named(cluster, capsys):
+    cluster.machine(501, "web-1", ipconfig0="ip=192.168.1.92/24")
+    assert cluster.generate() == 1
+    assert cluster.hosts() == [f"web-1 ansible_host=192.168.1.92 ansible_user={getpass.getuser()}"]
     assert "web-1: SSH at 192.168.1.92: no answer within 0 s" in capsys.readouterr().err
 
 
-def test_only_the_roles_finished_machines_are_in_it(lab, capsys):
-    lab.machine(501, "mine", start=False, ipconfig0="ip=192.168.1.93/24")
-    lab.machine(502, "fleets", tags="ansible;terraform", start=False, ipconfig0="ip=192.168.1.94/24")
-    lab.machine(
+def test_only_the_roles_finished_machines_are_in_it(cluster, capsys):
+    cluster.machine(501, "mine", start=False, ipconfig0="ip=192.168.1.93/24")
+    cluster.machine(502, "fleets", tags="ansible;terraform", start=False, ipconfig0="ip=192.168.1.94/24")
+    cluster.machine(
         503, "copied", description=owner.line("mine", ""), start=False, ipconfig0="ip=192.168.1.95/24"
     )
     half = owner.line("half", "", finished=False)
-    lab.machine(504, "half", description=half, start=False, ipconfig0="ip=192.168.1.96/24")
-    lab.machine(505, "handed-over", description="", start=False, ipconfig0="ip=192.168.1.97/24")
-    assert lab.generate() == 0
-    assert [line.split()[0] for line in lab.hosts()] == ["handed-over", "mine"]
+    cluster.machine(504, "half", description=half, start=False, ipconfig0="ip=192.168.1.96/24")
+    cluster.machine(505, "handed-over", description="", start=False, ipconfig0="ip=192.168.1.97/24")
+    assert cluster.generate() == 0
+    assert [line.split()[0] for line in cluster.hosts()] == ["handed-over", "mine"]
     assert (
         "warning: half (VMID 504 on node01): half: its creation was cut off; run create again"
         in capsys.readouterr().err
     )
 
 
-def test_a_line_stays_while_nothing_proves_that_its_machine_is_gone(lab, capsys):
-    path = lab.machine(501, "web-1", start=False, ipconfig0="ip=192.168.1.92/24")
-    lab.generate()
-    before = lab.file.read_text()
-    lab.api.put(f"{path}/config", ipconfig0="ip=dhcp")
+def test_a_line_stays_while_nothing_proves_that_its_machine_is_gone(cluster, capsys):
+    path = cluster.machine(501, "web-1", start=False, ipconfig0="ip=192.168.1.92/24")
+    cluster.generate()
+    before = cluster.file.read_text()
+    cluster.api.put(f"{path}/config", ipconfig0="ip=dhcp")
     for fault, said in (
         ({"offline": "node01"}, "node node01 does not answer; its line keeps 192.168.1.92"),
         ({"match": "GET /cluster/resources", "data": []}, "the token does not see VMID 501, which is in use"),
@@ -195,27 +195,27 @@ def test_a_line_stays_while_nothing_proves_that_its_machine_is_gone(lab, capsys)
         ({}, "the machine does not run; start it; its line keeps 192.168.1.92"),
     ):
         with faults.injected(*filter(None, [fault])):
-            assert lab.generate() in (0, 1)
+            assert cluster.generate() in (0, 1)
         assert said in capsys.readouterr().err
-        assert lab.hosts() == [before.splitlines()[3].split("  #")[0]]
+        assert cluster.hosts() == [before.splitlines()[3].split("  #")[0]]
     with faults.injected({"match": "GET /cluster/resources", "status": 595, "message": "No route to host"}):
-        before = lab.file.read_text()
-        assert lab.generate() == 2
-    assert lab.file.read_text() == before
+        before = cluster.file.read_text()
+        assert cluster.generate() == 2
+    assert cluster.file.read_text() == before
 
 
-def test_a_file_of_somebody_else_stays(lab, capsys):
-    lab.file.write_text("[web]\nmine ansible_host=10.0.0.1\n")
-    assert lab.generate() == 1
+def test_a_file_of_somebody_else_stays(cluster, capsys):
+    cluster.file.write_text("[web]\nmine ansible_host=10.0.0.1\n")
+    assert cluster.generate() == 1
     assert "was not written by generate_inventory.py" in capsys.readouterr().err
-    assert lab.file.read_text() == "[web]\nmine ansible_host=10.0.0.1\n"
+    assert cluster.file.read_text() == "[web]\nmine ansible_host=10.0.0.1\n"
 
 
-def test_ansible_inventory_lists_it(lab):
-    lab.machine(501, "web-1", start=False, ipconfig0="ip=192.168.1.92/24,ip6=2001:db8::92/64")
-    lab.machine(502, "web-6", start=False, ipconfig0="ip6=2001:db8::93/64", ciuser="")
-    assert lab.generate() == 0
-    listed = json.loads(ansible("ansible-inventory", "-i", str(lab.file), "--list").stdout)
+def test_ansible_inventory_lists_it(cluster):
+    cluster.machine(501, "web-1", start=False, ipconfig0="ip=192.168.1.92/24,ip6=2001:db8::92/64")
+    cluster.machine(502, "web-6", start=False, ipconfig0="ip6=2001:db8::93/64", ciuser="")
+    assert cluster.generate() == 0
+    listed = json.loads(ansible("ansible-inventory", "-i", str(cluster.file), "--list").stdout)
     assert listed["proxmox_vms"]["hosts"] == ["web-1", "web-6"]
     variables = listed["_meta"]["hostvars"]
     assert variables["web-1"]["ansible_host"] == "192.168.1.92"
@@ -223,10 +223,10 @@ def test_ansible_inventory_lists_it(lab):
     assert "ansible_user" not in variables["web-6"]
 
 
-def test_addresses_and_why_there_are_none(lab, capsys):
-    lab.machine(501, "web-1", ipconfig0="ip=dhcp,ip6=2001:db8::92/64")
-    lab.machine(502, "no-agent", start=False, agent="0")
-    lab.machine(503, "off", start=False)
+def test_addresses_and_why_there_are_none(cluster, capsys):
+    cluster.machine(501, "web-1", ipconfig0="ip=dhcp,ip6=2001:db8::92/64")
+    cluster.machine(502, "no-agent", start=False, agent="0")
+    cluster.machine(503, "off", start=False)
     for arguments, address in (([], "192.168.1.201"), (["--family", "6"], "2001:db8::92")):
         assert proxmox_get_vm_ip.main(["--name", "web-1", *arguments]) == 0
         assert capsys.readouterr().out == f"{address}\n"
