@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -13,16 +14,20 @@ ADDRESS = "192.168.1.60"
 
 
 def platform(action: str, **variables: object) -> str:
-    argv = ["proxmox/manage-platform.sh", "-h", "node01", "proxmox_vm", action, "--", "-e",
-            json.dumps({"vm_name": "app", **variables})]  # fmt: skip
+    return said("proxmox/manage-platform.sh", "-h", "node01", "proxmox_vm", action, "--", "-e",
+                json.dumps({"vm_name": "app", **variables}))  # fmt: skip
+
+
+def said(*command: str) -> str:
+    key = {"ANSIBLE_PRIVATE_KEY_FILE": str(lab_dir() / "secrets/ssh_key")}
     done = subprocess.run(
-        network.inside_argv(argv), cwd=ROOT, env=environment(), capture_output=True, text=True
+        network.inside_argv(list(command)), cwd=ROOT, env=environment() | key, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app(hypervisor):
     yield platform(
         "create", vm_template_distribution="ubuntu24", vm_disk_min_size="5G", proxmox_vm_start=True,
@@ -45,3 +50,20 @@ def test_it_is_what_was_asked_for(app):
     wait_for(lambda: ssh(ADDRESS, "nproc"))
     assert int(ssh(ADDRESS, "df --output=size -B1M / | tail -1")) > 5500
     assert host_key(ADDRESS) == key, "the same instance keeps its keys"
+
+
+def test_its_address_and_its_inventory(app, api, tmp_path):
+    """With the agent, the SSH server and the cloud-init of a real machine."""
+    python, inventory = sys.executable, str(tmp_path / "inventory-vms.ini")
+    assert said(python, "scripts/proxmox_get_vm_ip.py", "--name", "app", "--wait", "20") == f"{ADDRESS}\n"
+    generate = [python, "scripts/generate_inventory.py", "--inventory", inventory]
+    assert f"added: app ({ADDRESS})" in said(*generate)
+    assert said(*generate) == f"unchanged: {inventory}\n"
+    assert '"ping": "pong"' in said("ansible", "-i", inventory, "all", "-m", "ping")
+    api.nodes("node01").qemu(500).config.put(ipconfig0="ip=dhcp")
+    platform("shutdown")
+    platform("start")
+    address = said(python, "scripts/proxmox_get_vm_ip.py", "--name", "app", "--wait", "20").strip()
+    assert address != ADDRESS
+    assert f"changed: app ({address}; before: app, {ADDRESS})" in said(*generate)
+    assert '"ping": "pong"' in said("ansible", "-i", inventory, "all", "-m", "ping")
