@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         print(show.as_json(lines))
         return worst(lines)
-    if sys.stdout.isatty() and show.is_rich():
+    if show.fits_table(sys.stdout):
         show.table(lines)
     else:
         print(show.plain(lines), end="\n\n")

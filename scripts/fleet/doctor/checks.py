@@ -6,8 +6,8 @@ from fleet.doctor import computer, configured, github, guests, proxmox, rights, 
 from fleet.doctor.line import COMPUTER, GITHUB, PROXMOX, STATE, VAULT, Check
 
 
-def checks(env_problem: str) -> list[Check]:
-    """`env_problem`: what is wrong with `.env`, or ""."""
+def checks(env_problem: str | None) -> list[Check]:
+    """`env_problem`: what `load_env` returned."""
     pve, safe, repository = proxmox.Proxmox(), vault.Vault(), github.Repository()
 
     def clock():

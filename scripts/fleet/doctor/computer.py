@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ _NAME = re.compile(r"[\w-]+")
 
 
 def python() -> Line:
-    return Line("Python", f"{platform.python_version()} ({shown(os.sys.executable)})", "3.11 or newer")
+    return Line("Python", f"{platform.python_version()} ({shown(sys.executable)})", "3.11 or newer")
 
 
 def packages() -> Line:

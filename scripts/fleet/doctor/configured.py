@@ -14,10 +14,11 @@ from fleet.vms.files import load_dir
 from fleet.vms.machine import Machine, machine
 
 
-def load_env() -> str:
+def load_env() -> str | None:
     """Put into the environment what `.env` has, also from a file with faults; what is wrong with it, or "".
 
-    A fault of the file has a line of its own, and the others shall show what would be found without it.
+    None where the package for it is missing. A fault of the file has a line of its own, and the others shall show what
+    would be found without it.
     """
     problem = ""
     try:
@@ -27,7 +28,7 @@ def load_env() -> str:
         problem = fault.finding.text()
         values = _in_spite_of_faults()
     except ModuleNotFoundError:
-        return ""
+        return None
     if os.environ.get("GITHUB_ACTIONS") != "true":
         for name, value in values.items():
             os.environ.setdefault(name, value)
@@ -46,12 +47,14 @@ def _in_spite_of_faults() -> dict[str, str]:
     return values
 
 
-def env_file(problem: str) -> Line:
-    """`problem`: what reading it met."""
+def env_file(problem: str | None) -> Line:
+    """`problem`: what `load_env` returned."""
     path = dotenv.file()
     name, wanted = ".env", "read without complaint, by you alone, and not in Git"
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return skipped(name, "a workflow reads none")
+    if problem is None:
+        return skipped(name, "not read: the Python package python-dotenv is missing")
     if not path.exists() and not problem:
         return skipped(name, f"there is no {shown(path)}; only the environment counts (cp .env.example .env)")
     if problem:

@@ -53,5 +53,6 @@ def worst(lines: Iterable[Line]) -> int:
 def counts(lines: Sequence[Line]) -> str:
     """How many lines are what."""
     numbers = {state: sum(line.state == state for line in lines) for state in (RED, WARNING, OK, SKIPPED)}
-    names = {RED: "red", WARNING: "to look at", OK: "well", SKIPPED: "skipped"}
+    many = "warnings" if numbers[WARNING] > 1 else "warning"
+    names = {RED: "red", WARNING: many, OK: "well", SKIPPED: "skipped"}
     return ", ".join(f"{number} {names[state]}" for state, number in numbers.items() if number)

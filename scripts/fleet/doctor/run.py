@@ -5,8 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from fleet.doctor.line import (
@@ -71,18 +70,14 @@ def each(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
                 number = next(left, None)
             if number is None:
                 return
-            _settle(answers[number], partial(ask, items[number]))
+            try:
+                answers[number].set_result(ask(items[number]))
+            except Exception as error:  # raised where it is asked for
+                answers[number].set_exception(error)
 
     for _ in range(min(AT_ONCE, len(items))):
         threading.Thread(target=work, daemon=True).start()
     return [answer.result() for answer in answers]
-
-
-def _settle(future: Future[Any], ask: Callable[[], Any]) -> None:
-    try:
-        future.set_result(ask())
-    except Exception as error:
-        future.set_exception(error)
 
 
 def _answer(check: Check, answers: dict[str, Future[list[Line]]]) -> None:
@@ -94,20 +89,23 @@ def _answer(check: Check, answers: dict[str, Future[list[Line]]]) -> None:
                 root = line.found if line.found.startswith(UNASKED) else f"{UNASKED} {name}"
                 answers[check.key].set_result([skipped(check.name, root)])
                 return
-    _settle(answers[check.key], lambda: list(_asked(check)))
+    answers[check.key].set_result(_asked(check))
 
 
-def _asked(check: Check) -> Iterator[Line]:
+def _asked(check: Check) -> list[Line]:
+    lines: list[Line] = []
     try:
         answer = check.ask()
+        for line in [answer] if isinstance(answer, Line) else answer:  # one by one: a later one may fail
+            lines.append(line)
     except Fault as fault:
-        answer = red(check.name, str(fault), "an answer", _LOOK[check.group])
+        lines.append(red(check.name, str(fault), "an answer", _LOOK[check.group]))
     except ModuleNotFoundError as error:
-        answer = skipped(check.name, f"not asked: the Python package {error.name} is missing")
+        lines.append(skipped(check.name, f"not asked: the Python package {error.name} is missing"))
     except Exception as error:  # nothing that one check stumbles over may hide what the others found
         said = printable(f"{type(error).__name__}: {error}")[:200]
-        answer = red(check.name, said, "an answer", _LOOK[check.group])
-    yield from [answer] if isinstance(answer, Line) else answer
+        lines.append(red(check.name, said, "an answer", _LOOK[check.group]))
+    return lines
 
 
 def _lines(

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
 
 from fleet.doctor.line import GROUPS, OK, RED, SKIPPED, WARNING, Line
 from fleet.findings import visible
@@ -48,9 +49,10 @@ def plain(lines: Sequence[Line]) -> str:
     return "\n".join(text)
 
 
-def is_rich() -> bool:
-    """Whether the table's package is there; a line says so if not."""
-    return importlib.util.find_spec("rich") is not None
+def fits_table(stream: TextIO) -> bool:
+    """Whether it is a terminal that has the marks, and the table's package is there; a line says so if not."""
+    is_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    return stream.isatty() and is_utf8 and importlib.util.find_spec("rich") is not None
 
 
 def table(lines: Sequence[Line]) -> None:
@@ -79,7 +81,11 @@ def table(lines: Sequence[Line]) -> None:
                     found.append(f"\nwanted: {visible(line.wanted, kept='')}", "dim")
                 found.append(f"\n→ {visible(line.mend, kept='')}", "cyan")
             cells = [Text(mark, style), Text(line.name, style if line.state in (RED, WARNING) else ""), found]
-            grid.add_row(*cells, *([Text(visible(line.wanted, kept=""), "dim")] if wide else []))
+            if wide:
+                one_line = line.state not in (RED, WARNING)  # what is well needs no more than a glance
+                overflow = "ellipsis" if one_line else "fold"
+                cells.append(Text(visible(line.wanted, kept=""), "dim", no_wrap=one_line, overflow=overflow))
+            grid.add_row(*cells)
         console.print(grid)
         console.print()
 
@@ -87,7 +93,7 @@ def table(lines: Sequence[Line]) -> None:
 @contextlib.contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
     """How far it is, on a terminal's standard error only."""
-    if not sys.stderr.isatty() or not is_rich():
+    if not fits_table(sys.stderr):
         yield lambda done: None
         return
     from rich.console import Console

@@ -38,6 +38,10 @@ def _wanted(nodes: Iterable[str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {node: set() for node in nodes}
     for one in machines():
         found.setdefault(one.target_node, set()).update(disk.storage for disk in one.disks)
+    if setting("VM_NAMES"):
+        mine = {setting("VM_STORAGE") or "local-lvm", setting("VM_DATA_STORAGE")} - {""}
+        for node in setting("VM_NODES").split():
+            found.setdefault(node, set()).update(mine)
     return found
 
 
@@ -63,12 +67,15 @@ def _able(
         if not names or lacking:
             what = sorted(lacking)[0] if lacking else "local"
             entry = (seen[node] or {}).get(what)
-            mend = (
-                f"`pvesm set {what} --content {','.join(dict.fromkeys([*_content(entry), content]))}`"
-                if entry
-                else f"under Datacenter, Storage: add one for {node} with content {content}, or name another"
-            )
-            yet = f"; {node} lacks {listed(sorted(lacking))}, which VM files name" if lacking else ""
+            if not entry:
+                mend = (
+                    f"under Datacenter, Storage: add one for {node} with content {content}, or name another"
+                )
+            elif content in _content(entry):
+                mend = f"on {node}: `pvesm status` shows why {what} is not active"
+            else:
+                mend = f"`pvesm set {what} --content {','.join([*_content(entry), content])}`"
+            yet = f"; {node} lacks {listed(sorted(lacking))}, which machines are to have" if lacking else ""
             return red(name, found + yet, aim, mend)
     return Line(name, found, aim)
 
@@ -84,7 +91,7 @@ def _by_node(by_node: Mapping[str, Iterable[str]]) -> str:
 def _space(seen: Mapping[str, Mapping[str, Any] | None], wanted: Mapping[str, set[str]]) -> Line:
     """How full the storages are that something here uses, or else all that hold disks."""
     name, aim = "storage space", f"{FEW:.0%} free"
-    named = set().union(*wanted.values())
+    named = set().union(*wanted.values()) & set().union(*(entries or {} for entries in seen.values()))
     tight, most = {}, {}
     for node, entries in seen.items():
         for storage, entry in (entries or {}).items():

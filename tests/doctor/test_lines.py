@@ -1,0 +1,189 @@
+"""Single lines: what counts as well, what as a warning, what as red."""
+
+import os
+import subprocess
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from fleet import paths
+from fleet.doctor import computer, configured, proxmox, rights, state, storages
+from fleet.doctor.proxmox import Reached
+from fleet.terraform import program
+
+GIB = 1 << 30
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0j4dVbWg0yQ0mSxG3S0vVvWcPzV5cWQ0bXyX0w1v9a me\n"
+
+
+def pve(**more):
+    given = {"endpoint": "https://pve:8006/", "insecure": False, "reached": Reached()}
+    return SimpleNamespace(**given | more)
+
+
+CERTIFICATES = {
+    "long": (pve(reached=Reached(days=300)), "ok", "trusted, 300 days left"),
+    "soon": (pve(reached=Reached(days=20)), "warning", "trusted, 20 days left"),
+    "any": (pve(insecure=True), "warning", "not looked at: PROXMOX_VE_INSECURE is true"),
+    "none": (pve(endpoint="http://localhost:8006/"), "skipped", "http, on this computer only, has none"),
+}
+VERSIONS = {"8.3.5": "red", "8.4.1": "ok", "9.0.10": "ok", "9.2": "ok", "10.0.1": "warning"}
+ENDS = {"never": (0, "ok"), "unseen": (None, "ok"), "later": (90, "ok"), "soon": (3, "warning")}
+CLOCKS = {
+    "right": ({"Proxmox": 0.6, "Vault": -1.2}, "ok", "1 s off at most"),
+    "one": ({"Proxmox": None, "Vault": 2.0}, "ok", "2 s off at most"),
+    "behind": ({"Proxmox": 300.0, "Vault": 0.0}, "red", "300 s behind Proxmox"),
+    "ahead": ({"Proxmox": -61.0, "Vault": -61.0}, "red", "61 s ahead of Proxmox; 61 s ahead of Vault"),
+    "unknown": ({"Proxmox": None}, "skipped", "not asked: no service answered whose clock it could be compared with"),
+}  # fmt: skip
+SPACE = {"enough": (50, "ok"), "little": (3, "warning"), "none": (0.5, "red")}
+
+
+@pytest.mark.parametrize(("one", "state_", "found"), CERTIFICATES.values(), ids=CERTIFICATES)
+def test_certificate(one, state_, found):
+    line = proxmox.certificate(one)
+    assert (line.state, line.found) == (state_, found)
+
+
+@pytest.mark.parametrize(("version", "state_"), VERSIONS.items())
+def test_version(version, state_):
+    assert proxmox.version(pve(reached=Reached(version=version))).state == state_
+
+
+@pytest.mark.parametrize(("days", "state_"), ENDS.values(), ids=ENDS)
+def test_the_end_of_a_token(days, state_):
+    """As Proxmox lists it: the user's own end counts too, and 0 is never."""
+    seconds = days and int(time.time()) + days * proxmox.DAY + 60
+    listed = [{"userid": "a@pve", "expire": 0, "tokens": [{"tokenid": "b", "expire": seconds}]}]
+    client = SimpleNamespace(user="a@pve!b", if_told=lambda path, **more: None if days is None else listed)
+    line = rights.token(pve(token="a@pve!b=0-1", client=client))
+    assert line.state == state_
+    assert days is None or f"{f'{days} days left' if days else 'no end'}" in line.found
+
+
+@pytest.mark.parametrize(("offsets", "state_", "found"), CLOCKS.values(), ids=CLOCKS)
+def test_clock(offsets, state_, found):
+    line = computer.clock(offsets)
+    assert (line.state, line.found) == (state_, found)
+
+
+@pytest.mark.parametrize(("gib", "state_"), SPACE.values(), ids=SPACE)
+def test_disk_space(monkeypatch, gib, state_):
+    monkeypatch.setattr(computer.shutil, "disk_usage", lambda path: SimpleNamespace(free=int(gib * GIB)))
+    assert computer.space().state == state_
+
+
+KEYS = {
+    "one": (KEY, "ok", "1 in "),
+    "none": ("# nobody yet\n", "warning", "has none"),
+    "private": ("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n", "red", "is a private key"),
+}
+
+
+@pytest.mark.parametrize(("text", "state_", "found"), KEYS.values(), ids=KEYS)
+def test_public_keys(tmp_path, monkeypatch, text, state_, found):
+    monkeypatch.setenv("VM_SSH_KEYS_FILE", str(tmp_path / "keys"))
+    (tmp_path / "keys").write_text(text)
+    line = computer.authorized_keys()
+    assert line.state == state_
+    assert found in line.found
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    assert computer._unusable("python-dotenv") == ""
+    assert computer._unusable("no-such-package") == "no-such-package is missing"
+    monkeypatch.setitem(computer._MODULES, "requests", "no_such_module")
+    line = computer.packages()
+    assert (line.state, line.found) == ("red", "requests is missing")
+
+
+def test_another_version_of_a_package_is_a_warning(monkeypatch):
+    monkeypatch.setattr(computer, "_locked", lambda: {"requests": "1.0"})
+    line = computer.packages()
+    assert line.state == "warning"
+    assert line.found.startswith("requests ") and line.found.endswith(", locked is 1.0")
+
+
+def test_terraform_has_its_version():
+    assert computer.terraform().found == program.version()
+
+
+def test_an_env_file_in_git_is_red(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROXMOX_GITOPS_ENV", str(tmp_path / ".env"))
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert configured.env_file("").state == "skipped"
+    (tmp_path / ".env").write_text("VM_CORES=2\n")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    assert configured.env_file("").state == "ok"
+    subprocess.run(["git", "-C", tmp_path, "add", "-f", ".env"], check=True)
+    line = configured.env_file("")
+    assert line.state == "red"
+    assert "git rm --cached" in line.mend
+
+
+ENVIRONMENTS = {
+    "good": ("PROXMOX_VE_ENDPOINT=https://pve:8006/\nVM_BRIDGE=vmbr7\n", ""),
+    "with-a-fault": ("PROXMOX_VE_ENDPOINT=https://pve:8006/\nVM_BRIDGE=vmbr7\nVM_BRIGDE=1\n", "VM_BRIDGE"),
+    "older-names": ("PROXMOX_API_URL=https://pve:8006/\nVM_BRIDGE=vmbr7\nVM_BRIDGE=vmbr7\n", "line 2"),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_values_count_also_where_the_file_has_faults(tmp_path, monkeypatch, text, problem):
+    (tmp_path / ".env").write_text(text)
+    for name in ("PROXMOX_VE_ENDPOINT", "VM_BRIDGE", "GITHUB_ACTIONS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PROXMOX_GITOPS_ENV", str(tmp_path / ".env"))
+    said = configured.load_env()
+    assert problem in said and bool(problem) == bool(said)
+    assert os.environ["PROXMOX_VE_ENDPOINT"] == "https://pve:8006/"
+    assert configured.setting("VM_BRIDGE") == "vmbr7"
+
+
+def test_another_backend_is_named_and_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(state, "PROXMOX_DIR", tmp_path)
+    monkeypatch.setenv("PG_CONN_STR", "postgres://me:x@db/x")
+    assert state.backend().state == "ok"
+    (tmp_path / "backend_override.tf").write_text('terraform {\n  backend "s3" {}\n}\n')
+    line = state.backend()
+    assert (line.state, line.found.endswith("names the backend s3, which is not asked")) == ("skipped", True)
+
+
+def entry(content: str, free: int, active: int = 1) -> dict:
+    return {"content": content, "total": 100 * GIB, "avail": free * GIB, "active": active}
+
+
+STORAGES = {
+    "half": ({"local": entry("images,import", 50)}, {}, ["ok", "ok", "ok"]),
+    "full": ({"local": entry("images,import", 3)}, {}, ["ok", "ok", "red"]),
+    "nearly": ({"local": entry("images,import", 8)}, {}, ["ok", "ok", "warning"]),
+    "inactive": ({"local": entry("images,import", 50, active=0)}, {}, ["red", "red", "ok"]),
+    "named": (
+        {"local": entry("images,import", 50)},
+        {"VM_NAMES": "a", "VM_NODES": "n1"},
+        ["red", "ok", "ok"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("seen", "env", "states"), STORAGES.values(), ids=STORAGES)
+def test_storages(monkeypatch, seen, env, states):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    one = pve(online=["n1"], client=SimpleNamespace(storages=lambda node: seen))
+    lines = list(storages.storages(one))
+    assert [line.state for line in lines] == states
+    assert all(line.mend for line in lines if line.state != "ok")
+
+
+def test_the_machines_are_those_of_the_vm_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(configured, "VMS_DIR", paths.VMS_DIR)
+    assert configured.machines() == []  # the examples are not managed
+    text = "name: k8s-dev\ntarget_node: node01\ncores: 2\nmemory: 2048\nclone: a-template\n"
+    (tmp_path / "k8s-dev.yaml").write_text(
+        text + 'ipconfig0: "ip=dhcp"\nciuser: me\ndisks: {scsi0: {size: 9G, storage: s}}\n'
+    )
+    (tmp_path / "broken.yaml").write_text("name: [broken")
+    monkeypatch.setattr(configured, "VMS_DIR", tmp_path)
+    assert [one.name for one in configured.machines()] == ["k8s-dev"]
