@@ -10,6 +10,7 @@ import pytest
 import requests
 
 import doctor
+from fleet.access import privileges
 from lab import PROXMOX_URL, daemons, network, secret
 from lab import secrets as lab_secrets
 from lab.environment import environment
@@ -118,13 +119,11 @@ def _read_token() -> str:
         ticket = root.post(f"{BASE}/access/ticket", data=login).json()["data"]
         root.cookies.set("PVEAuthCookie", ticket["ticket"])
         root.headers["CSRFPreventionToken"] = ticket["CSRFPreventionToken"]
-        privileges = "Datastore.Audit,Pool.Audit,Sys.Audit,VM.Audit,VM.GuestAgent.Audit"
-        root.post(
-            f"{BASE}/access/roles", data={"roleid": "GitOpsRead", "privs": privileges}
-        ).raise_for_status()
+        role = {"roleid": privileges.READ_ROLE, "privs": ",".join(privileges.READ)}
+        root.post(f"{BASE}/access/roles", data=role).raise_for_status()
         root.post(f"{BASE}/access/users", data={"userid": "reader@pve"}).raise_for_status()
         made = root.post(f"{BASE}/access/users/reader@pve/token/read", data={"privsep": 0}).json()["data"]
-        given = {"path": "/", "users": "reader@pve", "roles": "GitOpsRead"}
+        given = {"path": "/", "users": "reader@pve", "roles": privileges.READ_ROLE}
         root.put(f"{BASE}/access/acl", data=given).raise_for_status()
         return f"{made['full-tokenid']}={made['value']}"
 
