@@ -250,7 +250,7 @@ CASES = {
         P + "bridge", "vmbr0 on node02",
     ),
     "half-template": Case(half_template, P + "templates", "qm template 9100"),
-    "no-template": Case(setting(VM_TEMPLATE="rocky9-template"), P + "templates that machines name", "IMAGE=rocky9"),
+    "no-template": Case(setting(VM_TEMPLATE="rocky9-template"), P + "named templates", "IMAGE=rocky9"),
     "next-id": Case(
         lab_fault({"match": "GET /cluster/options", "data": {}}), P + "VMID range",
         "pvesh set /cluster/options -next-id lower=500,upper=9000", state="warning",

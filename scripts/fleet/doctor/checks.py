@@ -41,7 +41,7 @@ def checks(env_problem: str | None) -> list[Check]:
                 ("storages", storages.storages),
                 ("bridge", storages.bridges),
                 ("templates", guests.templates),
-                ("templates that machines name", guests.named),
+                ("named templates", guests.named),
                 ("VMID range", guests.next_id),
                 ("guest agents", guests.agents),
                 ("snippets", storages.snippets),

@@ -120,7 +120,7 @@ def _mend(guest: Guest) -> str:
 
 def named(pve: Proxmox) -> Iterator[Line]:
     """Those of machines that are still to be made: of the others nobody looks at the template again."""
-    name, wanted = "templates that machines name", "one of that name for each new machine"
+    name, wanted = "named templates", "one of that name for each new machine"
     if why := _unseen(pve):
         yield skipped(name, why)
         return

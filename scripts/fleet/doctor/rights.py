@@ -31,7 +31,7 @@ def token(pve: Proxmox) -> Line:
 
 def _lasting(name: str, user: str, end: int | None, wanted: str) -> Line:
     if end is None:
-        return Line(name, f"{user}; it may not see its own end", wanted)
+        return Line(name, f"{user}; its end is not shown to it", wanted)
     days = int((end - time.time()) // DAY)
     found = f"{user}, {f'{days} days left' if end else 'no end'}"
     return warning(name, found, wanted, FIX) if end and days < SOON else Line(name, found, wanted)
