@@ -237,6 +237,10 @@ CASES = {
     "no-look": Case(without("VM.Audit"), P + "may look", "-privs VM.Audit", 2),
     "no-images": Case(without("Datastore.AllocateTemplate"), P + "may bring images", "Datastore.AllocateTemplate"),
     "node-offline": Case(lab_fault({"offline": "node02"}), P + "node node02", "pvecm status"),
+    "no-quorum": Case(
+        lab_fault({"match": "GET /cluster/status", "data": [{"type": "cluster", "name": "lab", "quorate": 0}]}),
+        P + "quorum", "pvecm status",
+    ),
     "no-import-storage": Case(
         lab_fault({"match": "GET /nodes/node02/storage$", "data": [storage("images,snippets")]}),
         P + "image storage", "pvesm set local --content images,snippets,import",
@@ -355,3 +359,11 @@ def test_services_that_hang_take_no_longer_than_it_says(asks, well):
     red = {key for key, line in asked.lines.items() if line["state"] == "red"}
     assert red == {"Proxmox/endpoint", "Vault/address", "Terraform's state/database", "GitHub/repository"}
     assert asked.states()["This computer/clock"] == "skipped"
+
+
+def test_proxmox_8_is_told_the_name_that_it_knows(asks, usual, well):
+    """VM.Monitor, which became VM.GuestAgent.Audit; each version refuses the other's name."""
+    with without("VM.GuestAgent.Audit")(well), faults.injected({"release": 8}):
+        lines = asks.ask().lines
+    assert lines["Proxmox/version"]["found"] == "8.4.14"
+    assert "-privs VM.Monitor`" in lines["Proxmox/may ask guest agents"]["mend"]

@@ -93,19 +93,23 @@ def test_a_missing_package_is_named(monkeypatch):
     assert computer._unusable("python-dotenv") == ""
     assert computer._unusable("no-such-package") == "no-such-package is missing"
     monkeypatch.setitem(computer._MODULES, "requests", "no_such_module")
-    line = computer.packages()
+    line = computer.packages(computer.imported())
     assert (line.state, line.found) == ("red", "requests is missing")
 
 
 def test_another_version_of_a_package_is_a_warning(monkeypatch):
     monkeypatch.setattr(computer, "_locked", lambda: {"requests": "1.0"})
-    line = computer.packages()
+    line = computer.packages(computer.imported())
     assert line.state == "warning"
     assert line.found.startswith("requests ") and line.found.endswith(", locked is 1.0")
 
 
-def test_terraform_has_its_version():
-    assert computer.terraform().found == program.version()
+def test_terraform_has_its_version(tmp_path, monkeypatch):
+    tofu = tmp_path / "tofu"
+    tofu.write_text("#!/bin/sh\necho OpenTofu v1.11.4\n")
+    tofu.chmod(0o755)
+    monkeypatch.setenv("TERRAFORM", str(tofu))
+    assert (computer.terraform().found, program.check()) == ("OpenTofu 1.11.4", "OpenTofu")
 
 
 def test_an_env_file_in_git_is_red(tmp_path, monkeypatch):

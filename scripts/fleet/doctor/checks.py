@@ -15,7 +15,7 @@ def checks(env_problem: str | None) -> list[Check]:
 
     here = [
         Check(COMPUTER, "Python", computer.python),
-        Check(COMPUTER, "packages", computer.packages),
+        Check(COMPUTER, "packages", partial(computer.packages, computer.imported())),
         Check(COMPUTER, "Ansible", computer.ansible),
         Check(COMPUTER, "Terraform", computer.terraform),
         Check(COMPUTER, "Git", computer.git),

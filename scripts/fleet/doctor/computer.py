@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fleet import paths
@@ -31,15 +31,22 @@ def python() -> Line:
     return Line("Python", f"{platform.python_version()} ({shown(sys.executable)})", "3.11 or newer")
 
 
-def packages() -> Line:
-    """What scripts and roles import, at the locked versions. Ansible has a line of its own."""
+def imported() -> dict[str, str]:
+    """What scripts and roles import, with why one cannot be, or "". Ansible has a line of its own.
+
+    It is called before the checks begin: several threads that import one package at a time can meet it half done.
+    """
     about = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = about["optional-dependencies"]
     wanted = [*about["dependencies"], *extras["terraform"], *extras["ansible"]]
     names = sorted({_NAME.match(text)[0] for text in wanted} - {"ansible", "ansible-core"})
+    return {name: _unusable(name) for name in names}
+
+
+def packages(names: Mapping[str, str]) -> Line:
+    """`names`: what `imported` found."""
     locked = _locked()
-    problems = [problem for name in names if (problem := _unusable(name))]
-    if problems:
+    if problems := [problem for problem in names.values() if problem]:
         return red("packages", "; ".join(problems), f"{len(names)} packages that can be imported", SETUP)
     other = [
         f"{name} {has}, locked is {locked[name]}"
@@ -57,15 +64,11 @@ def _locked() -> dict[str, str]:
 
 
 def _unusable(name: str) -> str:
+    module = _MODULES.get(name, name.replace("-", "_"))
     try:
-        importlib.import_module(_MODULES.get(name, name.replace("-", "_")))
-        importlib.metadata.version(name)
+        importlib.import_module(module)
     except ImportError as error:
-        return (
-            f"{name} cannot be imported"
-            if importlib.util.find_spec(error.name or "")
-            else f"{name} is missing"
-        )
+        return f"{name} is missing" if error.name == module else f"{name} cannot be imported: {error}"
     return ""
 
 

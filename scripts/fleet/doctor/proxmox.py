@@ -49,6 +49,11 @@ class Proxmox:
     def client(self) -> Client:
         return Client(self.endpoint, self.token, self.insecure)
 
+    @property
+    def release(self) -> int:
+        """The major version."""
+        return int(self.reached.version.partition(".")[0])
+
     @cached_property
     def told(self) -> dict[str, dict[str, Any]]:
         """The token's rights by path."""
@@ -170,6 +175,10 @@ def version(pve: Proxmox) -> Line:
 
 
 def nodes(pve: Proxmox) -> Iterator[Line]:
+    for entry in pve.client.if_told("cluster/status") or ():
+        if entry.get("type") == "cluster" and not int(entry.get("quorate", 1)):
+            found = "lost: Proxmox refuses every change"
+            yield red("quorum", found, "more than half of the nodes online", "on a node: `pvecm status`")
     for node, online in sorted(pve.client.nodes().items()):
         name = f"node {node}"
         if online:

@@ -61,7 +61,8 @@ def operations(pve: Proxmox) -> Iterator[Line]:
             yield Line(name, "yes", names)
             continue
         found = "; ".join(f"lacks {' or '.join(one.privileges)} on {one.path}" for one in lacks)
-        yield red(name, found, names, f"{FIX}, or {rights.grant(pve.client.user, lacks[0])}")
+        first = lacks[0]._replace(privileges=privileges.of_version(lacks[0].privileges[:1], pve.release))
+        yield red(name, found, names, f"{FIX}, or {rights.grant(pve.client.user, first)}")
 
 
 def spare(pve: Proxmox) -> Line:
