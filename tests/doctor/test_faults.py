@@ -228,6 +228,7 @@ CASES = {
     "certificate-unknown": Case(
         setting(SSL_CERT_FILE="/etc/ssl/certs/ca-certificates.crt"), P + "certificate", "pve-root-ca.pem", 99
     ),
+    "no-bundle": Case(setting(SSL_CERT_FILE="/nonexistent"), P + "endpoint", "correct SSL_CERT_FILE", 99),
     "certificate-expired": Case(expired, P + "certificate", "pvecm updatecerts", 99),
     "token-unknown": Case(
         setting(PROXMOX_VE_API_TOKEN=f"{TOKEN}=00000000-0000-0000-0000-000000000000"), P + "token", "make fix-token", 99
@@ -276,6 +277,11 @@ CASES = {
     "locked": Case(locked, S + "lock", "pg_terminate_backend"),
     "locked-by-terraform": Case(locked_by_terraform, S + "lock", "pg_terminate_backend"),
     "vault-down": Case(setting(VAULT_ADDR="http://127.0.0.1:1"), V + "address", "systemctl status vault", 4),
+    "vault-address": Case(setting(VAULT_ADDR="vault:8200"), V + "address", "correct VAULT_ADDR", 4),
+    "vault-ca": Case(
+        setting(VAULT_ADDR="https://127.0.0.1:8200", VAULT_CACERT="/nonexistent"),
+        V + "address", "correct VAULT_CACERT", 4,
+    ),
     "vault-sealed": Case(sealed, V + "seal", "vault operator unseal", 3),
     "vault-token": Case(vault_token(revoke=True), V + "token", "vault token create", 2),
     "vault-policy": Case(vault_token(), V + "rights", "vault policy write", 1),

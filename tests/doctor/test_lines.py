@@ -3,14 +3,20 @@
 import os
 import subprocess
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from fleet import paths
-from fleet.doctor import computer, configured, proxmox, rights, state, storages
+from fleet.doctor import computer, configured, guests, proxmox, rights, state, storages
+from fleet.doctor.line import Check
 from fleet.doctor.proxmox import Reached
+from fleet.doctor.run import each, run
+from fleet.proxmox.errors import Refused
+from fleet.proxmox.guest import Guest
 from fleet.terraform import program
+from tests.helpers import https_server
 
 GIB = 1 << 30
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0j4dVbWg0yQ0mSxG3S0vVvWcPzV5cWQ0bXyX0w1v9a me\n"
@@ -191,3 +197,64 @@ def test_the_machines_are_those_of_the_vm_files(tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("name: [broken")
     monkeypatch.setattr(configured, "VMS_DIR", tmp_path)
     assert [one.name for one in configured.machines()] == ["k8s-dev"]
+
+
+OFF = (500, "QEMU guest agent is not running")
+AGENTS = {
+    "all-answer": ({"a": "1", "b": "enabled=1,fstrim_cloned_disks=1", "c": "0"}, {}, "ok", "2 of 2 answer"),
+    "one-silent": (
+        {"a": "1", "b": "1"},
+        {"b": OFF},
+        "warning",
+        "1 of 2 silent: b",
+    ),
+    "stopped-meanwhile": ({"a": "1", "b": "1"}, {"b": (500, "VM 2 is not running")}, "ok", "1 of 1 answer"),
+    "none": ({"a": "0"}, {}, "skipped", "no running machine has one"),
+    "many": ({f"m{number}": "1" for number in range(60)}, {}, "ok", "50 of 50 answer, 10 more not asked"),
+}
+
+
+@pytest.mark.parametrize(("config", "silent", "state_", "found"), AGENTS.values(), ids=AGENTS)
+def test_guest_agents(config, silent, state_, found):
+    one = agents_of(config, silent)
+    line = guests.agents(one)
+    assert (line.state, line.found) == (state_, found)
+    assert bool(line.mend) == (state_ == "warning")
+
+
+def test_no_agent_is_asked_once_time_is_up():
+    line = guests.agents(agents_of({"a": "1", "b": "1"}, {}), seconds=0)
+    assert (line.state, line.found) == ("skipped", "2 not asked, since Proxmox is slow")
+
+
+def agents_of(config, silent):
+    """A Proxmox with these running machines; `silent`: what it answers in place of an agent's answer."""
+    names = dict(enumerate(config, 1))
+
+    def get(path):
+        name = names[int(path.split("/")[3])]
+        if name in silent:
+            raise Refused(silent[name][1], silent[name][0])
+
+    running = [Guest(vmid, name, "n1", False, "running", "") for vmid, name in names.items()]
+    client = SimpleNamespace(config=lambda node, vmid: {"agent": config[names[vmid]]}, get=get)
+    return pve(guests=running, online=["n1"], client=client, lacks=lambda *_: "")
+
+
+def test_many_questions_at_once_are_nothing_to_tell(tmp_path, monkeypatch, caplog):
+    """More connections than requests keeps: it says on standard error that it closes some."""
+    pem = https_server.certificate(tmp_path)
+    with https_server.serving(pem, {f"slow{number}": (200, "OK", "slow") for number in range(32)}) as url:
+        monkeypatch.setenv("PROXMOX_VE_ENDPOINT", url)
+        monkeypatch.setenv("PROXMOX_VE_API_TOKEN", "a@pve!b=0-1")
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+        one = proxmox.Proxmox()
+
+        def ask(first):
+            each(lambda number: one.client.if_told(f"slow{number}"), range(first, first + 8))
+            return proxmox.Line("slow", "all")
+
+        found = run([Check("Proxmox", str(first), partial(ask, first)) for first in range(0, 32, 8)])
+        one.client.session.close()
+    assert {line.state for line in found} == {"red"}  # "slow" is no JSON
+    assert [record.getMessage() for record in caplog.records] == []

@@ -3,6 +3,7 @@
 More than 150 lines because one question finds out all that can stand between here and Proxmox.
 """
 
+import logging
 import ssl
 import time
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ class Proxmox:
     """What the checks ask together; each is asked for once."""
 
     def __init__(self) -> None:
+        # That a connection more than it keeps is closed again is nothing for a person.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         self.endpoint = environ.get("PROXMOX_VE_ENDPOINT", "").strip()
         self.token = environ.get("PROXMOX_VE_API_TOKEN", "").strip()
         self.insecure = environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
@@ -90,6 +93,7 @@ def endpoint(pve: Proxmox) -> Line:
     pve.reached = met = reach(url, pve.token, pve.insecure)
     if met.down:
         mend = "check PROXMOX_VE_ENDPOINT, and on the node `systemctl status pveproxy`"
+        mend = "correct SSL_CERT_FILE" if met.down.startswith("SSL_CERT_FILE") else mend
         return red(name, f"{url}: {met.down}", wanted, mend)
     return Line(name, url, wanted)
 

@@ -40,7 +40,10 @@ def address(one: Vault) -> Line:
         return skipped(
             name, "set VAULT_ADDR; it is needed once a machine runs Kubernetes (docs/install.md, step 4)"
         )
-    addr = vault_access.checked_addr(setting("VAULT_ADDR"))
+    try:
+        addr = vault_access.checked_addr(setting("VAULT_ADDR"))
+    except Fault as fault:
+        return red(name, str(fault), "https://HOST:8200", "correct VAULT_ADDR")
     import requests
     from hvac.exceptions import VaultError
 
@@ -52,6 +55,8 @@ def address(one: Vault) -> Line:
         return red(name, f"{addr}: its certificate is not trusted", wanted, mend)
     except (requests.RequestException, VaultError, ValueError) as error:
         return red(name, f"{addr}: {_why(error)}", wanted, mend)
+    except OSError as error:  # of requests, for a file that is not there
+        return red(name, str(error), wanted, "correct VAULT_CACERT")
     if vault_access.in_clear(addr):
         mend = "give Vault a certificate, and use https://"
         return warning(name, f"{addr}, so the token crosses the network in clear", wanted, mend)
