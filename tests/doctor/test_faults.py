@@ -136,13 +136,18 @@ def open_env(folder: Path) -> Iterator[None]:
     path.chmod(0o600)
 
 
-@contextlib.contextmanager
-def misspelt_env(folder: Path) -> Iterator[None]:
-    path = folder / ".env"
-    before = path.read_text()
-    path.write_text(before + "PROXMOX_VE_ENDPONT=https://pve:8006/\n")
-    yield
-    path.write_text(before)
+def in_env(old: str, new: str) -> Callable[[Path], contextlib.AbstractContextManager]:
+    """A line of `.env` is another one."""
+
+    @contextlib.contextmanager
+    def changed(folder: Path) -> Iterator[None]:
+        path = folder / ".env"
+        before = path.read_text()
+        path.write_text(before.replace(old, new))
+        yield
+        path.write_text(before)
+
+    return changed
 
 
 @contextlib.contextmanager
@@ -255,7 +260,7 @@ CASES = {
         P + "bridge", "vmbr0 on node02",
     ),
     "half-template": Case(half_template, P + "templates", "qm template 9100"),
-    "no-template": Case(setting(VM_TEMPLATE="rocky9-template"), P + "named templates", "IMAGE=rocky9"),
+    "no-template": Case(in_env("ubuntu24-template", "rocky9-template"), P + "named templates", "IMAGE=rocky9"),
     "next-id": Case(
         lab_fault({"match": "GET /cluster/options", "data": {}}), P + "VMID range",
         "pvesh set /cluster/options -next-id lower=500,upper=9000", state="warning",
@@ -296,7 +301,7 @@ CASES = {
     ),
     "clock": Case(lab_fault({"clock": 300}), C + "clock", "timedatectl"),
     "env-open": Case(open_env, C + ".env", "chmod 600"),
-    "env-misspelt": Case(misspelt_env, C + ".env", "correct"),
+    "env-misspelt": Case(in_env("VM_NAMES=", "VM_CROES=2\nVM_NAMES="), C + ".env", "correct"),
     "no-ansible": Case(no_ansible, C + "Ansible", "scripts/setup_venv.sh"),
     "no-terraform": Case(setting(TERRAFORM="terrafrom"), C + "Terraform", "install"),
     "forge-token-unknown": Case(setting(GITHUB_TOKEN="ghs_unknown-unknown"), G + "repository", "gh auth token", 3),

@@ -58,11 +58,12 @@ def test_version(version, state_):
 
 @pytest.mark.parametrize(("days", "state_"), ENDS.values(), ids=ENDS)
 def test_the_end_of_a_token(days, state_):
-    """As Proxmox lists it: the user's own end counts too, and 0 is never."""
+    """As Proxmox lists it to the token that may look: 0 is never."""
     seconds = days and int(time.time()) + days * proxmox.DAY + 60
     listed = [{"userid": "a@pve", "expire": 0, "tokens": [{"tokenid": "b", "expire": seconds}]}]
-    client = SimpleNamespace(user="a@pve!b", if_told=lambda path, **more: None if days is None else listed)
-    line = rights.token(pve(token="a@pve!b=0-1", client=client))
+    client = SimpleNamespace(if_told=lambda path, **more: None)
+    reader = SimpleNamespace(if_told=lambda path, **more: None if days is None else listed)
+    line = rights.token(pve(token="a@pve!b=0-1", client=client, reader=reader))
     assert line.state == state_
     assert days is None or f"{f'{days} days left' if days else 'no end'}" in line.found
 

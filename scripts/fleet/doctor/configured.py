@@ -10,6 +10,7 @@ from fleet.doctor.line import Line, red, skipped
 from fleet.files import read_text
 from fleet.findings import Fault
 from fleet.paths import VMS_DIR, shown
+from fleet.variables import MACHINES, NAMES
 from fleet.vms.files import load_dir
 from fleet.vms.machine import Machine, machine
 
@@ -31,6 +32,8 @@ def load_env() -> str | None:
         return None
     if os.environ.get("GITHUB_ACTIONS") != "true":
         for name, value in values.items():
+            if NAMES[name].group == MACHINES:  # which `.env` alone describes
+                os.environ[name] = value
             os.environ.setdefault(name, value)
     return problem
 

@@ -22,6 +22,7 @@ TIMEOUT = (4, 6)  # seconds to connect, and between two bytes
 DAY = 24 * 60 * 60
 SOON = 21  # days
 OLDEST, KNOWN = (8, 4), 9
+READ_TOKEN = "PROXMOX_READ_API_TOKEN"
 TRUST = "add a node's /etc/pve/pve-root-ca.pem to this computer's authorities (docs/install.md, step 2)"
 
 
@@ -45,12 +46,19 @@ class Proxmox:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
         self.endpoint = environ.get("PROXMOX_VE_ENDPOINT", "").strip()
         self.token = environ.get("PROXMOX_VE_API_TOKEN", "").strip()
+        self.read_token = environ.get(READ_TOKEN, "").strip()
         self.insecure = environ.get("PROXMOX_VE_INSECURE", "").lower() in ("1", "true", "yes")
         self.reached = Reached(down="not asked")
 
     @cached_property
     def client(self) -> Client:
         return Client(self.endpoint, self.token, self.insecure)
+
+    @cached_property
+    def reader(self) -> Client | None:
+        """The client of the token that can only look; None without one, or where it has no form of one."""
+        usable = TOKEN.fullmatch(self.read_token)
+        return Client(self.endpoint, self.read_token, self.insecure) if usable else None
 
     @property
     def release(self) -> int:

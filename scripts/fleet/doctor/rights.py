@@ -1,18 +1,18 @@
 """The tokens: until when each is valid, what it may do for each operation, and what it may do that nobody needs."""
 
+import contextlib
 import time
-from collections.abc import Iterator
-from os import environ
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from fleet.access import privileges
 from fleet.doctor.line import Line, red, skipped, warning
-from fleet.doctor.proxmox import DAY, Proxmox, reach
-from fleet.findings import listed
-from fleet.proxmox import rights, tls
-from fleet.proxmox.client import TOKEN, Client
+from fleet.doctor.proxmox import DAY, READ_TOKEN, Proxmox, reach
+from fleet.findings import Fault, listed
+from fleet.proxmox import rights
+from fleet.proxmox.client import TOKEN
 
 SOON = 14  # days
-READ_TOKEN = "PROXMOX_READ_API_TOKEN"
 FIX = "`make fix-token`"
 
 
@@ -26,29 +26,37 @@ def token(pve: Proxmox) -> Line:
     user = pve.token.partition("=")[0]
     if pve.reached.status == 401:
         return red(name, f"{user}: {pve.reached.words or 'not known'}", wanted, mend)
-    return _lasting(name, user, _end(pve.client, user), wanted)
+    return _lasting(name, user, _end(pve, user), wanted)
 
 
 def _lasting(name: str, user: str, end: int | None, wanted: str) -> Line:
     if end is None:
-        return Line(name, f"{user}; its end is not shown to it", wanted)
+        return Line(name, user, wanted)
     days = int((end - time.time()) // DAY)
     found = f"{user}, {f'{days} days left' if end else 'no end'}"
     return warning(name, found, wanted, FIX) if end and days < SOON else Line(name, found, wanted)
 
 
-def _end(client: Client, user: str) -> int | None:
-    """When token or user ends, in seconds since 1970; 0: never; None: it may not see that.
+def _end(pve: Proxmox, user: str) -> int | None:
+    """When token or user ends, in seconds since 1970; 0: never; None: no token here may see that.
 
-    A token is not its own user to Proxmox, so only the list tells it, and only with Sys.Audit on /access/groups.
+    A token is not its own user to Proxmox, so only the list tells it, and only with Sys.Audit on /access/groups: the
+    read-only token has that, the other one does not.
     """
+    for client in filter(None, (pve.client, pve.reader)):
+        with contextlib.suppress(Fault):  # what is wrong with the other token has a line of its own
+            for entry in client.if_told("access/users", full=1) or ():
+                if (end := _end_in(entry, user)) is not None:
+                    return end
+    return None
+
+
+def _end_in(entry: Mapping[str, Any], user: str) -> int | None:
+    """As a user's entry in the list has it, if it is the one of this token: the user's own end counts too."""
     owner, _, ident = user.partition("!")
-    for entry in client.if_told("access/users", full=1) or ():
-        if entry.get("userid") == owner:
-            for one in entry.get("tokens") or ():
-                if one.get("tokenid") == ident:
-                    ends = [int(part.get("expire") or 0) for part in (entry, one)]
-                    return min(filter(None, ends), default=0)
+    for one in (entry.get("tokens") or ()) if entry.get("userid") == owner else ():
+        if one.get("tokenid") == ident:
+            return min(filter(None, (int(part.get("expire") or 0) for part in (entry, one))), default=0)
     return None
 
 
@@ -71,18 +79,19 @@ def spare(pve: Proxmox) -> Line:
     more = sorted({privilege for here in pve.told.values() for privilege in here} - needed)
     if not more:
         return Line(name, "none to spare", wanted)
-    return warning(name, f"may also {listed(more, 6)}", wanted, FIX)
+    return warning(
+        name, f"may also {listed(more, 6)}", wanted, f"{FIX} names each, with the command that takes it away"
+    )
 
 
 def read_token(pve: Proxmox) -> Line:
     name, wanted = "read-only token", "one that can look, and change nothing"
-    token = environ.get(READ_TOKEN, "").strip()
-    if not token:
-        return skipped(name, f"set {READ_TOKEN}; `make fix-token` makes one for pull requests and reports")
-    if not TOKEN.fullmatch(token):
+    if not pve.read_token:
+        return skipped(name, f"set {READ_TOKEN}; {FIX} makes one for pull requests and reports")
+    client = pve.reader
+    if not client:
         return red(name, f"{READ_TOKEN} does not have the form", "USER@REALM!ID=SECRET", FIX)
-    met = reach(tls.checked(pve.endpoint), token, pve.insecure)
-    client = Client(pve.endpoint, token, pve.insecure)
+    met = reach(client.url, pve.read_token, pve.insecure)
     if met.status == 401:
         return red(name, f"{client.user}: {met.words or 'not known'}", wanted, FIX)
     told = client.get("access/permissions")
@@ -92,4 +101,4 @@ def read_token(pve: Proxmox) -> Line:
     if lacks := rights.lacking(told, privileges.OPERATIONS["look"]):
         found = "; ".join(f"lacks {' or '.join(one.privileges)} on {one.path}" for one in lacks)
         return red(name, f"{client.user} {found}", wanted, FIX)
-    return Line(name, client.user, wanted)
+    return _lasting(name, client.user, _end(pve, client.user), wanted)
