@@ -26,6 +26,10 @@ CONFIG = tuple(f"VM.Config.{name}" for name in ("Disk", "Options", "CPU", "Memor
 FROM_IMAGE = ("VM.Config.HWType", "VM.Config.CDROM")
 
 
+class Occupied(Fault):
+    """A free VMID has the volumes of a former machine."""
+
+
 class _Appeared(Exception):
     """The machine is there after all: Proxmox went on with the creation of a play that was killed."""
 
@@ -47,6 +51,9 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
             return stage(change, spec, cluster, arguments)
         except _Appeared as appeared:
             found = appeared.found
+            change.say(
+                f"another run made {found.label} at the same moment: this one goes on with what is there"
+            )
     growth = image_size(change, spec, found) if arguments["stage"] == "prepare" else {}
     state = "" if found.owner.finished else ", whose creation was cut off and goes on"
     facts = {**found.facts, "finished": found.owner.finished, **growth}
@@ -54,6 +61,12 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
 
 
 def present(change: Change, spec: Spec, cluster: Sequence[Guest]) -> Found | None:
+    """The machine, if this role made it, once nothing works on it. Raises Fault where somebody else has its place."""
+    found = ours(change, spec, cluster)
+    return machine.idle(change, found) if found else None
+
+
+def ours(change: Change, spec: Spec, cluster: Sequence[Guest]) -> Found | None:
     """The machine, if this role made it. Raises Fault where somebody else has its name or VMID."""
     owner.refuse_fleet("create", spec.name, spec.vmid, None, {})
     if not spec.name and spec.vmid is None:
@@ -71,7 +84,7 @@ def present(change: Change, spec: Spec, cluster: Sequence[Guest]) -> Found | Non
         raise Fault(
             f"{found.label} exists already and was not made by this role; choose another name or VMID"
         )
-    return machine.idle(change, found)
+    return found
 
 
 def prepare(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: Mapping[str, Any]) -> Result:
@@ -115,7 +128,7 @@ def from_image(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: 
         *options.bridges(config),
     )
     vmid = _made(
-        change, spec, cluster, name,
+        change, spec, cluster, name, lambda vmid: image.volumes(change.api, node, storages, vmid),
         lambda vmid: change.api.post(f"nodes/{node}/qemu", vmid=vmid, **config),
     )  # fmt: skip
     sizes = {disk.slot: f"{disk.size}G" for disk in spec.disks} | {"scsi0": f"{int(size)}M"}
@@ -143,6 +156,7 @@ def clone(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: Mappi
     fields |= {"storage": spec.disk_storage} if full and spec.disk_storage else {}
     volumes = disks.volumes(chosen.config).values()
     storages = {spec.disk_storage} if "storage" in fields else {one.partition(":")[0] for one in volumes}
+    storages |= {disk.storage for disk in spec.disks if disk.storage}
     machine.require(
         change,
         right(f"/vms/{source.vmid}", "VM.Clone"),
@@ -152,7 +166,7 @@ def clone(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: Mappi
         *options.bridges(chosen.config, options.asked(spec, chosen.config)),
     )
     vmid = _made(
-        change, spec, cluster, name,
+        change, spec, cluster, name, lambda vmid: image.volumes(change.api, node, storages, vmid),
         lambda vmid: change.api.post(f"nodes/{source.node}/qemu/{source.vmid}/clone", newid=vmid, **fields),
     )  # fmt: skip
     kind = "full" if full else "linked"
@@ -176,9 +190,18 @@ def undo(change: Change, spec: Spec) -> Result:
 
 
 def _made(
-    change: Change, spec: Spec, cluster: Sequence[Guest], name: str, create: Callable[[int], Any]
+    change: Change,
+    spec: Spec,
+    cluster: Sequence[Guest],
+    name: str,
+    left: Callable[[int], Mapping[str, int]],
+    create: Callable[[int], Any],
 ) -> int:
-    """The VMID under which `create` made the machine. When it fails nothing is left."""
+    """The VMID under which `create` made the machine. When it fails nothing is left.
+
+    `left`: the volumes that a VMID has. One with the disks of a former machine is not used: they may be somebody's
+    data, and those of a machine whose creation is cut off have to be told from them (see finish.new_disks).
+    """
 
     def act(vmid: int) -> None:
         if change.check:
@@ -198,7 +221,14 @@ def _made(
 
     if spec.vmid is None:
         used = ids.used(cluster, paths.VMS_DIR)
-        return ids.claim(ids.AUTOMATIC, used, change.api.is_free, act, change.say)[0]
+
+        def is_free(vmid: int) -> bool:
+            return change.api.is_free(vmid) and not (spec.disks and left(vmid))
+
+        return ids.claim(ids.AUTOMATIC, used, is_free, act, change.say)[0]
+    if spec.disks and (volumes := left(spec.vmid)):
+        raise Occupied(f"VMID {spec.vmid} is free, but has volumes of a former machine, {listed(volumes)}: remove them,"
+                       " or choose another VMID")  # fmt: skip
     in_use = Fault(f"VMID {spec.vmid} is in use; choose another, or leave {PREFIX}vmid empty")
     if change.check and not change.api.is_free(spec.vmid):
         raise in_use

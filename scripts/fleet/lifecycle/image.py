@@ -1,6 +1,6 @@
 """The cloud image of a new machine: which build, where it lies, and the machine that is made of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -52,6 +52,15 @@ def storages(api: Client, node: str) -> dict[str, dict[str, Any]]:
     found = api.storages(node)
     if found is None:
         raise Fault(f"the token may not see the storages of {node}: it needs Datastore.Audit on /storage")
+    return found
+
+
+def volumes(api: Client, node: str, storages: Iterable[str], vmid: int) -> dict[str, int]:
+    """The volumes of a VMID on some storages of a node, each with its bytes, whoever made them."""
+    found = {}
+    for storage in sorted(storages):
+        entries = api.get(f"nodes/{node}/storage/{quote(storage)}/content", content="images")
+        found |= {one["volid"]: int(one["size"]) for one in entries if int(one.get("vmid") or 0) == vmid}
     return found
 
 

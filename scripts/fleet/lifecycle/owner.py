@@ -42,6 +42,12 @@ def owner(config: Mapping[str, Any], tags: Iterable[str] = ()) -> Owner:
     return Owner(role=TAG in tags and not line)
 
 
+def named(config: Mapping[str, Any]) -> str:
+    """The name in the line of a machine's description, which a renamed one and a copy keep; "" without a line."""
+    found = _LINE.search(str(config.get("description") or ""))
+    return found[1] if found else ""
+
+
 def line(name: str, origin: str, finished: bool = True) -> str:
     return f"ansible-vm: {name}{f' from {origin}' if origin else ''}{'' if finished else ' (not finished)'}"
 

@@ -20,11 +20,10 @@ from fleet.proxmox.client import Client
 def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     spec = read(arguments)
     found = machine.existing(change.api, spec)
-    other = [
-        f"{name} is {now or 'not set'}, wanted {then}" for name, (now, then) in differing(found, spec).items()
-    ]
+    differences = differing(found, spec)
+    other = worded(differences)
     status = str(change.api.get(f"{found.path}/status/current").get("status"))
-    facts = {**found.facts, "status": status, "maker": _maker(found.owner), "differences": other}
+    facts = {**found.facts, "status": status, "maker": _maker(found.owner), "differences": differences}
     if arguments.get("compare"):
         way = f" differs ({'; '.join(other)}): use state modify" if other else " is as asked for"
         return Result(message=f"{found.label} is there already and{way}", facts=facts)
@@ -35,6 +34,10 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     made = f"made by {facts['maker']}"
     where = f", at {address}" if address else ""
     return Result(message=f"{found.label} is {status}{where}, {made}", facts=facts | {"address": address})
+
+
+def worded(differences: Mapping[str, tuple[str, str]]) -> list[str]:
+    return [f"{name} is {now or 'not set'}, wanted {then}" for name, (now, then) in differences.items()]
 
 
 def differing(found: Found, spec: Spec) -> dict[str, tuple[str, str]]:

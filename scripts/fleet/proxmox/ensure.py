@@ -42,9 +42,9 @@ def run(change: Change, path: str, want: Mapping[str, Any]) -> Result:
     return Result(True, f"{path}: {', '.join(changes)} changed", *compare.both(changes))
 
 
-def is_conflict(refused: Refused) -> bool:
+def is_conflict(fault: Fault) -> bool:
     """Whether a write was refused because somebody else had changed the configuration since it was read."""
-    return "by other user" in str(refused)
+    return "by other user" in str(fault)
 
 
 def _changes(
