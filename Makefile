@@ -67,6 +67,9 @@ doctor: .venv ### what a run needs, whether it is there, and what mends it (JSON
 generate-config: .venv ### what .env configures: proxmox/vars/vm_config.yml and proxmox/inventory.ini (CHECK=1 changes nothing)
 	@$(PYTHON) scripts/generate_config.py $(if $(CHECK),--check)
 
+deploy: generate-config ### make the machines of .env that are not there yet (CHECK=1 changes nothing)
+	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/deploy.yml $(if $(CHECK),--check --diff)
+
 template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, STORAGE=; CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \
 		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE)) \

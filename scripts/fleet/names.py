@@ -37,7 +37,7 @@ GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
 UNMANAGED = ("k8s-home", "boot-server")
 
 # Playbooks that only ask Proxmox: no tag in a commit runs them, since they run on no machine of the inventory.
-OF_PROXMOX = frozenset({"platform", "site", "template"})
+OF_PROXMOX = frozenset({"deploy", "platform", "remove-vms", "site", "template"})
 
 # Names that mean something else to Ansible.
 RESERVED = frozenset({"all", "ungrouped", "localhost"})

@@ -42,6 +42,7 @@ ROOMS = {
         "images",
         "templates",
         "lifecycle",
+        "rules",
         "terraform",
     },
     "clusters": {"ground", "terraform"},

@@ -68,7 +68,7 @@ class ActionModule(ActionBase):
         try:
             from fleet.findings import Fault
 
-            return self._do(given)
+            return self._do(given, (task_vars or {}).get("inventory_hostname", "localhost"))
         except ModuleNotFoundError as error:
             raise AnsibleActionFail(f"Ansible's Python lacks the package {error.name}") from error
         except Fault as fault:
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
         finally:
             sys.path.remove(str(SCRIPTS))
 
-    def _do(self, given):
+    def _do(self, given, host):
         from fleet.findings import visible
         from fleet.proxmox import client, ensure, tasks
         from fleet.proxmox.change import Change
@@ -98,7 +98,13 @@ class ActionModule(ActionBase):
                 else {}
             )
             return {"changed": True, "data": answer, **waited}
-        change = Change(api, self._task.check_mode, lambda line: display.display(f"  {visible(line)}"))
+        # Machines that are made at the same time tell which of them a line is about.
+        head = "  " if host == "localhost" else f"  {host}: "
+
+        def say(line):
+            display.display(head + visible(line).replace("\n", f"\n{head}"))
+
+        change = Change(api, self._task.check_mode, say)
         start = time.monotonic()
         if given["action"] == "ensure":
             result = ensure.run(change, path, given["want"])
