@@ -70,6 +70,13 @@ generate-config: .venv ### what .env configures: proxmox/vars/vm_config.yml and 
 deploy: generate-config ### make the machines of .env that are not there yet (CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/deploy.yml $(if $(CHECK),--check --diff)
 
+cleanup-vms: generate-config ### remove the machines of .env at once, with their disks (CONFIRM_DELETE=true; else a list)
+	@$(PYTHON) scripts/cleanup_vms.py $(if $(filter true,$(CONFIRM_DELETE)),--confirm-delete)
+
+remove: generate-config ### the same one after the other, each shut down first (CONFIRM_DELETE=true; CHECK=1 lists)
+	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/remove-vms.yml $(if $(CHECK),--check) \
+		-e deploy_confirm_delete=$(if $(filter true,$(CONFIRM_DELETE)),true,false)
+
 template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, STORAGE=; CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \
 		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE)) \

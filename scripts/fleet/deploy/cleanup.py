@@ -1,0 +1,54 @@
+"""The fast clean-up: all machines at once, stopped and not shut down. What cannot go is told, and stops no other."""
+
+import concurrent.futures
+from collections.abc import Callable, Sequence
+
+from fleet.deploy import removal
+from fleet.deploy.removal import Verdict
+from fleet.deploy.wanted import Wanted
+from fleet.findings import Fault
+from fleet.proxmox import tasks
+from fleet.proxmox.client import Client
+from fleet.proxmox.guest import Guest
+from fleet.proxmox.tls import CONNECTIONS
+from fleet.templates import found as guests
+
+
+def remove(
+    api: Client, machines: Sequence[Wanted], verdicts: Sequence[Verdict], say: Callable[[str], None]
+) -> list[Verdict]:
+    """What is left of the machines that may go, each with the reason."""
+    wanted = {one.name: one for one in machines}
+
+    def gone(one: Verdict) -> Verdict | None:
+        return _remove(api, wanted[one.name], one.guest, say) if one.guest else None
+
+    with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
+        return [left for left in pool.map(gone, (one for one in verdicts if one.goes)) if left]
+
+
+def _remove(api: Client, one: Wanted, guest: Guest, say: Callable[[str], None]) -> Verdict | None:
+    """None once it is gone. It is looked at again first: the list that a person read may be minutes old."""
+    now = removal.judge(api, one, guest)
+    if now is None:
+        say(f"{one.name} went away meanwhile")
+        return None
+    if now.stays or not now.found:
+        return now
+    label, path = now.found.label, now.found.path
+    try:
+        if guests.is_running(api, path):
+            _task(api, api.post(f"{path}/status/stop"), f"{label}: stopping", say)
+        _task(api, api.delete(path, purge=1), f"{label}: removing", say)
+    except Fault as fault:
+        if removal.vanished(fault) or removal.judge(api, one, guest) is None:  # an answer may have been lost
+            say(f"{label} is removed")
+            return None
+        return now._replace(reason=str(fault))
+    say(f"{label} is removed")
+    return None
+
+
+def _task(api: Client, upid: object, what: str, say: Callable[[str], None]) -> None:
+    say(f"{what}, {upid}")
+    tasks.wait(api, str(upid))

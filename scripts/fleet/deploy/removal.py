@@ -1,0 +1,169 @@
+"""Which machines of this configuration may be removed, and why any other stays.
+
+Only a machine that the role made and that the configuration names goes. `run` is the first and the last step of
+playbooks/remove-vms.yml; cleanup.py removes by the same rules.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fleet.deploy import lock, taken, wanted
+from fleet.deploy.wanted import Wanted
+from fleet.findings import Fault
+from fleet.lifecycle import machine, owner
+from fleet.lifecycle.machine import Found
+from fleet.proxmox import disks
+from fleet.proxmox.change import Change, Result, told
+from fleet.proxmox.client import Client
+from fleet.proxmox.guest import Guest
+from fleet.templates.verify import table
+
+HEADS = ("machine", "VMID", "node", "state", "")
+
+
+class Verdict(NamedTuple):
+    """`reason`: why it stays; "" where it may go. No `guest`: it is not there."""
+
+    name: str
+    guest: Guest | None = None
+    found: Found | None = None
+    reason: str = ""
+
+    @property
+    def goes(self) -> bool:
+        return bool(self.guest and not self.reason)
+
+    @property
+    def stays(self) -> bool:
+        return bool(self.guest and self.reason)
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        if self.guest is None:
+            return self.name, "-", "-", "-", "is not there"
+        count = len(disks.volumes(self.found.config)) if self.found else 0
+        words = (
+            f"stays: {self.reason}" if self.reason else f"goes, with {count} disk{'' if count == 1 else 's'}"
+        )
+        return self.name, self.guest.vmid, self.guest.node, self.guest.status, words
+
+
+class View(NamedTuple):
+    """`others`: what to say of machines that the role made and this configuration does not name."""
+
+    verdicts: list[Verdict]
+    others: list[str]
+
+    @property
+    def text(self) -> str:
+        return "\n".join([table((one.row for one in self.verdicts), HEADS), *self.others])
+
+
+@told
+def run(change: Change, arguments: Mapping[str, Any]) -> Result:
+    """`stage` before: what goes, as facts; after: raises Fault with what is left. `confirm` is CONFIRM_DELETE."""
+    machines = wanted.read(arguments["machines"])
+    if arguments["stage"] == "after":
+        return _after(change, machines, arguments.get("failures") or {})
+    found = look(change.api, machines)
+    goes = [one for one in found.verdicts if one.goes]
+    if goes and str(arguments.get("confirm")) != "True" and not change.check:
+        raise Fault(f"nothing was removed:\n{found.text}\n{refusal(goes, 'make remove')}")
+    if not change.check:
+        lock.take(
+            Path(arguments["config"]), os.getppid(), "make remove"
+        )  # a step runs in a child of the play
+    names = [{"name": one.name, "vmid": one.guest.vmid} for one in goes if one.guest]
+    return Result(message=found.text, facts={"machines": names})
+
+
+def _after(change: Change, machines: Sequence[Wanted], failures: Mapping[str, str]) -> Result:
+    if change.check:
+        return Result(message="nothing was removed")
+    found = look(change.api, machines)
+    left = [one._replace(reason=failures.get(one.name) or one.reason) for one in found.verdicts if one.guest]
+    if left:
+        raise Fault("left:\n" + "\n".join(f"- {sentence(one)}" for one in left))
+    return Result(message="all machines of this configuration are gone")
+
+
+def sentence(one: Verdict) -> str:
+    where = f" (VMID {one.guest.vmid} on {one.guest.node})" if one.guest else ""
+    return f"{one.name}{where} stays: {one.reason or 'it is still there; run this again'}"
+
+
+def refusal(goes: Sequence[Verdict], command: str) -> str:
+    count = f"{len(goes)} machine{'' if len(goes) == 1 else 's'}"
+    return f"`{command} CONFIRM_DELETE=true` removes {count} with all disks; nothing brings them back"
+
+
+def look(api: Client, machines: Sequence[Wanted]) -> View:
+    cluster = api.guests()
+    unread: list[str] = []
+    marked = {found.guest.vmid: found for found in taken.read_marked(api, cluster, unread.append)}
+    verdicts = [verdict for one in machines for verdict in _verdicts(api, one, cluster, marked)]
+    names = {one.name for one in machines}
+    return View(verdicts, list(_others(names, marked)))
+
+
+def _verdicts(
+    api: Client, one: Wanted, cluster: Sequence[Guest], marked: Mapping[int, Found]
+) -> Iterator[Verdict]:
+    near = [
+        guest
+        for guest in cluster
+        if guest.name == one.name or ((found := marked.get(guest.vmid)) and found.guest.name == one.name)
+    ]
+    there = list(filter(None, (judge(api, one, guest, marked.get(guest.vmid)) for guest in near)))
+    yield from there or [Verdict(one.name)]
+
+
+def judge(api: Client, one: Wanted, guest: Guest, found: Found | None = None) -> Verdict | None:
+    """What becomes of a guest with the machine's name; None where it went away meanwhile."""
+    if guest.container:
+        return Verdict(one.name, guest, None, "it is a container")
+    try:
+        found = found or machine.read(api, guest)
+    except Fault as fault:
+        return None if vanished(fault) else Verdict(one.name, guest, None, str(fault))
+    return Verdict(one.name, guest, found, _reason(one, guest, found))
+
+
+def vanished(fault: Fault) -> bool:
+    """Whether Proxmox says that the guest is not there."""
+    return "does not exist" in str(fault) or "no such VM" in str(fault)
+
+
+def _reason(one: Wanted, guest: Guest, found: Found) -> str:
+    if guest.template or int(found.config.get("template") or 0):
+        return "it is a template"
+    name, vmid, node = str(found.config.get("name") or ""), guest.vmid, guest.node
+    if name != one.name:
+        return f"it is called {name or 'nothing'} now"
+    try:
+        owner.refuse_stranger("remove", found.guest, found.config)
+    except Fault as fault:
+        return str(fault)
+    if one.spec.vmid not in (None, vmid):
+        return f"VM_IDS says {one.spec.vmid}, so this may be another machine of that name"
+    if int(found.config.get("protection") or 0):
+        return f"it is protected: `qm set {vmid} --protection 0` on {node}"
+    if guest.ha:
+        return f"HA manages it: take it out of HA first, `ha-manager remove vm:{vmid}`"
+    if held := found.config.get("lock"):
+        return f"it is locked ({held}): wait for the task that holds it, or if none runs, `qm unlock {vmid}` on {node}"
+    return ""
+
+
+def _others(names: set[str], marked: Mapping[int, Found]) -> Iterator[str]:
+    for found in marked.values():
+        name = str(found.config.get("name") or "")
+        if name in names:
+            continue
+        was = owner.named(found.config)
+        if was in names and was != name:
+            yield f"{found.label} was made as {was} and has another name now: it is not touched"
+        elif found.owner.role:
+            yield f"{found.label} was made by the role too, but is not in this configuration: it is not touched"
