@@ -3,7 +3,7 @@
 A list of objects. `match` is a regular expression searched in "METHOD /path" of a request (path
 below /api2/json, without query) or in "TASK type:id" of a worker, for example "TASK qmclone:9000". In the
 course of a task there are "STEP qmtemplate:ID flag", then one for each drive: "STEP qmtemplate:ID scsi0" and
-"STEP qmclone:ID scsi0" (ID is the template's), and "STEP qmcreate:ID scsi0".
+"STEP qmclone:ID scsi0" (ID is the template's), "STEP qmcreate:ID scsi0" and "STEP qmconfig:ID scsi0".
 `times` (default: for ever) counts down at each use.
 
     {"match": "PUT .*/config", "times": 2, "status": 500, "message": "got timeout"}
@@ -12,6 +12,7 @@ course of a task there are "STEP qmtemplate:ID flag", then one for each drive: "
     {"match": "GET /nodes/[^/]+/qemu$", "data": []}         the template is missing
     {"match": "TASK qmclone:", "delay": 20}                 a slow task (or request)
     {"match": "TASK qmstart:", "error": "start failed: QEMU exited with code 1"}
+    {"match": "TASK qmclone:", "warnings": 1}               it ends well, with warnings
     {"match": "STEP qmtemplate:9001 flag", "kill": true}    killed when the flag is set and no disk is converted
     {"match": "TASK qmcreate:", "kill": true}               its worker is killed, and undoes nothing
     {"full": "local-lvm"}                                   nothing can be allocated on the storage
@@ -108,14 +109,15 @@ def take(subject: str) -> dict | None:
     return None
 
 
-def meet(subject: str) -> None:
-    """Suffer in a worker what a fault has for it."""
+def meet(subject: str) -> int:
+    """Suffer in a worker what a fault has for it; the number of warnings."""
     fault = take(subject) or {}
     time.sleep(fault.get("delay", 0))
     if fault.get("kill"):
         os.killpg(0, signal.SIGKILL)
     if fault.get("error"):
         raise ApiError(fault["error"])
+    return fault.get("warnings", 0)
 
 
 def inject(*faults: dict) -> None:

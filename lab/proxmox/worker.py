@@ -44,11 +44,13 @@ def main() -> int:
         FIRST.get(order["job"], lambda **_: None)(**order["arguments"])
         try:
             tasks.interrupted("received interrupt")
-            faults.meet(f"TASK {upid.type}:{upid.id}")
+            warned = faults.meet(f"TASK {upid.type}:{upid.id}")
         except ApiError:
             ABORTS.get(order["job"], lambda **_: None)(**order["arguments"])
             raise
-        warnings = JOBS[order["job"]](**order["arguments"]) or 0
+        warnings = (JOBS[order["job"]](**order["arguments"]) or 0) + warned
+        for _ in range(warned):
+            print("WARN: the guest's storage answers slowly", flush=True)
     except ApiError as error:
         print(f"TASK ERROR: {error.message}", flush=True)
         return 1

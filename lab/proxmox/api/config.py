@@ -70,7 +70,9 @@ def put_config(request: Request):
 @route("POST", f"{VM}/config")
 def post_config(request: Request):
     change, delay = _checked(request), request.number("background_delay")
-    upid = tasks.start(request.node, "qmconfig", request.vmid, request.caller.name, "change", **change)
+    upid = tasks.start(
+        request.node, "qmconfig", request.vmid, request.caller.name, "change", step="qmconfig", **change
+    )
     return tasks.waited(upid, delay) if delay else upid
 
 

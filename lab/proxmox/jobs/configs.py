@@ -41,7 +41,14 @@ def checked(node: str, vmid: int, digest: str | None, skiplock: bool) -> Guest:
 
 
 def change(
-    node: str, vmid: int, options: dict, delete: list, revert: list, digest: str | None, skiplock: bool
+    node: str,
+    vmid: int,
+    options: dict,
+    delete: list,
+    revert: list,
+    digest: str | None,
+    skiplock: bool,
+    step: str = "",
 ) -> None:
     shown = {key: "<hidden>" if key == "cipassword" else value for key, value in options.items()}
     print(
@@ -53,6 +60,6 @@ def change(
         for key in revert:
             guest.pending.pop(key, None)
             guest.pending_delete = [k for k in guest.pending_delete if k != key]
-        update.apply(guest, options, delete, bool(machines.running(vmid)))
+        update.apply(guest, options, delete, bool(machines.running(vmid)), step)
         guest.save()
         machines.sync(vmid)
