@@ -45,7 +45,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
             try:
                 plans.append(_plan(quiet, one, cluster, vmids))
             except Fault as fault:
-                found = str(fault).split("; ")
+                found = [str(fault)]
         for problem in found:
             problems.setdefault(problem, []).append(one.name)
     room = space.look(quiet.api, plans)

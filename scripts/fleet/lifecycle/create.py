@@ -147,6 +147,12 @@ def clone(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: Mappi
     found = image.storages(change.api, source.node)
     full = _full(change, spec, chosen, found)
     _reachable(chosen, found, node)
+    there = found if node == source.node else image.storages(change.api, node)
+    for disk in spec.disks:
+        if disk.storage and disk.slot not in chosen.config:
+            image.new_disk(
+                there, disk.storage, disk.slot, disk.size, chosen.config
+            )  # which refuses what cannot be
     for slot, (gib, exact) in options.asked_of_disks(spec, chosen.config).items():
         if size := options.size_mib(chosen.config, slot):
             disks.grows(size / 1024, gib, exact)

@@ -115,6 +115,9 @@ def new_disk(found: Storages, storage: str, slot: str, gib: int, config: Mapping
         raise Fault(
             f"{PREFIX}disks.{slot}.storage is {storage}, which is not there: there are {listed(sorted(found))}"
         )
+    if "images" not in found[storage].get("content", "images").split(","):
+        raise Fault(f"{PREFIX}disks.{slot}.storage is {storage}, which holds no disks: `pvesm set {storage} --content"
+                    f" {found[storage]['content']},images` lets it")  # fmt: skip
     thread = slot.startswith("virtio") or (
         slot.startswith("scsi") and config.get("scsihw") == "virtio-scsi-single"
     )
