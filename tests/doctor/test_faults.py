@@ -88,6 +88,13 @@ def half_template(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def without_sslmode(folder: Path) -> Iterator[None]:
+    """Python's driver then takes what it gets, and Terraform's demands TLS."""
+    with env(PG_CONN_STR=postgres.connection_string().partition("?")[0]):
+        yield
+
+
+@contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     with psycopg.connect(postgres.connection_string(), application_name="proxmox-gitops runner1:77") as other:
         other.execute("SELECT pg_advisory_lock(%s)", [KEY])
@@ -278,6 +285,7 @@ CASES = {
         setting(PG_CONN_STR="postgres://terraform:geheim-geheim@127.0.0.1:5432/terraform?sslmode=disable"),
         S + "database", "user and password", 3,
     ),
+    "database-without-tls": Case(without_sslmode, S + "TLS", "?sslmode=disable"),
     "connection-string": Case(setting(PG_CONN_STR="postgres://me:a/b@host/x"), S + "PG_CONN_STR", "%2F", 1),
     "locked": Case(locked, S + "lock", "pg_terminate_backend"),
     "locked-by-terraform": Case(locked_by_terraform, S + "lock", "pg_terminate_backend"),

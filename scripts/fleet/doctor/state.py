@@ -107,6 +107,9 @@ def encryption(session: Any) -> Line:
     name, wanted, info = "TLS", "encrypted, unless the database is on this computer", session.info
     if session.pgconn.ssl_in_use:
         return Line(name, "encrypted", wanted)
+    if info.get_parameters().get("sslmode") != "disable":  # we do without; Terraform's driver does not
+        mend = "`ssl = on` in postgresql.conf; on a network that you trust, end PG_CONN_STR with ?sslmode=disable"
+        return red(name, "the server offers none, and Terraform requires it", "TLS, or sslmode=disable", mend)
     if is_loopback(info.host) or info.host.startswith("/"):
         return Line(name, "not encrypted, on this computer", wanted)
     mend = "give the server a certificate (`ssl = on`), and remove sslmode=disable from PG_CONN_STR"
