@@ -54,6 +54,14 @@ def test_what_is_written_is_read_again(file):
     assert lock.path(file).read_bytes() == written
 
 
+def test_a_lock_of_nothing_is_no_mistake(file):
+    """What an update writes that found no image; the next one must not stop at it."""
+    lock.write(file, [])
+    assert lock.read() == {}
+    with pytest.raises(Fault, match=r"debian12 is not in images.lock.yml: run `make images-update`"):
+        lock.locked("debian12")
+
+
 def test_the_text(file):
     lock.write(file, [DEBIAN])
     assert (file.parent / "images.lock.yml").read_text() == TEXT

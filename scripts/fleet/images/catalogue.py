@@ -39,7 +39,7 @@ def path() -> Path:
 def load(file: Path) -> tuple[dict[str, Image], list[Finding]]:
     """The images by name, and what is wrong with the file. A wrong entry is left out."""
     label, text = shown(file), read_text(file)
-    if not text.strip():
+    if strict_yaml.is_blank(text):
         what = "has no image" if file.exists() else "does not exist; set PROXMOX_IMAGES to another's path"
         return {}, [Finding(what, label)]
     data, lines, findings = strict_yaml.parse(label, text)

@@ -57,7 +57,7 @@ def of(images: Mapping[str, Image], file: Path) -> dict[str, Locked]:
     """`read`, with the catalogue's images at hand."""
     file = path(file)
     label, text = shown(file), read_text(file)
-    if not text.strip():
+    if strict_yaml.is_blank(text):  # as an update writes it that finds nothing
         return {}
     data, lines, findings = strict_yaml.parse(label, text)
     if findings:

@@ -30,6 +30,11 @@ class Lines(dict[str, tuple[int, int]]):
         self.written: dict[str, str] = {}
 
 
+def is_blank(text: str) -> bool:
+    """Whether a file has nothing but comments."""
+    return not re.sub(r"(?m)^\s*#.*$", "", text).strip()
+
+
 def parse(label: str, text: str) -> tuple[dict[str, Any] | None, Lines, list[Finding]]:
     """Read one document that is a mapping: (plain data, place of each field, what is wrong).
 
