@@ -12,21 +12,26 @@ import difflib
 from pathlib import Path
 
 from fleet import cli, dotenv, paths
-from fleet.config import example, generated, machines, snippets
+from fleet.config import example, generated, machines
 from fleet.config.entries import Entries
 from fleet.files import write_text
 from fleet.findings import Fault, guarded, report
 from fleet.paths import shown
 from fleet.proxmox import ids
+from fleet.snippets import settings
 from fleet.variables import MACHINES, SNIPPETS
 
 
 def _texts(folder: Path, said: Entries) -> dict[Path, str]:
     """Each file's text."""
     found = machines.read(said, ids.TEMPLATES)
+    snippets, problems = settings.parse(said.given)
+    for name, message in problems:
+        said.wrong(name, message)
+    hosts = snippets.hosts if snippets.mode == "ssh" else {}
     return {
         folder / "vars/vm_config.yml": generated.vm_config(found),
-        folder / "inventory.ini": generated.inventory(snippets.read(said)),
+        folder / "inventory.ini": generated.inventory(snippets.user, hosts),
     }
 
 

@@ -1,7 +1,8 @@
 """What may stand in `.env`: the file's only table, from which its example, its help and its checks come.
 
-What belongs to "Proxmox" or "Other services" reaches the scripts, Terraform and Ansible as an environment variable, and
-one that is set already wins. The rest counts as it stands in the file, so that what was deployed can be read there.
+What belongs to "Proxmox" or "Other services" reaches the scripts, Terraform and Ansible as an environment variable. One
+that is set already wins, also for snippets. Machines count as the file has them, so that what was deployed can be read
+there.
 """
 
 from typing import NamedTuple

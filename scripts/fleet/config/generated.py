@@ -1,10 +1,10 @@
 """The files that come from `.env`: the machines for `make deploy`, and the nodes that are reached by SSH."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fleet.config.machines import Machine
-from fleet.config.snippets import Snippets
 from fleet.files import read_text
 from fleet.findings import Fault
 from fleet.paths import shown
@@ -60,11 +60,14 @@ def _variables(one: Machine) -> dict[str, Any]:
     return {f"proxmox_vm_{name}": value for name, value in found.items() if value not in ("", None, [], {})}
 
 
-def inventory(snippets: Snippets) -> str:
-    """The nodes of Proxmox, as far as SSH is used at all."""
-    lines = [
-        f"{node} ansible_host={address} ansible_user={snippets.user}" for node, address in snippets.hosts
-    ]
+def inventory(user: str, hosts: Mapping[str, tuple[str, str]]) -> str:
+    """The nodes of Proxmox with (address, port), as far as SSH is used at all."""
+    lines = []
+    for node, (address, port) in sorted(hosts.items()):
+        lines.append(
+            f"{node} ansible_host={address} ansible_user={user}"
+            + (f" ansible_port={port}" if port != "22" else "")
+        )
     return "\n".join([MARK, *([f"[{GROUP}]", *lines] if lines else [])]) + "\n"
 
 
