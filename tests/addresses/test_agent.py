@@ -149,6 +149,8 @@ NO_CARD, NO_ADDRESS = "is not among the cards", "has no IPv4 address yet"
         ({"result": [*[LO] * agent.MOST, card("192.168.1.60/24")]}, NO_CARD),
         ({"result": [card() | {"hardware-address": 5}, "eth0", None, [], {}]}, NO_CARD),
         ({"result": {"error": {"class": "GenericError"}}}, "cannot be read"),
+        ({"result": {"error": {"class": "CommandNotFound", "desc": "it is disabled"}}}, "read: it is disabled"),
+        ({"result": {"error": {"desc": ["x"]}}}, "cannot be read"),
         ([card("192.168.1.60/24")], "cannot be read"),
         (None, "cannot be read"),
     ],

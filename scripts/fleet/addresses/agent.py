@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fleet.console import note
-from fleet.findings import Fault, listed, printable
+from fleet.findings import Fault, cut, listed, printable
 from fleet.proxmox.client import Client
 from fleet.proxmox.errors import Refused, Unanswered
 from fleet.proxmox.tls import CONNECTIONS
@@ -123,7 +123,7 @@ def address_in(answer: Any, guest: Guest) -> Answer:
     """The address of the first card in an answer: the one that it had, else the one that is likeliest to last."""
     cards = answer.get("result") if isinstance(answer, dict) else None
     if not isinstance(cards, list):
-        return Answer("", "its guest agent's answer cannot be read")
+        return Answer("", f"its guest agent's answer cannot be read{_error_in(cards)}")
     mine = [card for card in cards[:MOST] if isinstance(card, dict) and _is_meant(card, guest)]
     usable = [one for card in mine for one in _usable(card)]
     families = {version: _lasting_first(usable, version, guest.mac) for version in (4, 6)}
@@ -137,6 +137,13 @@ def address_in(answer: Any, guest: Guest) -> Answer:
     kind = "address" if guest.family == ANY else f"IPv{guest.family} address"
     other = f", only {every[0]}" if every else ""
     return Answer("", f"the {card} has no {kind} yet{other}", addresses=every)
+
+
+def _error_in(result: Any) -> str:
+    """The agent's own words, as where somebody disabled the command in the guest."""
+    error = result.get("error") if isinstance(result, dict) else None
+    words = error.get("desc") if isinstance(error, dict) else None
+    return f": {cut(words)}" if isinstance(words, str) else ""
 
 
 def _is_meant(card: Mapping[str, Any], guest: Guest) -> bool:
