@@ -184,7 +184,9 @@ def test_an_address_of_a_machine_that_is_not_seen_is_not_given_away(now):
 
 def test_what_is_no_longer_the_roles_loses_its_line(now):
     found, text, _ = now([machine(501, "a", "10.0.0.1")], [A], Made(strangers=["a"]))
-    assert (shown(found), text) == ([], [])
+    assert shown(found) == []
+    said = "warning: a (VMID 501 on node01) is not the role's by its name, tags and description; its line is removed"
+    assert text == [said]
 
 
 def test_a_machine_that_is_not_finished_gets_no_line(now):

@@ -54,9 +54,15 @@ def now(client: Client, old: Mapping[int, Line], role: Role, taken: Mapping[str,
                 continue
         except Fault as fault:
             why = str(fault)
+        own = _own(machine, old)
         if why:
             findings.append(_unknown(machine, old, why))
-            lines |= {each.vmid: each for each in [_own(machine, old)] if each}
+            lines |= {own.vmid: own} if own else {}
+        elif own:
+            message = (
+                f"{machine.label} is not the role's by its name, tags and description; its line is removed"
+            )
+            findings.append(Finding(message, level="warning"))
     last = {machine.guest.vmid: each.address for machine in made if (each := _own(machine, old))}
     static = [machine for machine in made if _static(machine)]
     told = machines.ask(client, [machine for machine in made if not _static(machine)], Asking(last=last))
