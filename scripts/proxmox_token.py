@@ -21,6 +21,7 @@ from pathlib import Path
 from fleet import cli, dotenv
 from fleet.access import apply, excess, plan, present, ticket, verify
 from fleet.access.wanted import TOKENS
+from fleet.console import note
 from fleet.files import read_text
 from fleet.findings import Fault, Finding, guarded, report
 from fleet.paths import shown
@@ -83,10 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     rotate = [] if args.rotate is None else args.rotate or [token.id for token in TOKENS]
     client = proxmox.connect(None)
     if client.verify is False:
-        print(
-            f"PROXMOX_VE_INSECURE is true: whoever answers at {client.url} gets what you type",
-            file=sys.stderr,
-        )
+        note(f"whoever answers at {client.url} can read the password as well")
     ticket.sign_in(client, args.user, _secret(args))
     verify.check_administrator(client)
     found, named = present.read(client), verify.named(file)

@@ -163,7 +163,7 @@ def test_the_way_out_of_what_proxmox_says(said, way_out):
 @pytest.mark.parametrize(
     ("status", "said", "words"),
     [
-        (401, "token expired", "has expired (401 token expired): `make fix-token` makes a new one"),
+        (401, "token expired", "has expired (401 token expired): `make fix-token` mends it"),
         (401, "permission denied - invalid PVE ticket", "does not know the token"),
         (596, "tls_process_server_certificate: certificate verify failed", "broke the connection (596"),
     ],

@@ -61,7 +61,7 @@ def refused(url: str, question: str, status: int, reason: str, content: bytes) -
     """The fault for an answer with an error status."""
     message = _message(reason, content)
     if status == 401 and "expired" in message:
-        text = f"the token for Proxmox at {url} has expired (401 {message}): `make fix-token` makes a new one"
+        text = f"the token for Proxmox at {url} has expired (401 {message}): `make fix-token` mends it"
     elif status == 401:
         text = (
             f"Proxmox at {url} does not know the token (401 {message}): renew PROXMOX_VE_API_TOKEN, as with"
