@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import resource
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from fleet.config import write
 from fleet.findings import Fault
-from lab import ROOT, secret
+from lab import PROXMOX_URL, ROOT, secret
 from lab.proxmox import faults
 from tests.access.conftest import USER
 
@@ -166,7 +167,11 @@ def test_nobody_sees_a_secret(site):
 
 
 def test_typed_at_a_prompt(site):
-    """`make fix-token` at a terminal, which shows neither the password nor a secret."""
+    """`cp .env.example .env`, its endpoint, and `make fix-token` at a terminal, which shows no secret."""
+    example = (ROOT / ".env.example").read_text()
+    site.file.write_text(
+        re.sub("^PROXMOX_VE_ENDPOINT=.*", f"PROXMOX_VE_ENDPOINT={PROXMOX_URL}", example, flags=re.M)
+    )
     keyboard, terminal = pty.openpty()
     shown = b""
     answers = {b"The password of root@pam: ": secret("proxmox_root_password"), b"[y/N] ": "y"}
@@ -184,3 +189,5 @@ def test_typed_at_a_prompt(site):
     assert (process.returncode, answers) == (0, {}), shown.decode()
     site.check_silent(shown.decode())
     assert site.answers() and site.answers("PROXMOX_READ_API_TOKEN")
+    now = re.sub(r"^(PROXMOX_VE_ENDPOINT|PROXMOX_\w+_TOKEN)=.*", r"\1=", site.file.read_text(), flags=re.M)
+    assert now == re.sub("^PROXMOX_VE_ENDPOINT=.*", "PROXMOX_VE_ENDPOINT=", example, flags=re.M)
