@@ -2,10 +2,15 @@
 
 import functools
 import http.server
+import json
+import os
 import threading
+from unittest import mock
 
 import pytest
 
+import doctor
+from fleet import dotenv
 from fleet.access import present
 from fleet.access.privileges import OPTIONAL
 from fleet.lifecycle import modify, power, remove, verify
@@ -122,3 +127,23 @@ def test_what_is_added_to_the_role_does_not_hold_where_rights_are_given(made):
         assert made.run().out.count("more than needed: role GitOps has ") == len(OPTIONAL)
     finally:
         lab.step(remove, name="app", confirm="app", force_stop=True)
+
+
+def test_the_doctor_is_content_with_both(made, capsys):
+    state = made.state
+    with mock.patch.dict(os.environ, {"PROXMOX_GITOPS_ENV": str(made.file)}):
+        for name in dotenv.KNOWN - {"SSL_CERT_FILE"}:
+            os.environ.pop(name, None)
+        doctor.main(["--json"])
+    lines = {
+        line["name"]: line["state"]
+        for line in json.loads(capsys.readouterr().out)
+        if line["group"] == "Proxmox"
+    }
+    about = {name for name in lines if name.startswith("may ")} | {
+        "token",
+        "read-only token",
+        "no more rights",
+    }
+    assert len(about) > 8 and {name: lines[name] for name in about} == dict.fromkeys(about, "ok")
+    assert made.state == state

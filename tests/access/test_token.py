@@ -82,7 +82,13 @@ def from_older_guides(state):
     state["roles"] = {"GitOps": [one for one in FULL if one != "SDN.Audit"]}
 
 
-PAST = 1_700_000_000
+PAST, NEAR = 1_700_000_000, int(time.time()) + 13 * 86400
+
+
+def day(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+
+
 MENDED = [
     pytest.param(role_lacks, ["role GitOps  lacks VM.Clone  completed"], id="role lacks a privilege"),
     pytest.param(upgraded, ["role GitOps      lacks VM.GuestAgent.Audit  completed",
@@ -95,6 +101,7 @@ MENDED = [
     pytest.param(of_user(enable=0), ["user terraform@pve  disabled  enabled"], id="user is disabled"),
     pytest.param(of_user(expire=PAST), ["expired on 2023-11-14  does not expire"], id="user has expired"),
     pytest.param(of_token(expire=PAST), ["expired on 2023-11-14  does not expire"], id="token has expired"),
+    pytest.param(of_token(expire=NEAR), [f"ends on {day(NEAR)}  does not expire"], id="token ends soon"),
     pytest.param(of_token(privsep=0), ["may do all that its user may  privilege separation"], id="not separated"),
     pytest.param(from_older_guides, ["lacks SDN.Audit", "gitops-read", "may do all that its user may"],
                  id="as older guides"),

@@ -1,11 +1,12 @@
 """What is missing in Proxmox for the project's tokens, as calls that mend it."""
 
 import datetime
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from fleet.access import wanted
-from fleet.access.present import Entry, Present, User, is_over
+from fleet.access.present import Entry, Present, User, is_near
 from fleet.access.privileges import of_version
 from fleet.access.wanted import ROLES, TOKENS, USER, Grant, Token
 
@@ -64,10 +65,8 @@ def _user(user: User | None) -> Iterator[Change]:
         return
     if not user.enabled:
         yield Change(subject, "disabled", "enabled", "put", path, {"enable": 1})
-    if is_over(user.expire):
-        yield Change(
-            subject, f"expired on {_day(user.expire)}", "does not expire", "put", path, {"expire": 0}
-        )
+    if is_near(user.expire):
+        yield Change(subject, _ends(user.expire), "does not expire", "put", path, {"expire": 0})
 
 
 def _path(token: Token) -> str:
@@ -90,9 +89,9 @@ def _mended(token: Token, user: User | None) -> Iterator[Change]:
     if not found:
         return
     subject = f"token {token.name}"
-    if is_over(found.expire):
+    if is_near(found.expire):
         does = "does not expire"
-        yield Change(subject, f"expired on {_day(found.expire)}", does, "put", _path(token), {"expire": 0})
+        yield Change(subject, _ends(found.expire), does, "put", _path(token), {"expire": 0})
     if not found.separated:
         does = "privilege separation: only what its own roles say"
         yield Change(subject, "may do all that its user may", does, "put", _path(token), {"privsep": 1})
@@ -132,5 +131,6 @@ def table(changes: Iterable[Change]) -> Iterator[str]:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[2]])
 
 
-def _day(seconds: int) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
+def _ends(expire: int) -> str:
+    day = datetime.datetime.fromtimestamp(expire, datetime.UTC).date()
+    return f"{'expired' if expire < time.time() else 'ends'} on {day.isoformat()}"

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from fleet.proxmox.client import Client
 
+SOON = 14  # days before a user or a token ends in which something is said and done about it
+
 
 class Token(NamedTuple):
     """`expire` in seconds since 1970, 0 for never."""
@@ -51,8 +53,9 @@ def read(client: Client) -> Present:
     )
 
 
-def is_over(expire: int) -> bool:
-    return 0 < expire < time.time()
+def is_near(expire: int) -> bool:
+    """Whether that end has come, or comes soon."""
+    return 0 < expire < time.time() + SOON * 86400
 
 
 def _user(one: Mapping) -> User:

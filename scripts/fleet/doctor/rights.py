@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleet.access import privileges
+from fleet.access.present import SOON
 from fleet.doctor.line import Line, red, skipped, warning
 from fleet.doctor.proxmox import DAY, READ_TOKEN, Proxmox, reach
 from fleet.findings import Fault, listed
 from fleet.proxmox import rights
 from fleet.proxmox.client import TOKEN
 
-SOON = 14  # days
 FIX = "`make fix-token`"
 
 
