@@ -64,8 +64,8 @@ fix-token: .venv ### make or mend Proxmox's two API tokens and put them into .en
 doctor: .venv ### what a run needs, whether it is there, and what mends it (JSON=1: for programs)
 	@$(PYTHON) scripts/doctor.py $(if $(JSON),--json)
 
-generate-config: .venv ### what .env configures: proxmox/vars/vm_config.yml and proxmox/inventory.ini (CHECK=1 changes nothing)
-	@$(PYTHON) scripts/generate_config.py $(if $(CHECK),--check)
+generate-config: .venv ### write what .env configures: proxmox/vars/vm_config.yml and proxmox/inventory.ini
+	@$(PYTHON) scripts/generate_config.py
 
 deploy: generate-config ### make the machines of .env that are not there yet (CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/deploy.yml $(if $(CHECK),--check --diff)
