@@ -7,7 +7,8 @@ from fleet.deploy import removal
 from fleet.deploy.removal import Verdict
 from fleet.deploy.wanted import Wanted
 from fleet.findings import Fault
-from fleet.proxmox import tasks
+from fleet.lifecycle import machine
+from fleet.proxmox.change import Change
 from fleet.proxmox.client import Client
 from fleet.proxmox.guest import Guest
 from fleet.proxmox.tls import CONNECTIONS
@@ -36,10 +37,11 @@ def _remove(api: Client, one: Wanted, guest: Guest, say: Callable[[str], None]) 
     if now.stays or not now.found:
         return now
     label, path = now.found.label, now.found.path
+    change = Change(api, False, lambda line: say(f"{one.name}: {line}"))
     try:
         if guests.is_running(api, path):
-            _task(api, api.post(f"{path}/status/stop"), f"{label}: stopping", say)
-        _task(api, api.delete(path, purge=1), f"{label}: removing", say)
+            machine.done(change, lambda: api.post(f"{path}/status/stop"))
+        machine.done(change, lambda: api.delete(path, purge=1))
     except Fault as fault:
         if removal.vanished(fault) or removal.judge(api, one, guest) is None:  # an answer may have been lost
             say(f"{label} is removed")
@@ -47,8 +49,3 @@ def _remove(api: Client, one: Wanted, guest: Guest, say: Callable[[str], None]) 
         return now._replace(reason=str(fault))
     say(f"{label} is removed")
     return None
-
-
-def _task(api: Client, upid: object, what: str, say: Callable[[str], None]) -> None:
-    say(f"{what}, {upid}")
-    tasks.wait(api, str(upid))

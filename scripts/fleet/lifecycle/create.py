@@ -191,7 +191,7 @@ def undo(change: Change, spec: Spec) -> Result:
     if found is None or found.owner.finished or not found.owner.role or found.guest.status != "stopped":
         return Result(message="nothing is left of it")
     if not change.check:
-        machine.wait(change, change.api.delete(found.path, purge=1))
+        machine.done(change, lambda: change.api.delete(found.path, purge=1))
     return Result(True, f"{found.label} is removed again, since it could not be finished")
 
 

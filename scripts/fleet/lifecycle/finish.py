@@ -6,6 +6,7 @@ what a killed one left. The stages of `run` are the role's task files resize and
 More than 150 lines because all three set the difference in the same way, and begin anew where another run was faster.
 """
 
+import functools
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -122,8 +123,10 @@ def _names(config: Mapping[str, Any], volume: str) -> bool:
 
 def grow(change: Change, found: Found, sizes: Mapping[str, int]) -> None:
     for slot, size in sizes.items():
-        upid = change.api.put(f"{found.path}/resize", disk=slot, size=properties.size_text(size))
-        machine.wait(change, upid)
+        begin = functools.partial(
+            change.api.put, f"{found.path}/resize", disk=slot, size=properties.size_text(size)
+        )
+        machine.done(change, begin)
         now = options.size_mib(change.api.config(found.guest.node, found.guest.vmid), slot)
         if now < size:
             raise Fault(f"{slot} of {found.label} has {properties.size_text(int(now))} after it was to grow to"
@@ -170,7 +173,7 @@ def put(change: Change, found: Found, changes: Mapping[str, tuple[str, str]], di
         raise Conflict(f"{found.label} got disks from somebody else at the same moment; run this again")
     values = {name: value for name, (_, value) in changes.items()}
     try:
-        machine.wait(change, call(f"{found.path}/config", digest=current["digest"], **values))
+        machine.done(change, lambda: call(f"{found.path}/config", digest=current["digest"], **values))
     except Fault as fault:
         if not ensure.is_conflict(fault):
             raise

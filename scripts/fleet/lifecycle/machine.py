@@ -1,4 +1,7 @@
-"""The machine that a step is about: found by name or VMID, with what is in the way."""
+"""The machine that a step is about: found by name or VMID, with what is in the way.
+
+More than 150 lines because waiting for a machine, and for what works on it, belongs to it.
+"""
 
 import difflib
 import time
@@ -8,7 +11,7 @@ from typing import Any, NamedTuple
 from fleet.findings import Fault, listed
 from fleet.lifecycle import owner
 from fleet.lifecycle.spec import PREFIX, Spec
-from fleet.proxmox import rights, tasks
+from fleet.proxmox import client, rights, tasks
 from fleet.proxmox.change import Change
 from fleet.proxmox.client import Client
 from fleet.proxmox.guest import Guest
@@ -115,6 +118,19 @@ def wait(change: Change, upid: object, timeout: float = 1800) -> None:
     if tasks.is_upid(upid):
         change.say(str(upid))
         tasks.wait(change.api, str(upid), timeout, _throttled(change.say), pause=0.5, say=change.say)
+
+
+def done(change: Change, begin: Callable[[], object], timeout: float = 1800) -> None:
+    """Begin a task and wait for it. One that did not get the machine's lock did nothing, and is begun again."""
+    for left in reversed(range(client.LOCK_TRIES)):
+        try:
+            return wait(change, begin(), timeout)
+        except tasks.Failed as failed:
+            if not left or "can't lock file" not in failed.exitstatus:
+                raise
+            change.say(f"{failed}; it is tried again")
+            time.sleep(client.LOCK_PAUSE)
+    return None
 
 
 def idle(change: Change, found: Found) -> Found:

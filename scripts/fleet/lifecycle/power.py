@@ -54,11 +54,14 @@ def switch(change: Change, found: Found, spec: Spec, action: str) -> bool:
     if action == "shutdown":
         fields = {"timeout": spec.timeout} | ({"forceStop": 1} if spec.force_stop else {})
     try:
-        upid = change.api.post(f"{found.path}/status/{action}", **fields)
-        machine.wait(change, upid, spec.timeout + MORE)
+        machine.done(
+            change, lambda: change.api.post(f"{found.path}/status/{action}", **fields), spec.timeout + MORE
+        )
     except Refused:
         raise
     except Fault as fault:
+        if _status(change.api, found) == ENDS[action]:  # somebody else was faster
+            return False
         if action != "shutdown" or "got timeout" not in str(fault):
             raise
         raise Fault(f"{found.label} did not shut down within {spec.timeout} s: set {PREFIX}force_stop: true, use state"

@@ -30,7 +30,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     machine.require(change, right(f"/vms/{found.guest.vmid}", "VM.Allocate"))
     power.switch(change, found, spec, "shutdown")
     if not change.check:
-        machine.wait(change, change.api.delete(found.path, purge=1))
+        machine.done(change, lambda: change.api.delete(found.path, purge=1))
     custom = properties.parse(str(found.config.get("cicustom") or ""), "").get("vendor", "")
     facts = found.facts | {"vendor_snippet": custom if custom.endswith(f"/gitops-{name}-vendor.yaml") else ""}
     before = found.facts | {"disks": ", ".join(disks.volumes(found.config).values())}
