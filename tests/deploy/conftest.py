@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from fleet.paths import ROOT
-from lab import network, secret
+from lab import lab_dir, network, secret
 from lab.environment import environment
 from tests.helpers.hollow import hollow_proxmox
 from tests.lifecycle import conftest as lifecycle
@@ -92,6 +92,17 @@ class Deployments:
     def deploy(self, machines: Sequence[Mapping[str, Any]], *options: str, **env: str) -> Done:
         self.wants(machines)
         return self.play("deploy", *options, **env)
+
+    def counted(self, machines: Sequence[Mapping[str, Any]], *options: str) -> tuple[Done, int]:
+        """A deployment, and how often it asked Proxmox.
+
+        What waits for a task is left out, since that depends on how long the task takes.
+        """
+        log = lab_dir() / "log/proxmox.log"
+        before = len(log.read_text())
+        done = self.deploy(machines, *options)
+        asked = re.findall(r'"(?:GET|POST|PUT|DELETE) /api2/json/(\S*) HTTP', log.read_text()[before:])
+        return done, sum("/tasks/" not in path for path in asked)
 
     def done(self, argv: Sequence[str], **env: str) -> Done:
         done = subprocess.run(argv, cwd=ROOT, env=self.environment(**env), capture_output=True, text=True)

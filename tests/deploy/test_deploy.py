@@ -5,13 +5,16 @@ import re
 from fleet.lifecycle import modify
 from tests.deploy.conftest import NODE, STORAGE, TEMPLATE, THREE, ceph
 
+# How often Proxmox is asked, without what waits for tasks: counted, so that a change that doubles it is seen.
+CALLS = {"check of 3": 45, "3 new": 99, "3 that are there": 21, "1 new": 39, "1 that is there": 9}
+
 
 def test_three_ceph_nodes(lab, deployments):
-    checked = deployments.deploy(THREE, "--check", "--diff")
+    checked, of_check = deployments.counted(THREE, "--check", "--diff")
     assert checked.code == 0, checked.output
     assert lab.names() == {TEMPLATE}
     assert "would be made" in checked.output
-    made = deployments.deploy(THREE)
+    made, of_new = deployments.counted(THREE)
     assert (made.code, made.changed) == (0, checked.changed), made.output
     assert lab.names() == {TEMPLATE, "ceph-1", "ceph-2", "ceph-3"}
     for number in (1, 2, 3):
@@ -29,7 +32,7 @@ def test_three_ceph_nodes(lab, deployments):
         assert made.output.count(f":qmconfig:{vmid}:") == 1
         assert f"  ceph-{number}: UPID:{NODE}:" in made.output
     assert all(guest.status == "running" for guest in lab.api.guests() if guest.name.startswith("ceph"))
-    again = deployments.deploy(THREE)
+    again, of_old = deployments.counted(THREE)
     assert (again.code, again.changed) == (0, 0), again.output
     assert again.output.count("is there already and is as asked for") == 3
     # What somebody changed is told, with the command that changes it back, and left alone.
@@ -41,3 +44,11 @@ def test_three_ceph_nodes(lab, deployments):
     way_out = "proxmox/manage-platform.sh -h node01 proxmox_vm modify -- -e"
     assert f'{way_out} \'{{"proxmox_vm_name": "ceph-2", "proxmox_vm_cores": 4}}\'' in other.output
     assert lab.api.config(NODE, 501)["cores"] == 8
+    assert {"check of 3": of_check, "3 new": of_new, "3 that are there": of_old}.items() <= CALLS.items()
+
+
+def test_one_machine(lab, deployments):
+    made, of_new = deployments.counted([ceph(1)])
+    again, of_old = deployments.counted([ceph(1)])
+    assert (made.code, again.code, again.changed) == (0, 0, 0)
+    assert {"1 new": of_new, "1 that is there": of_old}.items() <= CALLS.items()

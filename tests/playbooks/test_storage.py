@@ -149,3 +149,13 @@ def test_the_disk_of_the_system_is_refused(home: Path):
         assert "Disk scsi0 of k8s-disks is mounted at /, and" in play(home).refused()
     finally:
         hosts.write_text(text)
+
+
+def test_a_disk_without_a_mount_stays_raw(home: Path):
+    """Such as those of a Ceph node: whatever the play does to its neighbour, and however often it runs."""
+    for _ in range(2):
+        assert play(home).code == 0
+        assert K8S.ssh(f"findmnt -rno TARGET {DISK}") == "/mnt/storage"
+        assert (
+            K8S.ssh(f"sudo cmp {device('scsi2')} /dev/zero 2>&1 | grep -o EOF") == "EOF"
+        )  # zeros to its end

@@ -1,21 +1,18 @@
 """Which machines of this configuration may be removed, and why any other stays.
 
-Only a machine that the role made and that the configuration names goes. `run` is the first and the last step of
-playbooks/remove-vms.yml; cleanup.py removes by the same rules.
+Only a machine that the role made and that the configuration names goes. The fast clean-up (cleanup.py) and the slow one
+(remove_all.py) go by the same rules.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from fleet.deploy import lock, taken, wanted
+from fleet.deploy import taken
 from fleet.deploy.wanted import Wanted
 from fleet.findings import Fault
 from fleet.lifecycle import machine, owner
 from fleet.lifecycle.machine import Found
 from fleet.proxmox import disks
-from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.client import Client
 from fleet.proxmox.guest import Guest
 from fleet.templates.verify import table
@@ -59,34 +56,6 @@ class View(NamedTuple):
     @property
     def text(self) -> str:
         return "\n".join([table((one.row for one in self.verdicts), HEADS), *self.others])
-
-
-@told
-def run(change: Change, arguments: Mapping[str, Any]) -> Result:
-    """`stage` before: what goes, as facts; after: raises Fault with what is left. `confirm` is CONFIRM_DELETE."""
-    machines = wanted.read(arguments["machines"])
-    if arguments["stage"] == "after":
-        return _after(change, machines, arguments.get("failures") or {})
-    found = look(change.api, machines)
-    goes = [one for one in found.verdicts if one.goes]
-    if goes and str(arguments.get("confirm")) != "True" and not change.check:
-        raise Fault(f"nothing was removed:\n{found.text}\n{refusal(goes, 'make remove')}")
-    if not change.check:
-        lock.take(
-            Path(arguments["config"]), os.getppid(), "make remove"
-        )  # a step runs in a child of the play
-    names = [{"name": one.name, "vmid": one.guest.vmid} for one in goes if one.guest]
-    return Result(message=found.text, facts={"machines": names})
-
-
-def _after(change: Change, machines: Sequence[Wanted], failures: Mapping[str, str]) -> Result:
-    if change.check:
-        return Result(message="nothing was removed")
-    found = look(change.api, machines)
-    left = [one._replace(reason=failures.get(one.name) or one.reason) for one in found.verdicts if one.guest]
-    if left:
-        raise Fault("left:\n" + "\n".join(f"- {sentence(one)}" for one in left))
-    return Result(message="all machines of this configuration are gone")
 
 
 def sentence(one: Verdict) -> str:
