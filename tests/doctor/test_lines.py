@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from fleet import paths
-from fleet.doctor import computer, configured, guests, proxmox, rights, state, storages
+from fleet.doctor import computer, configured, guests, proxmox, rights, state, storages, vault
 from fleet.doctor.line import Check
 from fleet.doctor.proxmox import Reached
 from fleet.doctor.run import each, run
@@ -198,6 +198,31 @@ def test_the_machines_are_those_of_the_vm_files(tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("name: [broken")
     monkeypatch.setattr(configured, "VMS_DIR", tmp_path)
     assert [one.name for one in configured.machines()] == ["k8s-dev"]
+
+
+RIGHTS = {
+    "all": ({vault.PLACE: ["create", "read", "update"], "kv/data/pw": ["read"]}, "ok", ""),
+    "root": ({vault.PLACE: ["root"], "kv/data/pw": ["root"]}, "ok", ""),
+    "no-password": (
+        {vault.PLACE: ["create", "read", "update"], "kv/data/pw": ["deny"]},
+        "red",
+        'path "kv/data/pw" { capabilities = ["read"] }',
+    ),
+    "no-write": (
+        {vault.PLACE: ["read"], "kv/data/pw": ["read"]}, "red", 'capabilities = ["create", "read", "update"]',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("has", "state_", "mend"), RIGHTS.values(), ids=RIGHTS)
+def test_rights_in_vault(monkeypatch, has, state_, mend):
+    """On the kubeconfig, and on the passwords that VM files name."""
+    machine = SimpleNamespace(hardware=SimpleNamespace(cipassword="kv/pw#root"))
+    monkeypatch.setattr(vault, "machines", lambda: [machine])
+    sys = SimpleNamespace(get_capabilities=lambda paths: {"data": {path: has[path] for path in paths}})
+    line = vault.rights(SimpleNamespace(client=SimpleNamespace(sys=sys)))
+    assert line.state == state_
+    assert mend in line.mend
 
 
 OFF = (500, "QEMU guest agent is not running")

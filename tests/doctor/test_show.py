@@ -1,6 +1,7 @@
 """What a person reads: every width, without colour where NO_COLOR says so, and plain lines where nobody looks."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -92,6 +93,15 @@ def test_nothing_but_the_lines_where_nobody_looks():
     assert (done.returncode, done.stderr) == (1, "")
     assert "\x1b" not in done.stdout
     assert re.search(r"^1 red, .* skipped \(\d+\.\d s\)$", done.stdout, re.M)
+
+
+def test_make_prints_lines_for_programs():
+    env = {**os.environ, "PROXMOX_VE_ENDPOINT": "https://127.0.0.1:1/"}
+    command = ["make", "--no-print-directory", "doctor", "JSON=1"]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True)
+    lines = json.loads(done.stdout)
+    assert set(lines[0]) == {"group", "name", "state", "found", "wanted", "mend"}
+    assert [line["name"] for line in lines if line["state"] == "red"] == ["endpoint"]
 
 
 def test_wrong_usage():

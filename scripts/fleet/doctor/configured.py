@@ -7,7 +7,6 @@ import subprocess
 
 from fleet import dotenv
 from fleet.doctor.line import Line, red, skipped
-from fleet.files import read_text
 from fleet.findings import Fault
 from fleet.paths import VMS_DIR, shown
 from fleet.variables import MACHINES, NAMES
@@ -21,33 +20,24 @@ def load_env() -> str | None:
     None where the package for it is missing. A fault of the file has a line of its own, and the others shall show what
     would be found without it.
     """
-    problem = ""
+    path, problem = dotenv.file(), ""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        return ""
     try:
-        dotenv.load()
-        values = {name: entry.value for name, entry in dotenv.read().items()}
+        values, findings = dotenv.examine(path)
+        if findings:
+            problem = "; ".join(finding.text() for finding in findings)
+        else:
+            dotenv.load()  # which refuses what the environment contradicts itself in
     except Fault as fault:
-        problem = fault.finding.text()
-        values = _in_spite_of_faults()
+        values, problem = {}, fault.finding.text()
     except ModuleNotFoundError:
         return None
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        for name, value in values.items():
-            if NAMES[name].group == MACHINES:  # which `.env` alone describes
-                os.environ[name] = value
-            os.environ.setdefault(name, value)
+    for name, entry in values.items():
+        if NAMES[name].group == MACHINES:  # which `.env` alone describes
+            os.environ[name] = entry.value
+        os.environ.setdefault(name, entry.value)
     return problem
-
-
-def _in_spite_of_faults() -> dict[str, str]:
-    try:
-        entries, _ = dotenv.parse(read_text(dotenv.file()).removeprefix("\ufeff"))
-    except Fault:
-        return {}
-    values = {dotenv.ALIASES.get(name, name): entry.value for name, entry in entries.items() if entry.value}
-    user, password = (values.pop(name, "") for name in (dotenv.USER, dotenv.PASSWORD))
-    if user and password:
-        values.setdefault(dotenv.TOKEN, f"{user}={password}")
-    return values
 
 
 def env_file(problem: str | None) -> Line:

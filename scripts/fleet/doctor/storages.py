@@ -4,16 +4,16 @@ More than 150 lines because all that a node must have for its machines is compar
 """
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from fleet.doctor.configured import machines, setting
 from fleet.doctor.line import Line, red, skipped, warning
 from fleet.doctor.proxmox import Proxmox
 from fleet.doctor.run import each
-from fleet.findings import listed
+from fleet.findings import Fault, listed
+from fleet.snippets import settings, where
+from fleet.snippets import ssh as by_ssh
 
 GIB = 1 << 30
 LITTLE, FEW = 0.05, 0.10  # of a storage that is free
@@ -145,28 +145,22 @@ def bridges(pve: Proxmox) -> Line:
     )
 
 
-def snippets(pve: Proxmox) -> Line:
-    name, way = "snippets", setting("PROXMOX_SNIPPETS") or "none"
-    storage = setting("PROXMOX_SNIPPETS_STORAGE") or "local"
-    folder = Path(setting("PROXMOX_SNIPPETS_DIR") or "/var/lib/vz/snippets")
-    if way == "none":
-        return skipped(name, "PROXMOX_SNIPPETS is none")
-    if way not in ("mounted", "ssh"):
-        return red(name, f"PROXMOX_SNIPPETS is {way}", "none, mounted or ssh", "correct PROXMOX_SNIPPETS")
-    aim = f"{storage} with content snippets on each node"
-    for node, entries in zip(pve.online, each(pve.client.storages, pve.online), strict=True):
-        entry = (entries or {}).get(storage, {})
-        if "snippets" not in _content(entry):
-            content = ",".join([*filter(None, _content(entry)), "snippets"])
-            return red(
-                name, f"{storage} on {node} takes none", aim, f"`pvesm set {storage} --content {content}`"
-            )
-    if way == "mounted" and not os.access(folder, os.W_OK):
-        mend = f"mount the storage's folder there, or correct PROXMOX_SNIPPETS_DIR; `ls -ld {folder}`"
-        return red(name, f"{folder} cannot be written here", f"a folder of {storage}", mend)
-    if way == "ssh" and not shutil.which("ssh"):
-        return red(name, "there is no ssh here", "an SSH client", "`apt install openssh-client`")
-    if way == "ssh" and not setting("PROXMOX_SSH_HOSTS"):
-        mend = "set PROXMOX_SSH_HOSTS, as node01=192.168.1.11 node02=192.168.1.12"
-        return red(name, "PROXMOX_SSH_HOSTS is not set", "an address for each node", mend)
-    return Line(name, f"{way}, to {storage}", aim)
+def snippets(pve: Proxmox, env_problem: str | None) -> Line:
+    """By SSH, each node is asked for the checksum of a file that it does not have."""
+    name, wanted = "snippets", "a storage with content snippets on each node, that can be written from here"
+    if env_problem:
+        return skipped(name, "not asked: see .env")
+    try:
+        about = settings.read()
+        if about.mode == "none":
+            return skipped(name, f"{settings.PREFIX} is none")
+        nodes = where.nodes(pve.client, about, "").writing
+        if about.mode == "mounted" and not os.access(about.folder, os.W_OK):
+            raise Fault(f"{about.folder} cannot be written here: mount the storage's folder there, or correct"
+                        f" {settings.PREFIX}_DIR")  # fmt: skip
+        if about.mode == "ssh":
+            each(lambda node: by_ssh.checksum(about, node, "gitops-doctor-vendor.yaml"), nodes)
+    except Fault as fault:
+        found, _, mend = str(fault).partition(": ")
+        return red(name, found, wanted, mend or f"correct {settings.PREFIX} and what belongs to it in .env")
+    return Line(name, f"{about.mode}, to {about.storage} on {listed(nodes, 4)}", wanted)

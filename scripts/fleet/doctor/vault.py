@@ -1,6 +1,7 @@
 """Vault: whether it answers and is unsealed, and what its token may do and for how long."""
 
 import datetime
+import json
 from functools import cached_property
 from os import environ
 from typing import Any
@@ -8,14 +9,13 @@ from typing import Any
 from fleet.clusters import vault, vault_access
 from fleet.clusters.vault_access import DAY, REPLACE, SOON
 from fleet.clusters.vault_client import connect, words_of
-from fleet.doctor.configured import setting
+from fleet.doctor.configured import machines, setting
 from fleet.doctor.line import Line, red, skipped, warning
 from fleet.doctor.proxmox import ahead_of_us
-from fleet.findings import Fault
+from fleet.findings import Fault, listed
 
 TIMEOUT = (4, 6)  # seconds to connect, and to wait for an answer
 PLACE = f"{vault.MOUNT}/data/{vault.PATH}"
-POLICY = f'path "{PLACE}" {{ capabilities = ["create", "read", "update"] }}'
 
 
 class Vault:
@@ -37,9 +37,7 @@ class Vault:
 def address(one: Vault) -> Line:
     name, wanted = "address", "an answer of Vault's API, over https://"
     if not setting("VAULT_ADDR"):
-        return skipped(
-            name, "set VAULT_ADDR; it is needed once a machine runs Kubernetes (docs/install.md, step 4)"
-        )
+        return skipped(name, "set VAULT_ADDR once a machine runs Kubernetes (docs/install.md, step 4)")
     try:
         addr = vault_access.checked_addr(setting("VAULT_ADDR"))
     except Fault as fault:
@@ -103,7 +101,7 @@ def token(one: Vault) -> Line:
         found = f"no end; policies: {policies}"
         return (
             warning(name, found, wanted, REPLACE)
-            if "root" in about.get("policies", ())
+            if "root" in about["policies"]
             else Line(name, found, wanted)
         )
     days = about["ttl"] / DAY
@@ -118,13 +116,20 @@ def token(one: Vault) -> Line:
 
 
 def rights(one: Vault) -> Line:
-    name, wanted = "rights", f"create, read and update on {PLACE}"
-    has = set(one.client.sys.get_capabilities(paths=[PLACE])["data"][PLACE])
-    lacks = {"create", "read", "update"} - has
-    if lacks and "root" not in has:
-        mend = f"add to the token's policy (`vault policy write gitops gitops.hcl`): {POLICY}"
-        return red(name, f"lacks {', '.join(sorted(lacks))} on {PLACE}", wanted, mend)
-    return Line(name, ", ".join(sorted(has)), wanted)
+    """On the kubeconfig, and on the passwords that VM files name by their places."""
+    needed = {PLACE: ("create", "read", "update")}
+    for place in sorted(filter(None, (machine.hardware.cipassword for machine in machines()))):
+        first, _, path = place.partition("#")[0].partition("/")
+        needed[f"{first}/data/{path}"] = ("read",)
+    name, wanted = "rights", "; ".join(f"{', '.join(rights)} on {place}" for place, rights in needed.items())
+    told = one.client.sys.get_capabilities(paths=list(needed))["data"]
+    for place, rights in needed.items():
+        lacks = [] if "root" in told[place] else sorted({*rights} - {*told[place]})
+        if lacks:
+            policy = f'path "{place}" {{ capabilities = {json.dumps(rights)} }}'
+            mend = f"add to the token's policy, by `vault policy write gitops gitops.hcl`: {policy}"
+            return red(name, f"lacks {', '.join(lacks)} on {place}", wanted, mend)
+    return Line(name, listed(needed), wanted)
 
 
 def mount(one: Vault) -> Line:
