@@ -262,6 +262,10 @@ CASES = {
         lab_fault({"match": "GET /nodes/node02/storage$", "data": [storage("import,snippets")]}),
         P + "disk storage", "pvesm set local --content import,snippets,images",
     ),
+    "storage-hangs": Case(
+        lab_fault({"match": "GET /nodes/node02/storage$", "delay": 20}),
+        P + "disk storage", "on node02: `pvesm status`", 3,
+    ),
     "no-bridge": Case(
         lab_fault({"match": "GET /nodes/node02/network$", "data": [{"iface": "vmbr1"}]}),
         P + "bridge", "vmbr0 on node02",
@@ -276,6 +280,12 @@ CASES = {
     "interrupted-build": Case(interrupted_build, P + "templates", "make template IMAGE=rocky9", state="warning"),
     "silent-agent": Case(silent_agent, P + "guest agents", "qemu-guest-agent", state="warning"),
     "read-token-writes": Case(writing_read_token, P + "read-only token", "make fix-token"),
+    "snippets-storage": Case(
+        in_env("=mounted", "=mounted\nPROXMOX_SNIPPETS_STORAGE=tank"), P + "snippets", "pvesm set tank --content",
+    ),
+    "snippets-by-ssh": Case(
+        in_env("=mounted", "=ssh\nPROXMOX_SSH_HOSTS=node01=127.0.0.1:1 node02=127.0.0.1:1"), P + "snippets", "ssh",
+    ),
     "snippets-folder": Case(setting(PROXMOX_SNIPPETS_DIR="/nonexistent"), P + "snippets", "PROXMOX_SNIPPETS_DIR"),
     "database-down": Case(
         setting(PG_CONN_STR="postgres://me:geheim-geheim@127.0.0.1:1/x"),

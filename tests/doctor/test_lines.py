@@ -182,7 +182,7 @@ STORAGES = {
 def test_storages(monkeypatch, seen, env, states):
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    one = pve(online=["n1"], client=SimpleNamespace(storages=lambda node: seen))
+    one = pve(storages={"n1": seen})
     lines = list(storages.storages(one))
     assert [line.state for line in lines] == states
     assert all(line.mend for line in lines if line.state != "ok")

@@ -87,8 +87,7 @@ def templates(pve: Proxmox) -> Line:
     near = [guest for guest in made if guest.node in pve.online and not guest.container][:MOST]
     if not near:
         return warning(name, "there is none", wanted, "`make template IMAGE=debian12`")
-    storages = dict(zip(pve.online, each(pve.client.storages, pve.online), strict=True))
-    states = each(lambda guest: _state(pve, guest, storages.get(guest.node) or {}), near)
+    states = each(lambda guest: _state(pve, guest, pve.storages[guest.node] or {}), near)
     broken = {guest: said for guest, said in zip(near, states, strict=True) if said}
     if halves := {guest: said for guest, said in broken.items() if BUILDING not in guest.tags}:
         guest = next(iter(halves))

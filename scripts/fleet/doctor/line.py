@@ -1,7 +1,12 @@
 """One line of the doctor's answer, and one question that gives such lines."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from fleet.settings import SETTINGS
+from fleet.variables import VARIABLES
 
 COMPUTER, PROXMOX, STATE, VAULT, GITHUB = "This computer", "Proxmox", "Terraform's state", "Vault", "GitHub"
 GROUPS = (COMPUTER, PROXMOX, STATE, VAULT, GITHUB)
@@ -56,3 +61,30 @@ def counts(lines: Sequence[Line]) -> str:
     many = "warnings" if numbers[WARNING] > 1 else "warning"
     names = {RED: "red", WARNING: many, OK: "well", SKIPPED: "skipped"}
     return ", ".join(f"{number} {names[state]}" for state, number in numbers.items() if number)
+
+
+def without_secrets(lines: Iterable[Line]) -> list[Line]:
+    """The same lines, should a library's message have had a secret of the environment in it."""
+    secrets = sorted(_secrets(), key=len, reverse=True)
+
+    def hidden(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "…")
+        return text
+
+    return [Line(*map(hidden, line)) for line in lines]
+
+
+def _secrets() -> set[str]:
+    """Every secret value of the environment, and the part of it that is secret by itself."""
+    names = {one.name for one in (*VARIABLES, *SETTINGS) if one.secret} - {
+        "PROXMOX_VE_ENDPOINT",
+        "VAULT_ADDR",
+    }
+    found = set()
+    for value in filter(None, (os.environ.get(name, "").strip() for name in names)):
+        found |= {value, value.rpartition("=")[2], *value.splitlines()}
+        if "://" in value:
+            password = urlsplit(value).password or ""
+            found |= {password, unquote(password)}
+    return {value for value in found if len(value) >= 6}

@@ -13,12 +13,14 @@ from os import environ
 from typing import Any, NamedTuple
 
 from fleet.doctor.line import Line, red, skipped, warning
+from fleet.doctor.run import within
 from fleet.findings import Fault, printable
 from fleet.proxmox import errors, tls
 from fleet.proxmox.client import TOKEN, Client
 from fleet.proxmox.rights import Right, lacking
 
 TIMEOUT = (4, 6)  # seconds to connect, and between two bytes
+STORAGES = 6  # seconds for a node to tell its storages: one that is mounted and gone makes it wait for long
 DAY = 24 * 60 * 60
 SOON = 21  # days
 OLDEST, KNOWN = (8, 4), 9
@@ -78,6 +80,11 @@ class Proxmox:
     @cached_property
     def online(self) -> list[str]:
         return sorted(name for name, online in self.client.nodes().items() if online)
+
+    @cached_property
+    def storages(self) -> dict[str, dict[str, dict[str, Any]] | None]:
+        """Those of each node that is online, {} where the token may not see them; None: a storage of it hangs."""
+        return within(STORAGES, lambda node: self.client.storages(node) or {}, self.online)
 
     @cached_property
     def guests(self) -> list[Any]:

@@ -1,12 +1,10 @@
 """Ask everything at once: one fault makes one line red, and a service that hangs stops nobody for long."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
 from fleet.doctor.line import (
     COMPUTER,
@@ -20,10 +18,9 @@ from fleet.doctor.line import (
     Line,
     red,
     skipped,
+    without_secrets,
 )
 from fleet.findings import Fault, printable
-from fleet.settings import SETTINGS
-from fleet.variables import VARIABLES
 
 PATIENCE = 12.0  # seconds for all questions together
 UNASKED = "not asked: see"  # and the line that is the reason
@@ -53,12 +50,27 @@ def run(
         # Not an executor's threads: Python waits for those at its end, even for one that hangs.
         threading.Thread(target=_answer, args=(check, answers), daemon=True).start()
     lines = [line for check in checks for line in _lines(check, answers, until, patience)]
-    secrets = _secrets()
-    return [Line(*(_without(text, secrets) for text in line)) for line in lines]
+    return without_secrets(lines)
 
 
 def each(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
     """`ask` for every item, some at once, in the items' order; the first exception is raised."""
+    return [answer.result() for answer in begun(ask, items)]
+
+
+def within(seconds: float, ask: Callable[[Item], Answer], items: Iterable[Item]) -> dict[Item, Answer | None]:
+    """The same by item, with None for each that is not answered in time."""
+    until, items = time.monotonic() + seconds, list(items)
+    found: dict[Item, Answer | None] = {}
+    for item, answer in zip(items, begun(ask, items), strict=True):
+        try:
+            found[item] = answer.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            found[item] = None
+    return found
+
+
+def begun(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Future[Answer]]:
     items = list(items)
     answers: list[Future[Answer]] = [Future() for _ in items]
     left = iter(range(len(items)))
@@ -77,7 +89,7 @@ def each(ask: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
 
     for _ in range(min(AT_ONCE, len(items))):
         threading.Thread(target=work, daemon=True).start()
-    return [answer.result() for answer in answers]
+    return answers
 
 
 def _answer(check: Check, answers: dict[str, Future[list[Line]]]) -> None:
@@ -122,24 +134,3 @@ def _lines(
             else red(check.name, f"no answer within {patience:.0f} s", "an answer", _LOOK[check.group])
         ]
     yield from (line._replace(group=check.group) for line in found)
-
-
-def _secrets() -> set[str]:
-    """Every secret value of the environment, and the part of it that is secret by itself."""
-    names = {one.name for one in (*VARIABLES, *SETTINGS) if one.secret} - {
-        "PROXMOX_VE_ENDPOINT",
-        "VAULT_ADDR",
-    }
-    found = set()
-    for value in filter(None, (os.environ.get(name, "").strip() for name in names)):
-        found |= {value, value.rpartition("=")[2], *value.splitlines()}
-        if "://" in value:
-            password = urlsplit(value).password or ""
-            found |= {password, unquote(password)}
-    return {value for value in found if len(value) >= 6}
-
-
-def _without(text: str, secrets: set[str]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "…")
-    return text

@@ -16,20 +16,28 @@ from fleet.snippets import settings, where
 from fleet.snippets import ssh as by_ssh
 
 GIB = 1 << 30
+Seen = Mapping[str, Mapping[str, Mapping[str, Any]]]  # what each node tells of its storages
 LITTLE, FEW = 0.05, 0.10  # of a storage that is free
 
 
 def storages(pve: Proxmox) -> Iterator[Line]:
     """Two lines for what can hold what, and one for the space; each over all nodes that are online."""
-    nodes = pve.online
-    seen = dict(zip(nodes, each(pve.client.storages, nodes), strict=True))
+    seen = {node: entries for node, entries in pve.storages.items() if entries is not None}
+    names = ("disk storage", "image storage", "storage space")
+    if hangs := sorted(pve.storages.keys() - seen.keys()):
+        found = f"{listed(hangs)} does not tell its storages"
+        yield red(
+            names[0], found, "an answer of each node", f"on {hangs[0]}: `pvesm status`, which hangs there too"
+        )
+        yield from (skipped(name, f"not asked: {found}") for name in names[1:])
+        return
     if not any(seen.values()):
         why = pve.lacks("/storage", "Datastore.Audit", "Datastore.AllocateSpace") or "there is no storage"
-        yield from (skipped(name, why) for name in ("disk storage", "image storage", "storage space"))
+        yield from (skipped(name, why) for name in names)
         return
-    wanted = _wanted(nodes)
-    yield _able("disk storage", "images", seen, wanted)
-    yield _able("image storage", "import", seen, {})
+    wanted = _wanted(seen)
+    yield _able(names[0], "images", seen, wanted)
+    yield _able(names[1], "import", seen, {})
     yield _space(seen, wanted)
 
 
@@ -49,14 +57,10 @@ def _content(entry: Mapping[str, Any]) -> list[str]:
     return str(entry.get("content", "")).split(",")
 
 
-def _able(
-    name: str, content: str, seen: Mapping[str, Mapping[str, Any] | None], wanted: Mapping[str, set[str]]
-) -> Line:
+def _able(name: str, content: str, seen: Seen, wanted: Mapping[str, set[str]]) -> Line:
     able = {
         node: sorted(
-            one
-            for one, entry in (entries or {}).items()
-            if content in _content(entry) and entry.get("active", 1)
+            one for one, entry in entries.items() if content in _content(entry) and entry.get("active", 1)
         )
         for node, entries in seen.items()
     }
@@ -66,7 +70,7 @@ def _able(
         lacking = wanted.get(node, set()) - set(names)
         if not names or lacking:
             what = sorted(lacking)[0] if lacking else "local"
-            entry = (seen[node] or {}).get(what)
+            entry = seen[node].get(what)
             if not entry:
                 mend = (
                     f"under Datacenter, Storage: add one for {node} with content {content}, or name another"
@@ -88,13 +92,13 @@ def _by_node(by_node: Mapping[str, Iterable[str]]) -> str:
     return "; ".join(f"{names} on {listed(nodes, 4)}" for names, nodes in groups.items())
 
 
-def _space(seen: Mapping[str, Mapping[str, Any] | None], wanted: Mapping[str, set[str]]) -> Line:
+def _space(seen: Seen, wanted: Mapping[str, set[str]]) -> Line:
     """How full the storages are that something here uses, or else all that hold disks."""
     name, aim = "storage space", f"{FEW:.0%} free"
-    named = set().union(*wanted.values()) & set().union(*(entries or {} for entries in seen.values()))
+    named = set().union(*wanted.values()) & set().union(*seen.values())
     tight, most = {}, {}
     for node, entries in seen.items():
-        for storage, entry in (entries or {}).items():
+        for storage, entry in entries.items():
             total = int(entry.get("total") or 0)
             if total and {"images", "import"} & set(_content(entry)) and (not named or storage in named):
                 free = int(entry.get("avail") or 0) / total
@@ -148,8 +152,8 @@ def bridges(pve: Proxmox) -> Line:
 def snippets(pve: Proxmox, env_problem: str | None) -> Line:
     """By SSH, each node is asked for the checksum of a file that it does not have."""
     name, wanted = "snippets", "a storage with content snippets on each node, that can be written from here"
-    if env_problem:
-        return skipped(name, "not asked: see .env")
+    if env_problem or None in pve.storages.values():
+        return skipped(name, f"not asked: see {'.env' if env_problem else 'disk storage'}")
     try:
         about = settings.read()
         if about.mode == "none":
