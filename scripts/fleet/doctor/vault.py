@@ -10,7 +10,7 @@ from fleet.clusters import vault, vault_access
 from fleet.clusters.vault_access import DAY, REPLACE, SOON
 from fleet.clusters.vault_client import connect, words_of
 from fleet.doctor.configured import machines, setting
-from fleet.doctor.line import Line, red, skipped, warning
+from fleet.doctor.line import OK, WARNING, Line, red, skipped, warning
 from fleet.doctor.proxmox import ahead_of_us
 from fleet.findings import Fault, listed
 
@@ -98,12 +98,8 @@ def token(one: Vault) -> Line:
         return red(name, "invalid or expired", wanted, REPLACE)
     policies = ", ".join(about.get("policies") or ["none"])
     if about.get("expire_time") is None and not about["ttl"]:
-        found = f"no end; policies: {policies}"
-        return (
-            warning(name, found, wanted, REPLACE)
-            if "root" in about["policies"]
-            else Line(name, found, wanted)
-        )
+        mend = REPLACE if "root" in about["policies"] else ""
+        return Line(name, f"no end; policies: {policies}", wanted, mend, WARNING if mend else OK)
     days = about["ttl"] / DAY
     left = f"{days:.0f} days left" if days >= 2 else f"{datetime.timedelta(seconds=about['ttl'])} left"
     period = f", each renewal gives {about['period'] // 3600} h" if about.get("period") else ""
