@@ -14,8 +14,6 @@ import time
 
 from fleet import cli
 from fleet.doctor import show
-from fleet.doctor.checks import checks
-from fleet.doctor.configured import load_env
 from fleet.doctor.line import counts, worst
 from fleet.doctor.run import run
 from fleet.findings import guarded
@@ -28,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
         "--json", action="store_true", help="print a list of objects: group, name, state, found, wanted, mend"
     )
     options = parser.parse_args(argv)
+    from fleet.doctor.checks import checks  # here, so that a missing package is a message
+    from fleet.doctor.configured import load_env
+
     began = time.monotonic()
     asked = checks(load_env())
     with show.progress(len(asked)) as tell:

@@ -51,6 +51,11 @@ def test_certificate(one, state_, found):
     assert (line.state, line.found) == (state_, found)
 
 
+def test_an_endpoint_in_a_file_that_cannot_be_read_is_not_missing():
+    assert proxmox.endpoint(pve(endpoint=""), unread=True).state == "skipped"
+    assert proxmox.endpoint(pve(endpoint=""), unread=False).state == "red"
+
+
 @pytest.mark.parametrize(("version", "state_"), VERSIONS.items())
 def test_version(version, state_):
     assert proxmox.version(pve(reached=Reached(version=version))).state == state_

@@ -27,7 +27,7 @@ def checks(env_problem: str | None) -> list[Check]:
     ]
     gate = ("endpoint", "certificate", "token")
     asked = [
-        Check(PROXMOX, "endpoint", partial(proxmox.endpoint, pve)),
+        Check(PROXMOX, "endpoint", partial(proxmox.endpoint, pve, env_problem is None)),
         Check(PROXMOX, "certificate", partial(proxmox.certificate, pve), needs=gate[:1]),
         Check(PROXMOX, "token", partial(rights.token, pve), needs=gate[:2]),
         Check(PROXMOX, "read-only token", partial(rights.read_token, pve), needs=gate[:2]),

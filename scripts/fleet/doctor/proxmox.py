@@ -91,9 +91,11 @@ class Proxmox:
         return self.client.guests()
 
 
-def endpoint(pve: Proxmox) -> Line:
-    """The first question; the other lines read what it met."""
+def endpoint(pve: Proxmox, unread: bool) -> Line:
+    """The first question; the other lines read what it met. `unread`: there is a `.env`, but no package to read it."""
     name, wanted = "endpoint", "an answer of Proxmox VE's API"
+    if unread and not pve.endpoint:
+        return skipped(name, "not asked: see packages")
     if not pve.endpoint:
         return red(
             name,
