@@ -240,9 +240,13 @@ AGENTS = {
         "1 of 2 silent: b",
     ),
     "stopped-meanwhile": ({"a": "1", "b": "1"}, {"b": (500, "VM 2 is not running")}, "ok", "1 of 1 answer"),
+    "removed-meanwhile": (
+        {"a": "1", "b": "1"}, {"b": (500, "Configuration file 'nodes/n1/qemu-server/2.conf' does not exist")},
+        "ok", "1 of 1 answer",
+    ),
     "none": ({"a": "0"}, {}, "skipped", "no running machine has one"),
     "many": ({f"m{number}": "1" for number in range(60)}, {}, "ok", "50 of 50 answer, 10 more not asked"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("config", "silent", "state_", "found"), AGENTS.values(), ids=AGENTS)

@@ -10,6 +10,7 @@ from fleet.doctor.line import Line, red, skipped
 from fleet.findings import Fault
 from fleet.paths import VMS_DIR, shown
 from fleet.variables import MACHINES, NAMES
+from fleet.vms import values
 from fleet.vms.files import load_dir
 from fleet.vms.machine import Machine, machine
 
@@ -24,16 +25,16 @@ def load_env() -> str | None:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         return ""
     try:
-        values, findings = dotenv.examine(path)
+        entries, findings = dotenv.examine(path)
         if findings:
             problem = "; ".join(finding.text() for finding in findings)
         else:
             dotenv.load()  # which refuses what the environment contradicts itself in
     except Fault as fault:
-        values, problem = {}, fault.finding.text()
+        entries, problem = {}, fault.finding.text()
     except ModuleNotFoundError:
         return None
-    for name, entry in values.items():
+    for name, entry in entries.items():
         if NAMES[name].group == MACHINES:  # which `.env` alone describes
             os.environ[name] = entry.value
         os.environ.setdefault(name, entry.value)
@@ -69,6 +70,10 @@ def env_file(problem: str | None) -> Line:
 
 def setting(name: str) -> str:
     return os.environ.get(name, "").strip()
+
+
+def words(name: str) -> list[str]:
+    return [str(word) for word in values.words(setting(name))]
 
 
 def machines() -> list[Machine]:

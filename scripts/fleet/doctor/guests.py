@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleet.doctor.configured import machines, setting
+from fleet.doctor.configured import machines, setting, words
 from fleet.doctor.line import Line, red, skipped, warning
 from fleet.doctor.proxmox import Proxmox
 from fleet.doctor.run import each
@@ -62,15 +62,15 @@ def agents(pve: Proxmox, seconds: float = 7) -> Line:
 
 
 def _agent(pve: Proxmox, guest: Guest) -> str:
-    config = pve.client.config(guest.node, guest.vmid)
-    enabled = properties.parse(str(config.get("agent") or "0"), "enabled").get("enabled")
-    if enabled != "1":
-        return NONE_THERE
     try:
+        config = pve.client.config(guest.node, guest.vmid)
+        enabled = properties.parse(str(config.get("agent") or "0"), "enabled").get("enabled")
+        if enabled != "1":
+            return NONE_THERE
         pve.client.get(f"nodes/{guest.node}/qemu/{guest.vmid}/agent/get-osinfo")
     except Refused as refused:
-        stopped = "is not running" in str(refused) and "guest agent" not in str(refused)  # meanwhile
-        return NONE_THERE if stopped or refused.status in (401, 403, 595) else SILENT
+        # Any other answer is about a machine that was stopped or removed meanwhile, or about a right.
+        return SILENT if "guest agent" in str(refused) else NONE_THERE
     return ANSWERS
 
 
@@ -126,7 +126,7 @@ def named(pve: Proxmox) -> Iterator[Line]:
         return
     exist = {guest.name for guest in pve.guests}
     new = [one for one in machines() if one.name not in exist and one.clone != NONE]
-    mine = [one for one in setting("VM_NAMES").split() if one not in exist] if setting("VM_TEMPLATE") else []
+    mine = [one for one in words("VM_NAMES") if one not in exist] if setting("VM_TEMPLATE") else []
     if not new and not mine:
         yield skipped(name, "no file in proxmox/vms and no VM_NAMES asks for a new clone")
         return

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from fleet.doctor.configured import machines, setting
+from fleet.doctor.configured import machines, setting, words
 from fleet.doctor.line import Line, red, skipped, warning
 from fleet.doctor.proxmox import Proxmox
 from fleet.doctor.run import each
@@ -48,7 +48,7 @@ def _wanted(nodes: Iterable[str]) -> dict[str, set[str]]:
         found.setdefault(one.target_node, set()).update(disk.storage for disk in one.disks)
     if setting("VM_NAMES"):
         mine = {setting("VM_STORAGE") or "local-lvm", setting("VM_DATA_STORAGE")} - {""}
-        for node in setting("VM_NODES").split():
+        for node in words("VM_NODES"):
             found.setdefault(node, set()).update(mine)
     return found
 
@@ -131,7 +131,7 @@ def bridges(pve: Proxmox) -> Line:
         cards = [one.network, *one.hardware.net.values()]
         wanted.setdefault(one.target_node, set()).update(card.bridge for card in cards if card)
     if not any(wanted.values()) or setting("VM_NAMES"):
-        for node in setting("VM_NODES").split() or nodes:
+        for node in words("VM_NODES") or nodes:
             wanted.setdefault(node, set()).add(default)
     aim = "; ".join(sorted({listed(sorted(names)) for names in wanted.values() if names}))
     missing = {
