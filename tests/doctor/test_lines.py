@@ -239,6 +239,10 @@ AGENTS = {
         "warning",
         "1 of 2 silent: b",
     ),
+    "times-out": (
+        {"a": "1"}, {"a": (500, "VM 1 qga command 'guest-get-osinfo' failed - got timeout")},
+        "warning", "1 of 1 silent: a",
+    ),
     "stopped-meanwhile": ({"a": "1", "b": "1"}, {"b": (500, "VM 2 is not running")}, "ok", "1 of 1 answer"),
     "removed-meanwhile": (
         {"a": "1", "b": "1"}, {"b": (500, "Configuration file 'nodes/n1/qemu-server/2.conf' does not exist")},

@@ -1,5 +1,6 @@
 """Guests: templates and whether they can be cloned, which VMIDs others get, and whether guest agents answer."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -70,7 +71,7 @@ def _agent(pve: Proxmox, guest: Guest) -> str:
         pve.client.get(f"nodes/{guest.node}/qemu/{guest.vmid}/agent/get-osinfo")
     except Refused as refused:
         # Any other answer is about a machine that was stopped or removed meanwhile, or about a right.
-        return SILENT if "guest agent" in str(refused) else NONE_THERE
+        return SILENT if re.search("guest agent|qga command", str(refused)) else NONE_THERE
     return ANSWERS
 
 
