@@ -49,5 +49,7 @@ def _began(pid: int) -> str:
         pass
     if Path("/proc/self").exists():
         return ""
-    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
+    shown = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, encoding="utf-8", check=False
+    )
     return shown.stdout.strip()
