@@ -23,6 +23,7 @@ from fleet.proxmox.guest import Guest
 from fleet.proxmox.rights import right
 
 CONFIG = tuple(f"VM.Config.{name}" for name in ("Disk", "Options", "CPU", "Memory", "Network", "Cloudinit"))
+TRIES = 10  # of a look at a machine that another run makes
 FROM_IMAGE = ("VM.Config.HWType", "VM.Config.CDROM")
 
 
@@ -212,15 +213,17 @@ def _made(
     def act(vmid: int) -> None:
         if change.check:
             return
-        upid = create(vmid)
-        change.say(f"{name} gets VMID {vmid}")
+        begun = False
         try:
+            upid = create(vmid)
+            begun = True
+            change.say(f"{name} gets VMID {vmid}")
             machine.wait(change, upid)
         except Fault as fault:
             if ids.is_taken(fault, vmid):
-                if found := present(change, spec._replace(name=name, vmid=None), change.api.guests()):
+                if found := _made_by_another(change, spec._replace(name=name, vmid=None), vmid):
                     raise _Appeared(found) from fault
-            else:
+            elif begun:
                 with contextlib.suppress(Fault):  # Proxmox removes it too, and the reason is the other fault
                     undo(change, spec._replace(name=name, vmid=vmid))
             raise
@@ -245,6 +248,19 @@ def _made(
             raise in_use from fault
         raise
     return spec.vmid
+
+
+def _made_by_another(change: Change, spec: Spec, vmid: int) -> Found | None:
+    """The machine, if it is that which has the VMID now. In its first moments it has no name yet."""
+    for _ in range(TRIES):
+        cluster = change.api.guests()
+        if found := present(change, spec, cluster):
+            return found
+        there = [guest for guest in cluster if guest.vmid == vmid]
+        if there and there[0].name not in ("", f"VM {vmid}", f"VM{vmid}"):
+            return None
+        time.sleep(0.5)
+    return None
 
 
 def _node(change: Change, spec: Spec, otherwise: str) -> str:
