@@ -280,6 +280,7 @@ CASES = {
     "interrupted-build": Case(interrupted_build, P + "templates", "make template IMAGE=rocky9", state="warning"),
     "silent-agent": Case(silent_agent, P + "guest agents", "qemu-guest-agent", state="warning"),
     "read-token-writes": Case(writing_read_token, P + "read-only token", "make fix-token"),
+    "snippets-mode": Case(in_env("=mounted", "=nfs"), P + "snippets", "correct PROXMOX_SNIPPETS in .env"),
     "snippets-storage": Case(
         in_env("=mounted", "=mounted\nPROXMOX_SNIPPETS_STORAGE=tank"), P + "snippets", "pvesm set tank --content",
     ),
@@ -318,8 +319,8 @@ CASES = {
         vault_token(policies=["root"], period=""), V + "token", "vault token create", state="warning",
     ),
     "clock": Case(lab_fault({"clock": 300}), C + "clock", "timedatectl"),
-    "env-open": Case(open_env, C + ".env", "chmod 600", 1),
-    "env-misspelt": Case(in_env("VM_NAMES=", "VM_CROES=2\nVM_NAMES="), C + ".env", "correct", 1),
+    "env-open": Case(open_env, C + ".env", "chmod 600"),
+    "env-misspelt": Case(in_env("VM_NAMES=", "VM_CROES=2\nVM_NAMES="), C + ".env", "correct"),
     "no-ansible": Case(no_ansible, C + "Ansible", "scripts/setup_venv.sh"),
     "no-terraform": Case(setting(TERRAFORM="terrafrom"), C + "Terraform", "install"),
     "forge-token-unknown": Case(setting(GITHUB_TOKEN="ghs_unknown-unknown"), G + "repository", "gh auth token", 3),
@@ -360,11 +361,7 @@ def test_a_fault_makes_its_line_red_and_no_other(asks, usual, well, case):
     assert {line["state"] for line in changed.values()} <= {"skipped"}, changed
     assert reasons <= {"not asked"}, changed
     assert len(changed) == case.unasked or (case.unasked == 99 and len(changed) > 9), changed
-    groups = {
-        case.line.partition("/")[0],
-        *(["Proxmox"] if case.line.endswith(".env") else []),
-    }  # snippets read it
-    assert {key.partition("/")[0] for key in changed} <= groups
+    assert {key.partition("/")[0] for key in changed} <= {case.line.partition("/")[0]}
     for value in [*hidden, "geheim-geheim", "00000000-0000"]:
         assert value not in asked.text
 

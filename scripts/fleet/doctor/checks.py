@@ -44,7 +44,7 @@ def checks(env_problem: str | None) -> list[Check]:
                 ("named templates", guests.named),
                 ("VMID range", guests.next_id),
                 ("guest agents", guests.agents),
-                ("snippets", partial(storages.snippets, env_problem=env_problem)),
+                ("snippets", storages.snippets),
             )
         ),
     ]

@@ -149,15 +149,18 @@ def bridges(pve: Proxmox) -> Line:
     )
 
 
-def snippets(pve: Proxmox, env_problem: str | None) -> Line:
+def snippets(pve: Proxmox) -> Line:
     """By SSH, each node is asked for the checksum of a file that it does not have."""
     name, wanted = "snippets", "a storage with content snippets on each node, that can be written from here"
-    if env_problem or None in pve.storages.values():
-        return skipped(name, f"not asked: see {'.env' if env_problem else 'disk storage'}")
+    about, problems = settings.parse({})  # what `.env` says of it is in the environment by now
+    if problems:
+        variable, message = problems[0]
+        return red(name, f"{variable} {message}", wanted, f"correct {variable} in .env")
+    if about.mode == "none":
+        return skipped(name, f"{settings.PREFIX} is none")
+    if None in pve.storages.values():
+        return skipped(name, "not asked: see disk storage")
     try:
-        about = settings.read()
-        if about.mode == "none":
-            return skipped(name, f"{settings.PREFIX} is none")
         nodes = where.nodes(pve.client, about, "").writing
         if about.mode == "mounted" and not os.access(about.folder, os.W_OK):
             raise Fault(f"{about.folder} cannot be written here: mount the storage's folder there, or correct"
