@@ -75,13 +75,18 @@ def _learn(
     after, outcomes = readiness.learned(known_hosts.without(now, gone), met)
     if after != now:
         write_text(record, after)
-    findings = [Finding(f"{name}: {message}") for name, ready, message, _ in outcomes if not ready]
+    findings = [Finding(f"{name}: {_way_out(message)}") for name, ready, message, _ in outcomes if not ready]
     for line in (line for vmid, line in unmet.items() if vmid not in found.running):
         message = (
             f"{line.name}: its host keys are not known, and it does not run; run this again once it does"
         )
         findings.append(Finding(message, level="warning"))
     return findings
+
+
+def _way_out(message: str) -> str:
+    key = "the key to log in with is that of ANSIBLE_PRIVATE_KEY_FILE, of your SSH agent or of ~/.ssh"
+    return f"{message}; {key}" if "Permission denied" in message else message
 
 
 def _changes(before: Mapping[int, Line], after: Mapping[int, Line]) -> list[str]:

@@ -156,6 +156,15 @@ def test_another_key_of_the_same_instance_is_an_error(cluster, server, capsys):
     assert cluster.record.read_text() == before
 
 
+def test_a_key_that_no_machine_knows_is_named(cluster, server, tmp_path, monkeypatch, capsys):
+    key = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    monkeypatch.setenv("ANSIBLE_PRIVATE_KEY_FILE", str(key))
+    cluster.machine(501, "web-1", ipconfig0=f"ip={ADDRESS}/24")
+    assert cluster.generate() == 1
+    assert "the key to log in with is that of ANSIBLE_PRIVATE_KEY_FILE" in capsys.readouterr().err
+
+
 def test_a_machine_without_ssh_has_a_line_and_is_named(cluster, capsys):
     cluster.machine(501, "web-1", ipconfig0="ip=192.168.1.92/24")
     assert cluster.generate() == 1

@@ -58,9 +58,10 @@ def render(lines: Mapping[int, Line], known_hosts: str) -> str:
     record = f"""-o 'UserKnownHostsFile="{{{{ inventory_dir }}}}/{known_hosts}"'"""
     head = f"{MARK}, which replaces it: the machines that the role proxmox_vm made."
     variable = f"ansible_ssh_common_args=-o StrictHostKeyChecking=yes {record}"
+    python = "ansible_python_interpreter=auto_silent"  # no warning for each machine
     ordered = sorted(lines.values(), key=lambda each: (each.name, each.vmid))
     texts = [each.text for each in ordered]
-    return "\n".join([head, "", f"[{GROUP}]", *texts, "", f"[{GROUP}:vars]", variable, ""])
+    return "\n".join([head, "", f"[{GROUP}]", *texts, "", f"[{GROUP}:vars]", python, variable, ""])
 
 
 def _instance(config: Mapping[str, Any]) -> str:
