@@ -87,12 +87,12 @@ EXAMPLES = """
       type: vm
   register: machines
 
-- name: Take a snapshot, and wait until it is there
+- name: Restart a machine, and wait until that is done
   proxmox_api:
     action: call
-    path: nodes/node01/qemu/120/snapshot
+    path: nodes/node01/qemu/120/status/reboot
     data:
-      snapname: before-upgrade
+      timeout: 60
 
 - name: Set two options and delete one
   proxmox_api:
@@ -101,7 +101,7 @@ EXAMPLES = """
     want:
       cores: 4
       net0: virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=7
-      startup: null
+      balloon: null
 
 - name: Run a step of a role
   proxmox_api:

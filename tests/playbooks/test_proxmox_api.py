@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 import yaml
@@ -167,3 +168,31 @@ def test_the_documentation_is_what_ansible_shows_and_does_nothing():
     ):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert done.returncode and "name that role in the dependencies" in done.stdout
+
+
+GUEST = "nodes/node01/qemu/120"
+OF_DOCS = {
+    "cluster/resources": (200, "OK", {"data": [{"name": "k8s-dev"}]}),
+    f"{GUEST}/status/reboot": (200, "OK", {"data": UPID}),
+    STATUS: (200, "OK", {"data": {"status": "stopped", "exitstatus": "OK"}}),
+    f"{GUEST}/config": (200, "OK", {"data": {"cores": 2, "net0": "virtio=BC:24:11:00:00:01", "balloon": 9}}),
+}
+
+
+@pytest.mark.parametrize(("insecure", "said"), [("false", 0), ("true", 1)])
+def test_the_play_of_the_docs(tmp_path, insecure, said):
+    """With address and token from the environment."""
+    page = (ROOT / "docs/tools.md").read_text()
+    (tmp_path / "play.yml").write_text("".join(re.findall(r"```yaml\n(.*?)```", page, re.S)))
+    pem, asked = certificate(tmp_path), []
+    with serving(pem, OF_DOCS, asked) as endpoint:
+        env = os.environ | {
+            "PROXMOX_VE_ENDPOINT": endpoint, "PROXMOX_VE_API_TOKEN": TOKEN, "PROXMOX_VE_INSECURE": insecure,
+            "SSL_CERT_FILE": str(pem), "ANSIBLE_CONFIG": str(PROXMOX_DIR / "ansible.cfg"),
+        }  # fmt: skip
+        done = subprocess.run([ANSIBLE, tmp_path / "play.yml"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and "changed=2" in done.stdout, done.stdout + done.stderr
+    sent = [(method, unquote(body)) for method, path, body in asked if path == f"{GUEST}/config"]
+    wanted = "cores=4&net0=bridge=vmbr0,tag=7,virtio=BC:24:11:00:00:01&delete=balloon"
+    assert sent == [("GET", ""), ("PUT", wanted)]
+    assert (done.stdout + done.stderr).count("PROXMOX_VE_INSECURE is set") == said

@@ -40,6 +40,16 @@ OPERATIONS: dict[str, tuple[Right, ...]] = {
     "move machines": (right("/vms", "VM.Migrate"),),
 }  # fmt: skip
 
+# The calls of each operation; `…` is nodes/NODE/qemu/VMID.
+CALLS = {
+    "look": "GET cluster/resources, nodes/NODE/storage, …/config, …/pending",
+    "ask guest agents": "GET …/agent/network-get-interfaces",
+    "start and stop": "POST …/status/start, stop, shutdown, reboot",
+    "make machines": "POST nodes/NODE/qemu, …/clone, …/template; PUT …/config, …/resize; DELETE …",
+    "bring images": "POST nodes/NODE/storage/STORAGE/download-url, upload",
+    "move machines": "POST …/migrate",
+}
+
 
 def of_version(privileges: tuple[str, ...], version: int) -> tuple[str, ...]:
     """The privileges under the names that this major version of Proxmox VE knows."""
