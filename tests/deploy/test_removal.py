@@ -8,7 +8,7 @@ import cleanup_vms
 from fleet.deploy import removal
 from fleet.proxmox import tasks
 from lab import PROXMOX_URL, secret
-from lab.proxmox import containers, faults, guests
+from lab.proxmox import containers, faults, guests, volumes
 from tests.deploy.conftest import NODE, TEMPLATE, owners, small
 
 TWO = [small("one"), small("two")]
@@ -59,6 +59,25 @@ def test_a_clean_up_lists_then_removes_then_has_nothing_to_do(lab, deployments, 
         "-500-" in volume or "-501-" in volume for volumes in owners(lab).values() for volume in volumes
     )
     assert clean("--confirm-delete")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "said"), [("mounted", "is removed from node01"), ("none", "stays on its storage")]
+)
+def test_the_snippet_of_a_machine_goes_with_it(lab, deployments, clean, monkeypatch, way, said):
+    folder = volumes.folder(NODE, "local") / "snippets"
+    snippet, other = folder / "gitops-one-vendor.yaml", folder / "gitops-two-vendor.yaml"
+    for file in (snippet, other):
+        file.write_text("#cloud-config\n")
+    monkeypatch.setenv("PROXMOX_SNIPPETS", way)
+    monkeypatch.setenv("PROXMOX_SNIPPETS_DIR", str(folder))
+    deployments.wants(TWO)
+    for name, custom in (("one", "gitops-one-vendor.yaml"), ("two", "vendor.yaml")):
+        put(lab, lab.created(name)["vmid"], cicustom=f"vendor=local:snippets/{custom}")
+    code, output = clean("--confirm-delete")
+    assert (code, lab.names()) == (0, {TEMPLATE}), output
+    assert f"gitops-one-vendor.yaml {said}" in output and "gitops-two" not in output
+    assert (snippet.exists(), other.exists()) == (way == "none", True)
 
 
 def of_terraform(lab, vmid):

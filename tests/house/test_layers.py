@@ -44,6 +44,7 @@ ROOMS = {
         "lifecycle",
         "rules",
         "terraform",
+        "snippets",
     },
     "clusters": {"ground", "terraform"},
     "secrets": {"ground", "ansible", "clusters", "proxmox"},

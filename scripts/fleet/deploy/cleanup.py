@@ -8,10 +8,12 @@ from fleet.deploy.removal import Verdict
 from fleet.deploy.wanted import Wanted
 from fleet.findings import Fault
 from fleet.lifecycle import machine
+from fleet.lifecycle.remove import vendor_snippet
 from fleet.proxmox.change import Change
 from fleet.proxmox.client import Client
 from fleet.proxmox.guest import Guest
 from fleet.proxmox.tls import CONNECTIONS
+from fleet.snippets import remove as snippets
 from fleet.templates import found as guests
 
 
@@ -48,4 +50,9 @@ def _remove(api: Client, one: Wanted, guest: Guest, say: Callable[[str], None]) 
             return None
         return now._replace(reason=str(fault))
     say(f"{label} is removed")
+    if vendor_snippet(now.found.config):
+        try:
+            snippets.run(Change(api, False, say), {"name": one.name})
+        except Fault as fault:
+            say(f"the snippet of {label} stays: {fault}")
     return None

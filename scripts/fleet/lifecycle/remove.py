@@ -31,7 +31,12 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     power.switch(change, found, spec, "shutdown")
     if not change.check:
         machine.done(change, lambda: change.api.delete(found.path, purge=1))
-    custom = properties.parse(str(found.config.get("cicustom") or ""), "").get("vendor", "")
-    facts = found.facts | {"vendor_snippet": custom if custom.endswith(f"/gitops-{name}-vendor.yaml") else ""}
+    facts = found.facts | {"vendor_snippet": vendor_snippet(found.config)}
     before = found.facts | {"disks": ", ".join(disks.volumes(found.config).values())}
     return Result(True, f"{found.label} is removed", before, {}, facts)
+
+
+def vendor_snippet(config: Mapping[str, Any]) -> str:
+    """The snippet that was written for a machine, which goes after it; "" without one."""
+    volume = properties.parse(str(config.get("cicustom") or ""), "").get("vendor", "")
+    return volume if volume.endswith(f"/gitops-{config.get('name')}-vendor.yaml") else ""
