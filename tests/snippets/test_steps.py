@@ -140,6 +140,12 @@ def test_ssh_that_does_not_work(by_ssh, nodes, tmp_path, monkeypatch, fault, wor
     assert not (by_ssh.folder / FILE).exists()
 
 
+def test_a_shared_storage_gets_it_once(by_ssh, monkeypatch):
+    about = by_ssh.api.storages("node01")["local"] | {"shared": 1}
+    monkeypatch.setattr(by_ssh.api, "storages", lambda node: {"local": about})
+    assert list(by_ssh.step(write, **by_ssh.write | {"node": "node02"}).after) == [f"node02 {FILE}"]
+
+
 def test_a_node_that_is_offline_is_named(by_ssh):
     faults.inject({"offline": "node02"})
     assert list(by_ssh.step(write, **by_ssh.write).after) == [f"node01 {FILE}"]

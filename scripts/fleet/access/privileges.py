@@ -4,7 +4,7 @@ The role GitOps makes and changes machines, GitOpsRead only looks. Proxmox VE 9 
 VM.GuestAgent.Audit; each version refuses the other's name.
 """
 
-from fleet.proxmox.rights import Right, right
+from fleet.proxmox.rights import RENAMED, Right, right
 
 ROLE, READ_ROLE = "GitOps", "GitOpsRead"
 # SDN.Audit is what bridges are seen with.
@@ -53,5 +53,5 @@ CALLS = {
 
 def of_version(privileges: tuple[str, ...], version: int) -> tuple[str, ...]:
     """The privileges under the names that this major version of Proxmox VE knows."""
-    old = {"VM.GuestAgent.Audit": "VM.Monitor"} if version < 9 else {}
+    old = RENAMED if version < 9 else {}
     return tuple(sorted(old.get(name, name) for name in privileges))

@@ -6,6 +6,7 @@ from typing import Any
 from fleet.builds import clones, needed, plan
 from fleet.builds.spec import Spec, read
 from fleet.findings import Fault, listed
+from fleet.images import volume
 from fleet.paths import PROXMOX_DIR, VMS_DIR, shown
 from fleet.proxmox import rights
 from fleet.proxmox.change import Change, Result
@@ -30,7 +31,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     storages = change.api.storages(node) or {}
     made = found.of_image(change.api, cluster, spec.image.name, spec.name, node)
     ready = [one for one in made if _is_wanted(one, spec, storages)]
-    image_storage = spec.image_storage or _image_storage(storages)
+    image_storage = spec.image_storage or volume.usual(storages)
     problems = [*_release(release), *needed.storages(spec, storages, image_storage, node, bool(ready))]
     problems += rights.missing(change.api, needed.rights(spec, node, image_storage, bool(ready)))
     problems += _surroundings(change.api, spec, node)
@@ -78,11 +79,6 @@ def _release(text: str) -> Iterator[str]:
     number = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
     if number < OLDEST:
         yield f"Proxmox VE {text} takes no disk images by its API; 8.4 is the first that does"
-
-
-def _image_storage(storages: Mapping[str, Mapping[str, Any]]) -> str:
-    able = [name for name in sorted(storages) if "import" in storages[name].get("content", "").split(",")]
-    return "local" if "local" in able or not able else able[0]
 
 
 def _surroundings(client: Client, spec: Spec, node: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """An image as a volume of a storage, from which disks are imported (content type `import`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from fleet.console import note
@@ -77,10 +77,14 @@ def choose(client: Client, node: str, image: Locked) -> str:
         raise Fault(
             f"{node} has no storage for images; {_way_out('local', storages.get('local', {}))} on {node}"
         )
-    if len(able) > 1:
-        has = [name for name in able if find(client, node, name, image)]
-        able = has or (["local"] if "local" in able else able)
-    return able[0]
+    has = [name for name in able if find(client, node, name, image)] if len(able) > 1 else []
+    return has[0] if has else usual(storages)
+
+
+def usual(storages: Mapping[str, Mapping[str, Any]]) -> str:
+    """The storage for a new image: `local`, where it or none can have images, else the first that can."""
+    able = _able(storages)
+    return "local" if "local" in able or not able else able[0]
 
 
 def content(client: Client, node: str, storage: str) -> list[dict[str, Any]]:
@@ -88,7 +92,7 @@ def content(client: Client, node: str, storage: str) -> list[dict[str, Any]]:
     return client.get(f"nodes/{node}/storage/{storage}/content", content="import")
 
 
-def _able(storages: dict[str, dict[str, Any]]) -> list[str]:
+def _able(storages: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [name for name in sorted(storages) if "import" in storages[name].get("content", "").split(",")]
 
 
