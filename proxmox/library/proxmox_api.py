@@ -11,7 +11,7 @@ description:
   - Calls Proxmox VE's API with the client of C(scripts/fleet/proxmox), the same that all scripts here use.
   - It is an action that runs on the controller. A role that uses it names the role C(proxmox_api) in its
     C(meta/main.yml) as a dependency.
-  - What a step does while it works is shown at once.
+  - What a step or a task of Proxmox does while it works is shown at once.
 author: the project
 options:
   action:

@@ -26,6 +26,11 @@ def answers(exitstatus: str = "OK") -> dict:
         "cluster/resources": (200, "OK", {"data": [{"name": "k8s-dev"}]}),
         "reboot": (200, "OK", {"data": UPID}),
         STATUS: (200, "OK", {"data": {"status": "stopped", "exitstatus": exitstatus}}),
+        STATUS.replace("/status", "/log"): (
+            200,
+            "OK",
+            {"data": [{"n": 1, "t": "asking the guest to shut down"}]},
+        ),
         "config": (200, "OK", {"data": {"cores": 2, "cipassword": "**********", "digest": "d1"}}),
         "forbidden": (403, "Permission check failed", {}),
     }
@@ -93,9 +98,14 @@ def test_calls(play):
 
 
 def test_a_task_that_fails(play):
-    (failed,), _, _ = play(CALLS[1], exitstatus="VM quit/powerdown failed - got timeout")
+    (failed,), _, output = play(CALLS[1], exitstatus="VM quit/powerdown failed - got timeout")
     assert failed["failed"]
-    assert failed["msg"].endswith("qmreboot of 120 on node01 failed: VM quit/powerdown failed - got timeout")
+    assert (
+        "qmreboot of 120 on node01 failed: VM quit/powerdown failed - got timeout; its log says: asking"
+        in failed["msg"]
+    )
+    assert (failed["upid"], failed["log"]) == (UPID, ["asking the guest to shut down"])
+    assert f"  {UPID}\n  asking the guest to shut down\n" in output.replace("  k8s-dev: ", "  ")
 
 
 def test_check_mode_only_reads(play):

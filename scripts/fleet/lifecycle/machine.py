@@ -113,11 +113,12 @@ def require(change: Change, *wanted: rights.Right) -> None:
         raise Fault("; ".join(lacking))
 
 
-def wait(change: Change, upid: object, timeout: float = 1800) -> None:
-    """Wait for a task, and say what its log says, though not each of a hundred percents."""
-    if tasks.is_upid(upid):
-        change.say(str(upid))
-        tasks.wait(change.api, str(upid), timeout, _throttled(change.say), pause=0.5, say=change.say)
+def wait(change: Change, upid: object, timeout: float = 1800) -> str:
+    """Wait for a task, and say what its log says, though not each of a hundred percents; its exit status, if any."""
+    if not tasks.is_upid(upid):
+        return ""
+    change.say(str(upid))
+    return tasks.wait(change.api, str(upid), timeout, _throttled(change.say), pause=0.5, say=change.say)
 
 
 def done(change: Change, begin: Callable[[], object], timeout: float = 1800) -> None:

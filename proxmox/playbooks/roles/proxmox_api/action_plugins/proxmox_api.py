@@ -78,7 +78,8 @@ class ActionModule(ActionBase):
 
     def _do(self, given, host):
         from fleet.findings import visible
-        from fleet.proxmox import client, ensure, tasks
+        from fleet.lifecycle import machine
+        from fleet.proxmox import client, ensure
         from fleet.proxmox.change import Change
 
         display = Display()
@@ -86,18 +87,11 @@ class ActionModule(ActionBase):
             api = client.connect(say=display.warning)  # of which Ansible shows each once
         else:
             api = client.Client(given["endpoint"], given["api_token"], given["insecure"])
+            if given["insecure"]:
+                display.warning(client.INSECURE)
         path = (given["path"] or "").strip("/")
         if given["action"] == "get":
             return {"changed": False, "data": api.get(path, **given["data"])}
-        if given["action"] == "call":
-            answer = getattr(api, given["method"].lower())(path, **given["data"])
-            ended = given["wait"] and tasks.is_upid(answer)
-            waited = (
-                {"exitstatus": tasks.wait(api, answer, given["timeout"], say=display.warning)}
-                if ended
-                else {}
-            )
-            return {"changed": True, "data": answer, **waited}
         # Machines that are made at the same time tell which of them a line is about.
         head = "  " if host == "localhost" else f"  {host}: "
 
@@ -105,6 +99,10 @@ class ActionModule(ActionBase):
             display.display(head + visible(line).replace("\n", f"\n{head}"))
 
         change = Change(api, self._task.check_mode, say)
+        if given["action"] == "call":
+            answer = getattr(api, given["method"].lower())(path, **given["data"])
+            ended = machine.wait(change, answer, given["timeout"]) if given["wait"] else ""
+            return {"changed": True, "data": answer, **({"exitstatus": ended} if ended else {})}
         start = time.monotonic()
         if given["action"] == "ensure":
             result = ensure.run(change, path, given["want"])
