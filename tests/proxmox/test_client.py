@@ -107,13 +107,23 @@ def test_what_may_have_happened_is_never_sent_again(tmp_path, use, answer, reads
     assert len(asked) == (reads if method == "get" else writes)
 
 
-SENT = {"cores": 4, "cipassword": "0-1", "password": "0-1", "description": "x" * 80, "net0": "virtio\nx"}
+SENT = {
+    "cores": 4,
+    "cipassword": "0-1",
+    "password": "0-1",
+    "url": "https://me:0-1@x/y",
+    "description": "x" * 80,
+    "net0": "virtio\nx",
+}
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((500, "boom", {}), "answered PUT nodes/a (cores=4, cipassword=***, password=***, description=xxx"),
+        (
+            (500, "boom", {}),
+            "answered PUT nodes/a (cores=4, cipassword=***, password=***, url=https://***@x/y, des",
+        ),
         ((500, "boom", {}), "net0=virtio\\nx) with 500: boom"),
         (
             (403, "Permission check failed (/vms/9, VM.Config.CPU)", {}),

@@ -13,6 +13,7 @@ from tests.helpers.sshd import keygen, servers
 from tests.snippets.conftest import VENDOR
 
 FILE = "gitops-web-1-vendor.yaml"
+BY_SSH = pytest.mark.parametrize("mode", ["ssh"], indirect=True)
 VOLUME = f"local:snippets/{FILE}"
 
 
@@ -97,13 +98,6 @@ def test_settings_that_do_not_fit(ready, monkeypatch, given, words):
     assert words in ready.refused(write, **ready.write | {"stage": "check"})
 
 
-@pytest.fixture
-def by_ssh(ready, mode):
-    if mode != "ssh":
-        pytest.skip("SSH alone")
-    return ready
-
-
 SSH = [
     ("unknown key", "the host key of node01 (127.0.0.1) is not known, or has changed"),
     ("changed key", "the host key of node01 (127.0.0.1) is not known, or has changed"),
@@ -116,13 +110,14 @@ SSH = [
 
 
 @pytest.mark.parametrize(("fault", "words"), SSH, ids=[fault for fault, _ in SSH])
-def test_ssh_that_does_not_work(by_ssh, nodes, tmp_path, monkeypatch, fault, words):
+@BY_SSH
+def test_ssh_that_does_not_work(ready, nodes, tmp_path, monkeypatch, fault, words):
     if fault == "unknown key":
-        by_ssh.known.write_text("")
+        ready.known.write_text("")
     elif fault == "changed key":
         keygen(tmp_path / "other")
         other = (tmp_path / "other.pub").read_text().split()[1]
-        by_ssh.known.write_text(f"[127.0.0.1]:{nodes[0].port} ssh-ed25519 {other}\n")
+        ready.known.write_text(f"[127.0.0.1]:{nodes[0].port} ssh-ed25519 {other}\n")
     elif fault == "login":
         keygen(tmp_path / "other")
         monkeypatch.setenv("ANSIBLE_PRIVATE_KEY_FILE", str(tmp_path / "other"))
@@ -132,30 +127,39 @@ def test_ssh_that_does_not_work(by_ssh, nodes, tmp_path, monkeypatch, fault, wor
     elif fault == "down":
         monkeypatch.setenv("PROXMOX_SSH_HOSTS", "node01=127.0.0.1:9 node02=127.0.0.1:9")
     elif fault == "folder":
-        by_ssh.use("ssh", "/nowhere")
+        ready.use("ssh", "/nowhere")
     else:
         monkeypatch.setenv("PATH", str(tmp_path))
-    said = by_ssh.refused(write, **by_ssh.write).replace(f"lets {getpass.getuser()}@127.0.0.1", "lets me")
+    said = ready.refused(write, **ready.write).replace(f"lets {getpass.getuser()}@127.0.0.1", "lets me")
     assert words in said
-    assert not (by_ssh.folder / FILE).exists()
+    assert not (ready.folder / FILE).exists()
 
 
-def test_a_shared_storage_gets_it_once(by_ssh, monkeypatch):
-    about = by_ssh.api.storages("node01")["local"] | {"shared": 1}
-    monkeypatch.setattr(by_ssh.api, "storages", lambda node: {"local": about})
-    assert list(by_ssh.step(write, **by_ssh.write | {"node": "node02"}).after) == [f"node02 {FILE}"]
+@BY_SSH
+def test_a_shared_storage_gets_it_once(ready, monkeypatch):
+    about = ready.api.storages("node01")["local"] | {"shared": 1}
+    monkeypatch.setattr(ready.api, "storages", lambda node: {"local": about})
+    assert list(ready.step(write, **ready.write | {"node": "node02"}).after) == [f"node02 {FILE}"]
 
 
-def test_a_node_that_is_offline_is_named(by_ssh):
+@BY_SSH
+def test_a_node_that_is_offline_is_named(ready):
     faults.inject({"offline": "node02"})
-    assert list(by_ssh.step(write, **by_ssh.write).after) == [f"node01 {FILE}"]
-    assert any(f"node02 cannot be reached and has no {FILE}" in line for line in by_ssh.said)
-    assert f"{FILE} stays on node02, which cannot be reached" in by_ssh.step(remove, name="web-1").message
+    assert list(ready.step(write, **ready.write).after) == [f"node01 {FILE}"]
+    assert any(f"node02 cannot be reached and has no {FILE}" in line for line in ready.said)
+    assert f"{FILE} stays on node02, which cannot be reached" in ready.step(remove, name="web-1").message
 
 
-def test_a_mounted_folder_needs_no_ssh(ready, mode, monkeypatch, tmp_path):
-    if mode != "mounted":
-        pytest.skip("a mounted folder alone")
+def test_a_folder_of_one_node_alone_is_said(ready, mode):
+    ready.step(write, **ready.write)
+    told = [
+        line for line in ready.said if "local is not shared: node02 has no gitops-web-1-vendor.yaml" in line
+    ]
+    assert len(told) == (1 if mode == "mounted" else 0)
+
+
+@pytest.mark.parametrize("mode", ["mounted"], indirect=True)
+def test_a_mounted_folder_needs_no_ssh(ready, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert ready.step(write, **ready.write).changed
 

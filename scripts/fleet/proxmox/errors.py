@@ -134,7 +134,8 @@ def _way_out(message: str) -> str:
 
 
 def _short(value: object) -> str:
-    return cut(printable(str(value)))
+    """A value in a few words, without a password in an address."""
+    return cut(re.sub(r"//[^/@\s]+@", f"//{MASK}@", printable(str(value))))
 
 
 def _reason(error: Exception) -> str:

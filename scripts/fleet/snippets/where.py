@@ -11,9 +11,10 @@ from fleet.snippets.settings import PREFIX, Settings
 
 
 class Nodes(NamedTuple):
-    """`writing`: where the file is to be written; `offline`: which may run the machine and cannot be reached."""
+    """`writing`: where the file is written; `lacking`: whose storage is not mounted here; `offline`: not reached."""
 
     writing: Sequence[str]
+    lacking: Sequence[str] = ()
     offline: Sequence[str] = ()
 
 
@@ -34,9 +35,11 @@ def nodes(api: Client, settings: Settings, node: str) -> Nodes:
                 f" {about.get('content', '')},snippets`, or name another in {PREFIX}_STORAGE"
             )
     first = node if node in having else next(iter(having))
-    if settings.mode == "mounted" or int(having[first].get("shared") or 0):
+    if int(having[first].get("shared") or 0):
         return Nodes([first])
-    return Nodes(list(having), sorted(name for name, is_up in up.items() if not is_up))
+    if settings.mode == "mounted":
+        return Nodes([first], [name for name in having if name != first])
+    return Nodes(list(having), offline=sorted(name for name, is_up in up.items() if not is_up))
 
 
 def check_seen(change: Change, settings: Settings, node: str, file: str) -> None:

@@ -30,6 +30,9 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     facts = {"vendor_snippet": volume}
     if arguments.get("stage") == "check":
         return Result(facts=facts)
+    if nodes.lacking:
+        change.say(f"{about.storage} is not shared: {listed(nodes.lacking)} has no {snippet.file}, so the machine can"
+                   f" start only where the mounted folder is; {settings.PREFIX}=ssh writes to all nodes")  # fmt: skip
     if nodes.offline:
         change.say(f"{listed(nodes.offline)} cannot be reached and has no {snippet.file}, or an old one: run this again"
                    " once it is up, or the machine cannot start there")  # fmt: skip
