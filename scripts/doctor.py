@@ -2,7 +2,7 @@
 """Check what a run needs: each line says what was found and, where that is wrong, what was wanted and what mends it.
 
 Asks this computer, Proxmox, the database of Terraform's state, Vault and GitHub at the same time, and is done within
-15 seconds also when one of them hangs. It changes nothing. What is not configured is skipped, with the variable that
+15 seconds even if one of them hangs. It changes nothing. What is not configured is skipped, with the variable that
 configures it; Proxmox's endpoint and token are needed.
 Reads the environment and .env, also one that has faults, and proxmox/vms. No secret is ever printed.
 Without a terminal the lines are plain text; NO_COLOR is heeded.

@@ -24,7 +24,7 @@ class Variable(NamedTuple):
 
 
 VARIABLES = (
-    Variable("PROXMOX_VE_ENDPOINT", PROXMOX, "the address of Proxmox's API, as https://pve.example.org:8006/",
+    Variable("PROXMOX_VE_ENDPOINT", PROXMOX, "the address of Proxmox's API: replace pve by a node's name or address",
              "https://pve:8006/", others=("PROXMOX_API_URL",)),
     Variable("PROXMOX_VE_API_TOKEN", PROXMOX, "the token, as USER@REALM!ID=SECRET; `make fix-token` writes it here",
              secret=True, others=("PROXMOX_API_USER and PROXMOX_API_PASSWORD",)),
@@ -45,7 +45,7 @@ VARIABLES = (
     Variable("VM_IDS", MACHINES, "one VMID for each, as 501 502 503; empty: the lowest free ones from 500 on"),
     Variable("VM_NODES", MACHINES, "their nodes, as node01 node02, used in turn; empty: the template's node"),
     Variable("VM_TEMPLATE", MACHINES, "the template's name", "debian12-template"),
-    Variable("VM_IMAGE_URL", MACHINES, "a cloud image to use instead of a template"),
+    Variable("VM_IMAGE_URL", MACHINES, "a cloud image to use instead of a template; VM_TEMPLATE must then be empty"),
     Variable("VM_IMAGE_CHECKSUM", MACHINES, "the image's checksum, as sha256:…; not needed for an image of"
              " proxmox/images.yml"),
     Variable("VM_CORES", MACHINES, "the cores of each machine", "2"),
@@ -55,7 +55,8 @@ VARIABLES = (
     Variable("VM_DATA_DISKS", MACHINES, "the number of data disks, from scsi1 on; nothing ever formats them", "0"),
     Variable("VM_DATA_SIZE", MACHINES, "the size of each data disk", "100G"),
     Variable("VM_DATA_STORAGE", MACHINES, "the storage of the data disks; empty: VM_STORAGE"),
-    Variable("VM_MON_SIZE", MACHINES, "the size of one more disk after them, for a Ceph monitor; empty: no such disk"),
+    Variable("VM_MON_SIZE", MACHINES, "the size of one more disk after them, on VM_STORAGE, for a Ceph monitor; empty:"
+             " no such disk"),
     Variable("VM_BRIDGE", MACHINES, "the bridge of the network card", "vmbr0"),
     Variable("VM_VLAN", MACHINES, "the VLAN of the network card"),
     Variable("VM_ADDRESSES", MACHINES, "dhcp, or one address for each machine, as 192.168.1.61/24 192.168.1.62/24",

@@ -238,7 +238,7 @@ def test_a_secret_that_is_lost(made, text, words):
     ran = made.run()
     assert (ran.status, ran.out) == (1, "nothing to change\n")
     assert words in ran.err.replace(str(made.file), ".env")
-    assert "`scripts/proxmox_token.py --rotate gitops` makes a new one, and the old one ends" in ran.err
+    assert "`make fix-token ROTATE=gitops` makes a new one, and the old one ends" in ran.err
     assert ran.err.count("\n") == 1 and made.state == state
     assert made.run("--rotate", "gitops").status == 0 and made.answers()
 

@@ -67,7 +67,7 @@ def test_the_play_is_killed_in_the_middle_of_six_disks(lab, deployments):
     wait_for(lambda: "scsi1" in lab.api.config(NODE, 500))  # Proxmox goes on
     done = deployments.deploy([ceph(1)])
     assert done.code == 0, done.output
-    assert "ceph-1   500   node01" in done.output and "is gone on with" in done.output
+    assert "ceph-1   500   node01" in done.output and "is continued" in done.output
     complete(lab, 1)
 
 

@@ -56,7 +56,7 @@ def test_what_will_happen_is_a_table(lab, checked):
     rows = lab.said[-1].splitlines()
     assert rows[0].split() == ["machine", "VMID", "node", "made", "from", "disks", "address"]
     assert [row.split()[:3] for row in rows[1:]] == [[f"ceph-{n}", f"{499 + n}", NODE] for n in (1, 2, 3)]
-    assert [row.rpartition("  ")[2] for row in rows[1:]] == ["is there", "is gone on with", "new"]
+    assert [row.rpartition("  ")[2] for row in rows[1:]] == ["is there", "is continued", "new"]
     assert "scsi0 50G local-lvm, scsi1 to scsi4 1000G tank, scsi5 100G tank" in rows[3]
     room = next(line for line in lab.said if line.startswith("tank on node01 (zfspool) is thin"))
     assert "8200G are added" in room and "which is more than it has: watch it" in room

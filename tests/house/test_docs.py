@@ -25,7 +25,7 @@ USERS = {
     "proxmox/images.lock.yml", "proxmox/authorized_keys", "proxmox/backend_override.tf", "proxmox/.terraform.lock.hcl",
     "proxmox/vms/NAME.yaml", "proxmox/vms/k8s-dev.yaml", "proxmox/playbooks/myapp.yml", "scripts/NAME.py",
     ".github/CODEOWNERS", "proxmox/inventory-vms.ini", "proxmox/inventory-vms.known_hosts",
-    "proxmox/vars/vm_config.yml", "proxmox/inventory.ini",
+    "proxmox/vars/vm_config.yml", "proxmox/inventory.ini", "proxmox/playbooks/look.yml",
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_without_an_upload_there_is_nothing_to_build_of(tmp_path):
     place = tmp_path / "images.yml"
     place.write_text("ceph:\n  file: ceph.qcow2\n  user: opensuse\n  agent: true\n")
     for ask in (lambda: lock.locked("ceph", place), lambda: resolve.newest(IMAGE)):
-        with pytest.raises(Fault, match=r"`scripts/upload_image.py ceph ceph.qcow2`"):
+        with pytest.raises(Fault, match=r"`.venv/bin/python scripts/upload_image.py ceph ceph.qcow2`"):
             ask()
 
 
@@ -80,6 +80,6 @@ def test_the_lock_keeps_it(tmp_path, file):
 
 def test_one_that_is_gone_from_a_storage_is_not_downloaded(file):
     build = upload.build(IMAGE, file)
-    way_out = "`scripts/upload_image.py ceph ceph.qcow2 --node node01 --storage local`"
+    way_out = "`.venv/bin/python scripts/upload_image.py ceph ceph.qcow2 --node node01 --storage local`"
     with pytest.raises(Fault, match=way_out):
         volume.bring(Node(), "node01", "local", build)

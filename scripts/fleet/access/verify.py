@@ -50,7 +50,7 @@ def _values(file: Path) -> dict[str, str]:
 
 
 def _problems(token: Token, value: str, file: Path) -> Iterable[str]:
-    again = f"`scripts/proxmox_token.py --rotate {token.id}` makes a new one, and the old one ends"
+    again = f"`make fix-token ROTATE={token.id}` makes a new one, and the old one ends"
     name = value.partition("=")[0]
     if name != token.name:
         has = f"has the token {name}" if "!" in name else "has no token"

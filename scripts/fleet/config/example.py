@@ -12,6 +12,7 @@ HEAD = """\
 #
 # .env is read as text and never run, so $ and ` are ordinary characters. A value that contains a # after a space needs
 # quotes. An empty value counts as not set. A variable of the environment wins over its line here, except for machines.
+# What VM_… has here is an example: what is left empty comes from the template or image.
 """
 
 

@@ -10,7 +10,7 @@ from fleet.proxmox import disks, properties
 from fleet.proxmox.change import Change
 from fleet.proxmox.guest import Guest
 
-NEW, CUT_OFF, THERE = "new", "is gone on with", "is there"
+NEW, CUT_OFF, THERE = "new", "is continued", "is there"
 
 
 class Disk(NamedTuple):
@@ -48,7 +48,7 @@ HEADS = ("machine", "VMID", "node", "made from", "disks", "address", "")
 
 
 def of_there(change: Change, one: Wanted, found: Found) -> Plan:
-    """A machine of the role that Proxmox has: compared, or gone on with. Raises Fault where that cannot be."""
+    """A machine of the role that Proxmox has: compared, or continued. Raises Fault where that cannot be."""
     machine.refuse_template(found, "create")
     wanted, origin = one._replace(spec=one.spec._replace(vmid=found.guest.vmid)), found.owner.origin or "-"
     base = Plan(wanted, found.guest.vmid, found.guest.node, origin, THERE, _disks(found.config))

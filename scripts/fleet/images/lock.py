@@ -81,7 +81,9 @@ def locked(word: str, file: Path | None = None) -> Locked:
     image = catalogue.find(images, word)
     if found := of(images, file).get(image.name):
         return found
-    way_out = f"`scripts/upload_image.py {image.name} {image.file}`" if image.file else _UPDATE
+    way_out = (
+        f"`.venv/bin/python scripts/upload_image.py {image.name} {image.file}`" if image.file else _UPDATE
+    )
     raise Fault(f"{image.name} is not in {shown(path(file))}: {way_out}")
 
 

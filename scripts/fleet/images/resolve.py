@@ -23,7 +23,9 @@ _DAY = re.compile(r"(?<!\d)(20\d\d)([01]\d)([0-3]\d)(?!\d)")
 def newest(image: Image, known: Locked | None = None) -> Locked:
     """The newest build; `known`, the locked one, when it still is. Raises Fault with the addresses."""
     if image.file:
-        raise Fault(f"{image.file} was not uploaded yet: `scripts/upload_image.py {image.name} {image.file}`")
+        raise Fault(
+            f"{image.file} was not uploaded yet: `.venv/bin/python scripts/upload_image.py {image.name} {image.file}`"
+        )
     moving = _moving(image)
     if known and (known.algorithm, known.checksum) == moving[1:] and _is_there(known.url):
         return known

@@ -44,7 +44,9 @@ def bring(
     there = find(client, node, storage, image)
     if not there and image.url.startswith("file:"):
         file = image.url.removeprefix("file:")
-        command = f"scripts/upload_image.py {image.name} {file} --node {node} --storage {storage}"
+        command = (
+            f".venv/bin/python scripts/upload_image.py {image.name} {file} --node {node} --storage {storage}"
+        )
         raise Fault(f"{volume} is not on {node}: `{command}`")
     if check:
         what = f"{volume} is on {node}" if there else f"would download {image.url} to {volume} on {node}"

@@ -143,7 +143,10 @@ def configure(change: Change, spec: Spec, found: Found, arguments: Mapping[str, 
         if keys and not findings:
             wanted["sshkeys"] = compare.encoded(keys)
         else:
-            change.say(f"{found.label} gets no SSH key: give {PREFIX}cloud_init_ssh_keys")
+            change.say(
+                f"{found.label} gets no SSH key, so nobody can log in: give {PREFIX}cloud_init_ssh_keys,"
+                " name a file in VM_SSH_KEYS_FILE, or put one into proxmox/authorized_keys"
+            )
     if not cloud_init.drive_of(found.config):
         there = image.storages(change.api, found.guest.node)
         system = str(found.config.get(options.system_disk(found.config)) or "")
