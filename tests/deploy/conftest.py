@@ -38,6 +38,8 @@ def ceph(number: int, **more: Any) -> dict[str, Any]:
         "disks": {"scsi0": "50G", **data, "scsi5": {"size": "100G", "storage": STORAGE}},
         "cloud_init_ip": f"192.168.1.{60 + number}/24",
         "cloud_init_gw": "192.168.1.1",
+        "agent": True,
+        "start": True,
     } | more
     return {f"proxmox_vm_{name}": value for name, value in given.items()}
 
@@ -96,13 +98,13 @@ class Deployments:
     def counted(self, machines: Sequence[Mapping[str, Any]], *options: str) -> tuple[Done, int]:
         """A deployment, and how often it asked Proxmox.
 
-        What waits for a task is left out, since that depends on how long the task takes.
+        What waits for a task or a guest agent is left out, since that depends on how long they take.
         """
         log = lab_dir() / "log/proxmox.log"
         before = len(log.read_text())
         done = self.deploy(machines, *options)
         asked = re.findall(r'"(?:GET|POST|PUT|DELETE) /api2/json/(\S*) HTTP', log.read_text()[before:])
-        return done, sum("/tasks/" not in path for path in asked)
+        return done, sum(not re.search("/(tasks|agent)/", path) for path in asked)
 
     def done(self, argv: Sequence[str], **env: str) -> Done:
         done = subprocess.run(argv, cwd=ROOT, env=self.environment(**env), capture_output=True, text=True)

@@ -2,11 +2,11 @@
 
 import re
 
-from fleet.lifecycle import modify
+from fleet.lifecycle import modify, power
 from tests.deploy.conftest import NODE, STORAGE, TEMPLATE, THREE, ceph
 
-# How often Proxmox is asked, without what waits for tasks: counted, so that a change that doubles it is seen.
-CALLS = {"check of 3": 45, "3 new": 99, "3 that are there": 21, "1 new": 39, "1 that is there": 9}
+# How often Proxmox is asked, without waiting for tasks and agents: counted, so that a change that doubles it is seen.
+CALLS = {"check of 3": 45, "3 new": 102, "3 that are there": 21, "1 new": 40, "1 that is there": 9}
 
 
 def test_three_ceph_nodes(lab, deployments):
@@ -37,6 +37,7 @@ def test_three_ceph_nodes(lab, deployments):
     assert again.output.count("is there already and is as asked for") == 3
     # What somebody changed is told, with the command that changes it back, and left alone.
     lab.step(modify, name="ceph-2", cores=8)
+    lab.step(power, power="stop", name="ceph-1")
     other = deployments.deploy([*THREE[:2], ceph(3, memory=8192)])
     assert (other.code, other.changed) == (0, 0), other.output
     assert "ceph-2: cores is 8, wanted 4" in other.output
@@ -44,6 +45,7 @@ def test_three_ceph_nodes(lab, deployments):
     way_out = "proxmox/manage-platform.sh -h node01 proxmox_vm modify -- -e"
     assert f'{way_out} \'{{"proxmox_vm_name": "ceph-2", "proxmox_vm_cores": 4}}\'' in other.output
     assert lab.api.config(NODE, 501)["cores"] == 8
+    assert "ceph-1   500   node01  stopped  is there already" in other.output  # switched off, and left so
     assert {"check of 3": of_check, "3 new": of_new, "3 that are there": of_old}.items() <= CALLS.items()
 
 
