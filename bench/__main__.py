@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import ROOT, validate
 from lab import builds, terraform
 
-GROUPS = ("validate", "inventory", "addresses", "kubeconfig", "tags", "chain")
+GROUPS = ("validate", "inventory", "addresses", "deploy", "kubeconfig", "tags", "chain")
 HEAD = ("this project / beside it", "size", "seconds", "beside it", "ratio", "goal", "growth")
 RUNS = 5
 
