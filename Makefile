@@ -67,16 +67,13 @@ doctor: .venv ### what a run needs, whether it is there, and what mends it (JSON
 generate-config: .venv ### write what .env configures: proxmox/vars/vm_config.yml and proxmox/inventory.ini
 	@$(PYTHON) scripts/generate_config.py
 
-deploy: .venv ### make the machines of .env that are not there yet (CHECK=1 changes nothing)
-	@$(PYTHON) scripts/generate_config.py
+deploy: generate-config ### make the machines of .env that are not there yet (CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/deploy.yml $(if $(CHECK),--check --diff)
 
-cleanup-vms: .venv ### remove the machines of .env at once, with their disks (CONFIRM_DELETE=true; else a list)
-	@$(PYTHON) scripts/generate_config.py
+cleanup-vms: generate-config ### remove the machines of .env at once, with their disks (CONFIRM_DELETE=true; else a list)
 	@$(PYTHON) scripts/cleanup_vms.py $(if $(filter true,$(CONFIRM_DELETE)),--confirm-delete)
 
-remove: .venv ### the same one after the other, each shut down first (CONFIRM_DELETE=true; CHECK=1 lists)
-	@$(PYTHON) scripts/generate_config.py
+remove: generate-config ### the same one after the other, each shut down first (CONFIRM_DELETE=true; CHECK=1 lists)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/remove-vms.yml $(if $(CHECK),--check) \
 		-e deploy_confirm_delete=$(if $(filter true,$(CONFIRM_DELETE)),true,false)
 
