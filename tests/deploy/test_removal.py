@@ -6,6 +6,7 @@ import pytest
 
 import cleanup_vms
 from fleet.deploy import removal
+from fleet.lifecycle import machine
 from fleet.proxmox import tasks
 from lab import PROXMOX_URL, secret
 from lab.proxmox import containers, faults, guests, volumes
@@ -130,6 +131,18 @@ def a_failing_task(lab, vmid):
         yield "storage 'local-lvm' is not online"
 
 
+def a_storage_that_is_gone(lab, vmid):
+    with faults.injected({"match": f"TASK qmdestroy:{vmid}", "error": "storage 'old' does not exist"}):
+        yield "storage 'old' does not exist"
+
+
+def moved(lab, vmid):
+    """To another node, after the cluster's list was made."""
+    gone = f"Configuration file 'nodes/{NODE}/qemu-server/{vmid}.conf' does not exist"
+    with faults.injected({"match": f"GET /{path(vmid)}/config", "status": 500, "message": gone}):
+        yield f"it is not on {NODE} any more, and its VMID is in use"
+
+
 def without_the_right(lab, vmid):
     with faults.injected(
         {"match": f"DELETE /{path(vmid)}", "status": 403, "message": "Permission check failed"}
@@ -138,7 +151,7 @@ def without_the_right(lab, vmid):
 
 
 STAYS = (of_terraform, of_a_stranger, a_copy, protected, locked, a_template, no_answer, offline, a_failing_task,
-         without_the_right)  # fmt: skip
+         a_storage_that_is_gone, moved, without_the_right)  # fmt: skip
 
 
 @pytest.mark.parametrize("why", STAYS, ids=lambda why: why.__name__)
@@ -186,6 +199,48 @@ def test_a_guest_that_goes_meanwhile_is_gone(lab, deployments, clean, monkeypatc
     code, said = clean("--confirm-delete")
     assert (code, lab.names()) == (0, {TEMPLATE}), said
     assert "one went away meanwhile" in said
+
+
+def test_two_machines_of_one_name_stay_until_a_number_says_which(lab, deployments, clean):
+    """A copy that a person made under the same name has the role's tag and line too."""
+    deployments.wants(TWO)
+    lab.created("one")
+    put(lab, lab.created("copy")["vmid"], name="one", description="ansible-vm: one")
+    code, said = clean("--confirm-delete")
+    assert code == 1 and {guest.vmid for guest in lab.api.guests()} == {9000, 500, 501}, said
+    assert "one (VMID 501 on node01) stays: one exists 2 times, as VMID 500 on node01, VMID 501" in said
+    assert "say which in VM_IDS" in said
+    deployments.wants([small("one", vmid=500)])
+    code, said = clean("--confirm-delete")
+    assert code == 1 and {guest.vmid for guest in lab.api.guests()} == {9000, 501}, said
+
+
+def test_the_list_of_the_cluster_may_be_older_than_the_tags(lab, deployments, clean):
+    deployments.wants(TWO)
+    lab.created("one")
+    cluster = lab.api.get("cluster/resources", type="vm")
+    put(lab, 500, tags="", description="mine now")
+    with faults.injected({"match": "GET /cluster/resources", "data": cluster}):
+        code, said = clean("--confirm-delete")
+    assert code == 1 and lab.names() == {TEMPLATE, "one"}, said
+    assert "was not made by this role" in said
+
+
+def test_what_becomes_of_a_machine_while_it_is_stopped_counts(lab, deployments, clean, monkeypatch):
+    deployments.wants(TWO)
+    lab.created("one")
+    tasks.wait(lab.api, lab.api.post(f"{path(500)}/status/start"))
+    done = machine.done
+
+    def slow(change, begin, *more):
+        done(change, begin, *more)
+        put(lab, 500, name="theirs", tags="", description="")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(machine, "done", slow)
+        code, said = clean("--confirm-delete")
+    assert code == 1 and lab.names() == {TEMPLATE, "theirs"}, said
+    assert "it is called theirs now" in said
 
 
 def test_proxmox_out_of_reach_or_no_configuration(deployments, clean, monkeypatch):

@@ -31,24 +31,20 @@ def remove(
 
 
 def _remove(api: Client, one: Wanted, guest: Guest, say: Callable[[str], None]) -> Verdict | None:
-    """None once it is gone. It is looked at again first: the list that a person read may be minutes old."""
-    now = removal.judge(api, one, guest)
+    """None once it is gone."""
+    change = Change(api, False, lambda line: say(f"{one.name}: {line}"))
+    now = _stopped(change, one, guest)
     if now is None:
         say(f"{one.name} went away meanwhile")
         return None
     if now.stays or not now.found:
         return now
     label, path = now.found.label, now.found.path
-    change = Change(api, False, lambda line: say(f"{one.name}: {line}"))
     try:
-        if guests.is_running(api, path):
-            machine.done(change, lambda: api.post(f"{path}/status/stop"))
         machine.done(change, lambda: api.delete(path, purge=1))
     except Fault as fault:
-        if removal.vanished(fault) or removal.judge(api, one, guest) is None:  # an answer may have been lost
-            say(f"{label} is removed")
-            return None
-        return now._replace(reason=str(fault))
+        if removal.judge(api, one, guest) is not None:  # else only the answer was lost
+            return now._replace(reason=str(fault))
     say(f"{label} is removed")
     if vendor_snippet(now.found.config):
         try:
@@ -56,3 +52,22 @@ def _remove(api: Client, one: Wanted, guest: Guest, say: Callable[[str], None]) 
         except Fault as fault:
             say(f"the snippet of {label} stays: {fault}")
     return None
+
+
+def _stopped(change: Change, one: Wanted, guest: Guest) -> Verdict | None:
+    """What becomes of it once it does not run; None where it is gone.
+
+    It is looked at again before and after: the list that a person read, and the stop, may have taken minutes.
+    """
+    now = removal.judge(change.api, one, guest)
+    if now is None or now.stays or not now.found:
+        return now
+    path = now.found.path
+    try:
+        if not guests.is_running(change.api, path):
+            return now
+        machine.done(change, lambda: change.api.post(f"{path}/status/stop"))
+    except Fault as fault:
+        left = removal.judge(change.api, one, guest)
+        return left and now._replace(reason=str(fault))
+    return removal.judge(change.api, one, guest)

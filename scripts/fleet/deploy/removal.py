@@ -4,12 +4,13 @@ Only a machine that the role made and that the configuration names goes. The fas
 (remove_all.py) go by the same rules.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fleet.deploy import taken
 from fleet.deploy.wanted import Wanted
-from fleet.findings import Fault
+from fleet.findings import Fault, listed
 from fleet.lifecycle import machine, owner
 from fleet.lifecycle.machine import Found
 from fleet.proxmox import disks
@@ -17,6 +18,7 @@ from fleet.proxmox.client import Client
 from fleet.proxmox.guest import Guest
 from fleet.templates.verify import table
 
+_VANISHED = re.compile(r"[Cc]onfiguration file \S+ does not exist|no such VM")  # from that node
 HEADS = ("machine", "VMID", "node", "state", "")
 
 
@@ -86,6 +88,11 @@ def _verdicts(
         if guest.name == one.name or ((found := marked.get(guest.vmid)) and found.guest.name == one.name)
     ]
     there = list(filter(None, (judge(api, one, guest, marked.get(guest.vmid)) for guest in near)))
+    going = [verdict.guest for verdict in there if verdict.goes and verdict.guest]
+    if len(going) > 1:  # a copy that a person made under the same name says the same of itself
+        places = listed(f"VMID {guest.vmid} on {guest.node}" for guest in going)
+        twice = f"{one.name} exists {len(going)} times, as {places}; say which in VM_IDS"
+        there = [verdict._replace(reason=verdict.reason or twice) for verdict in there]
     yield from there or [Verdict(one.name)]
 
 
@@ -96,13 +103,13 @@ def judge(api: Client, one: Wanted, guest: Guest, found: Found | None = None) ->
     try:
         found = found or machine.read(api, guest)
     except Fault as fault:
-        return None if vanished(fault) else Verdict(one.name, guest, None, str(fault))
+        if not _VANISHED.search(str(fault)):
+            return Verdict(one.name, guest, None, str(fault))
+        if api.is_free(guest.vmid):
+            return None
+        why = f"it is not on {guest.node} any more, and its VMID is in use: it moved, or is another; run this again"
+        return Verdict(one.name, guest, None, why)
     return Verdict(one.name, guest, found, _reason(one, guest, found))
-
-
-def vanished(fault: Fault) -> bool:
-    """Whether Proxmox says that the guest is not there."""
-    return "does not exist" in str(fault) or "no such VM" in str(fault)
 
 
 def _reason(one: Wanted, guest: Guest, found: Found) -> str:

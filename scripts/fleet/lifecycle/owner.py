@@ -30,16 +30,19 @@ class Owner(NamedTuple):
 
 
 def owner(config: Mapping[str, Any], tags: Iterable[str] = ()) -> Owner:
-    """By a guest's configuration. Terraform's mark counts more than ours: it removes what is not in its files."""
+    """By a guest's configuration. Terraform's mark counts more than ours: it removes what is not in its files.
+
+    `tags` are those of the cluster's list, which may be older: they can only keep a guest from being ours.
+    """
     text = str(config.get("description") or "")
-    tags = {*tags, *re.split(r"[;, ]+", str(config.get("tags") or ""))}
-    if tags & set(FLEET) or machine.MARK.search(text):
+    own = set(re.split(r"[;, ]+", str(config.get("tags") or "")))
+    if {*tags, *own} & set(FLEET) or machine.MARK.search(text):
         return Owner(fleet=True)
     line = _LINE.search(text)
     if line and line[1] == config.get("name"):
         return Owner(True, finished=not line[3], origin=line[2] or "")
     # A clone that a person made of such a machine has another name; the tag is enough to hand a machine over.
-    return Owner(role=TAG in tags and not line)
+    return Owner(role=TAG in own and not line)
 
 
 def named(config: Mapping[str, Any]) -> str:
