@@ -202,6 +202,20 @@ def test_two_machines_of_one_name(lab, app):
     assert lab.step(power, power="start", name="app", vmid=501).changed
 
 
+def test_what_becomes_of_a_machine_while_it_shuts_down_counts(lab, app, monkeypatch):
+    """Two minutes are enough for a person to make another one of it."""
+    switch = power.switch
+
+    def slow(*arguments):
+        switch(*arguments)
+        lab.api.put("nodes/node01/qemu/500/config", tags="", description="mine now")
+        return True
+
+    monkeypatch.setattr(power, "switch", slow)
+    assert "was not made by this role" in lab.refused(remove, name="app", confirm="app")
+    assert "app" in lab.names()
+
+
 def without(lab, privilege: str) -> Client:
     """The client of a user who has all that the documentation asks for, but for this."""
     name = f"u{uuid.uuid4().hex[:8]}"
