@@ -69,6 +69,18 @@ def test_the_stage_check_writes_nothing(ready):
     assert not (ready.folder / FILE).exists()
 
 
+@pytest.mark.parametrize("name", ["x$(touch {0})", "x;touch {0};", "../../x", "x y", "-x", "x\ny"])
+def test_a_name_that_is_no_host_name_reaches_neither_a_shell_nor_a_folder(ready, tmp_path, name):
+    """The stage check comes before anything has looked at the name."""
+    trace = tmp_path / "trace"
+    given = name.format(trace)
+    for stage in ({"stage": "check"}, {}):
+        said = ready.refused(write, **ready.write | {"name": given} | stage)
+        assert "is not a host name, so no snippet is named after it" in said
+    assert "is not a host name" in ready.refused(remove, name=given)
+    assert not trace.exists()
+
+
 def test_a_folder_that_is_not_the_storage_s_is_found_out(ready, tmp_path, monkeypatch):
     """Where the token may list snippets."""
     monkeypatch.setattr("fleet.proxmox.rights.missing", lambda api, wanted: [])

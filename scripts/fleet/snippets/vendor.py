@@ -1,12 +1,15 @@
 """A machine's vendor data: the file that a person wrote, and the snippet that it becomes."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.findings import Fault
+from fleet.arguments import LABEL
+from fleet.findings import Fault, cut, printable
 from fleet.paths import shown
 
+_NAME = re.compile(rf"{LABEL}(\.{LABEL})*")  # the second part of a name that Proxmox has may be a domain
 MOST_BYTES = 1 << 20  # that Proxmox reads of a snippet
 
 
@@ -22,6 +25,9 @@ class Snippet(NamedTuple):
 
 
 def file_name(machine: str) -> str:
+    """Raises Fault for a name that could mean something to a shell, or name another folder."""
+    if not _NAME.fullmatch(machine):
+        raise Fault(f"{cut(printable(machine))} is not a host name, so no snippet is named after it")
     return f"gitops-{machine}-vendor.yaml"
 
 
