@@ -1,6 +1,7 @@
 """One value of `.env` changes, and nothing else does."""
 
 import stat
+import subprocess
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from fleet import dotenv
 from fleet.config.write import quoted, set_value
 from fleet.findings import Fault
+from fleet.paths import ROOT
 
 TOKEN, NEW = "PROXMOX_VE_API_TOKEN", "gitops@pve!terraform=5f0c6d1e-8a3b-4c2d-9e1f-000000000002"
 PAIR = "PROXMOX_API_USER=root@pam!old\n{}PROXMOX_API_PASSWORD=secret\n"
@@ -70,6 +72,15 @@ def test_a_link_stays_one(tmp_path):
     path.symlink_to(target)
     assert set_value(path, TOKEN, NEW)
     assert path.is_symlink() and target.read_text() == f"{TOKEN}={NEW}\n"
+
+
+def test_git_ignores_what_a_write_that_was_killed_leaves():
+    """The new file stands beside `.env`, with all its secrets, until it takes that one's name."""
+    names = ["..env.k3xq8a_z", ".env.bak", ".env.old", ".env~", "proxmox/vars/.vm_config.yml.k3xq8a_z"]
+    ignored = subprocess.run(["git", "check-ignore", *names], cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert ignored.stdout.split() == names
+    example = subprocess.run(["git", "check-ignore", ".env.example"], cwd=ROOT, capture_output=True)
+    assert example.returncode == 1
 
 
 TEXT = st.text(
