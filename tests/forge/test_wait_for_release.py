@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import wait_for_release
+from fleet.findings import Fault
+from fleet.forge.api import ask
 
 SHA = "a" * 40
 
@@ -138,3 +140,10 @@ def test_a_failed_release_stands_in_the_summary(api, tmp_path, monkeypatch):
     api.answers = [[run(conclusion="failure")]]
     assert call(api) == 0
     assert "ended with failure" in (tmp_path / "summary").read_text()
+
+
+@pytest.mark.parametrize("token", ["hidden\nword", "hidden\x07word", "hidden\N{NO-BREAK SPACE}word"])
+def test_a_token_that_no_header_can_have_is_not_quoted(api, token):
+    with pytest.raises(Fault, match="has a line break or a character") as caught:
+        ask(api.url, "repos/o/r", token)
+    assert "hidden" not in str(caught.value) and not api.asked

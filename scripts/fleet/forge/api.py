@@ -29,6 +29,8 @@ def ask(api: str, path: str, token: str, data: dict | None = None, method: str |
     if not url.startswith(("https://", "http://")):
         raise Fault(f"{api} is not the address of an API", code=2)
     headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+    if not token.isascii() or not token.isprintable():  # http.client's own words would quote it
+        raise Fault("the token for GitHub has a line break or a character that no token has", code=2)
     if token:
         headers["Authorization"] = f"Bearer {token}"
     body = None if data is None else json.dumps(data).encode()
