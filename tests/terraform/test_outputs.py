@@ -2,6 +2,9 @@
 
 import copy
 
+import pytest
+
+from fleet.findings import Fault
 from fleet.terraform import outputs
 
 FIXED = {
@@ -43,3 +46,22 @@ def test_every_output_gets_the_address():
     assert filled["k8s_nodes"]["value"]["k8s-a"]["address"] == "192.168.1.60"
     assert outputs.machines(filled)["k8s-a"].address == "192.168.1.60"
     assert outputs.machines(filled)["web"].address == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Error: parse "postgres://u:hid%den@pg/d": invalid URL escape "%de"',
+        'Error: parse "postgres://u:hid/den@pg/d": invalid port ":hid" after host',
+        'Error: missing "=" after "hidden" in connection info string"',
+    ],
+)
+def test_a_password_that_breaks_the_connection_string_is_not_quoted(tmp_path, monkeypatch, words):
+    """What Terraform says of it was seen in Terraform 1.11."""
+    program = tmp_path / "terraform"
+    program.write_text(f"#!/bin/sh\necho '{words}' >&2; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("TERRAFORM", str(program))
+    with pytest.raises(Fault, match="PG_CONN_STR is no connection string") as caught:
+        outputs.load(None, tmp_path)
+    assert "hid" not in str(caught.value)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from fleet.findings import Fault
 from fleet.names import RESERVED
 from fleet.paths import PROXMOX_DIR, shown
-from fleet.terraform import program
+from fleet.terraform import lock, program
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -55,12 +55,17 @@ def load(path: Path | None, folder: Path = PROXMOX_DIR) -> dict:
         command = [_program(), f"-chdir={folder}", "output", "-json"]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         if done.returncode:
-            raise Fault(f"{program.name()} output: {done.stderr.strip()}", code=2)
+            raise Fault(f"{program.name()} output: {_without_password(done.stderr.strip())}", code=2)
         return json.loads(done.stdout)
     except FileNotFoundError as error:
         raise Fault(str(error), code=2) from None
     except (OSError, ValueError, RecursionError) as error:
         raise Fault(f"no JSON of `terraform output`: {error}", shown(path or folder), code=2) from None
+
+
+def _without_password(words: str) -> str:
+    """Terraform's words; where it cannot read PG_CONN_STR they quote it, with the password."""
+    return lock.UNUSABLE if re.search(r'parse "|connection info string', words) else words
 
 
 def _program() -> str:
