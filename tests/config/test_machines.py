@@ -72,6 +72,8 @@ def test_what_is_right_is_not_found_fault_with(env, changes):
 
 WRONG = {  # what is changed, the variable whose line is told, and the words
     "name": ({"VM_NAMES": "ceph_1 b c"}, "VM_NAMES", "has ceph_1, which is not a host name"),
+    "name of Ansible's": ({"VM_NAMES": "a b Localhost"}, "VM_NAMES", "has Localhost, which means something else"),
+    "name of the play's group": ({"VM_NAMES": "a b deploy"}, "VM_NAMES", "has deploy, which means something"),
     "name twice": ({"VM_NAMES": "a b A"}, "VM_NAMES", "has a twice; change one of them"),
     "too few ids": (
         {"VM_IDS": "501 502"},

@@ -11,8 +11,10 @@ from typing import NamedTuple
 from fleet.arguments import BRIDGE, CHECKSUM, DOMAIN, LABEL, USER, WORD
 from fleet.config.entries import Entries
 from fleet.findings import cut
+from fleet.names import RESERVED
 from fleet.vms import addresses, public_keys
 
+PLAYED = "deploy"  # the group of these machines in plays, which a machine of that name would stand for
 LAST_SLOT = 30  # of Proxmox's scsi disks
 
 
@@ -53,6 +55,9 @@ def read(said: Entries, templates: range) -> list[Machine]:
     names = said.words("VM_NAMES", LABEL, "a host name: letters, digits and hyphens, at most 63")
     if not names:
         return []
+    for name in names:
+        if name.lower() in {*RESERVED, PLAYED}:
+            said.wrong("VM_NAMES", f"has {name}, which means something else to Ansible; choose another")
     _twice(said, "VM_NAMES", [(name.lower(), name) for name in names])
     ids = _ids(said, names, templates)
     nodes = said.words("VM_NODES", LABEL, "the name of a node") or [""]
