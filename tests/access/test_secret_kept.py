@@ -125,10 +125,7 @@ def test_killed_before_it_is_written(site):
     assert subprocess.run(command, env=environment(site), check=False).returncode == -9
     ran = site.run()
     assert ran.status == 1
-    assert (
-        "PROXMOX_VE_API_TOKEN in " in ran.err
-        and "`make fix-token ROTATE=gitops` makes" in ran.err
-    )
+    assert "PROXMOX_VE_API_TOKEN in " in ran.err and "`make fix-token ROTATE=gitops` makes" in ran.err
     assert site.answers("PROXMOX_READ_API_TOKEN"), "all else is done"
     assert site.run("--rotate", "gitops").status == 0 and site.answers()
     assert site.run().out == "nothing to change\n"

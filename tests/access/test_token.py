@@ -229,7 +229,10 @@ def test_a_new_secret(made, named, ended):
     [
         ("", "PROXMOX_VE_API_TOKEN in .env has no token, and Proxmox tells the secret of"),
         ("PROXMOX_VE_API_TOKEN=a@pve!b=c-d\n", "has the token a@pve!b, and Proxmox tells the secret of"),
-        (f"PROXMOX_VE_API_TOKEN={FULL_TOKEN}=0-1\n", f"in .env is not the secret of {FULL_TOKEN}: `scripts/"),
+        (
+            f"PROXMOX_VE_API_TOKEN={FULL_TOKEN}=0-1\n",
+            f"in .env is not the secret of {FULL_TOKEN}: `make fix-token",
+        ),
     ],
 )
 def test_a_secret_that_is_lost(made, text, words):
