@@ -10,7 +10,7 @@ import functools
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import environ
 from typing import Any
 
@@ -110,7 +110,8 @@ class Client:
         return self._ask_once("GET", path, most, **content)
 
     def _ask_once(self, method: str, path: str, most: int, **content: Any) -> Any:
-        question = errors.question(method, path, content.get("data") or content.get("params") or {})
+        sent = content.get("data") or content.get("params") or {}
+        question = errors.question(method, path, sent if isinstance(sent, Mapping) else {})
         try:
             with self.session.request(
                 method,
