@@ -81,6 +81,20 @@ def test_a_vmid_with_disks_of_a_former_machine_is_left_alone(lab):
         allocation.free("node01", old)
 
 
+def test_they_are_not_taken_where_disks_are_asked_for_later_only(lab):
+    """The run that began it was killed, and then .env got data disks."""
+    old = allocation.allocate("node01", "tank", 500, 10 << 30)
+    try:
+        facts = lab.step(create, stage="clone", name="app", template_vmid=TEMPLATE).facts
+        disks = {"scsi1": {"size": "10G", "storage": "tank"}}
+        added = lab.step(finish, stage="resize", name="app", vmid=facts["vmid"], disks=disks).after
+        assert old not in added["scsi1"] and facts["vmid"] == 501
+        said = lab.refused(create, stage="clone", name="other", vmid=500, template_vmid=TEMPLATE)
+        assert f"has volumes of a former machine, {old}" in said
+    finally:
+        allocation.free("node01", old)
+
+
 def test_a_finished_machine_takes_no_volume_that_nothing_names(lab):
     facts = lab.created("app")
     old = allocation.allocate("node01", "tank", facts["vmid"], 10 << 30)

@@ -129,7 +129,7 @@ def from_image(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: 
         *options.bridges(config),
     )
     vmid = _made(
-        change, spec, cluster, name, lambda vmid: image.volumes(change.api, node, storages, vmid),
+        change, spec, cluster, name, lambda vmid: image.leftovers(change.api, node, found, storages, vmid),
         lambda vmid: change.api.post(f"nodes/{node}/qemu", vmid=vmid, **config),
     )  # fmt: skip
     sizes = {disk.slot: f"{disk.size}G" for disk in spec.disks} | {"scsi0": f"{int(size)}M"}
@@ -173,7 +173,7 @@ def clone(change: Change, spec: Spec, cluster: Sequence[Guest], arguments: Mappi
         *options.bridges(chosen.config, options.asked(spec, chosen.config)),
     )
     vmid = _made(
-        change, spec, cluster, name, lambda vmid: image.volumes(change.api, node, storages, vmid),
+        change, spec, cluster, name, lambda vmid: image.leftovers(change.api, node, there, storages, vmid),
         lambda vmid: change.api.post(f"nodes/{source.node}/qemu/{source.vmid}/clone", newid=vmid, **fields),
     )  # fmt: skip
     kind = "full" if full else "linked"
@@ -207,7 +207,8 @@ def _made(
     """The VMID under which `create` made the machine. When it fails nothing is left.
 
     `left`: the volumes that a VMID has. One with the disks of a former machine is not used: they may be somebody's
-    data, and those of a machine whose creation is cut off have to be told from them (see finish.new_disks).
+    data, and those of a machine whose creation is cut off have to be told from them (see finish.new_disks). On all
+    storages, and without disks that are asked for too: what is asked for may change before the next run.
     """
 
     def act(vmid: int) -> None:
@@ -232,10 +233,10 @@ def _made(
         used = ids.used(cluster, paths.VMS_DIR)
 
         def is_free(vmid: int) -> bool:
-            return change.api.is_free(vmid) and not (spec.disks and left(vmid))
+            return change.api.is_free(vmid) and not left(vmid)
 
         return ids.claim(ids.AUTOMATIC, used, is_free, act, change.say)[0]
-    if spec.disks and (volumes := left(spec.vmid)):
+    if volumes := left(spec.vmid):
         raise Occupied(f"VMID {spec.vmid} is free, but has volumes of a former machine, {listed(volumes)}: remove them,"
                        " or choose another VMID")  # fmt: skip
     in_use = Fault(f"VMID {spec.vmid} is in use; choose another, or leave {PREFIX}vmid empty")

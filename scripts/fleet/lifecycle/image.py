@@ -1,5 +1,6 @@
 """The cloud image of a new machine: which build, where it lies, and the machine that is made of it."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -62,6 +63,17 @@ def volumes(api: Client, node: str, storages: Iterable[str], vmid: int) -> dict[
         entries = api.get(f"nodes/{node}/storage/{quote(storage)}/content", content="images")
         found |= {one["volid"]: int(one["size"]) for one in entries if int(one.get("vmid") or 0) == vmid}
     return found
+
+
+def leftovers(api: Client, node: str, found: Storages, asked: Iterable[str], vmid: int) -> dict[str, int]:
+    """The volumes of a VMID on all storages of a node; one that is not asked for and does not answer is left out."""
+    left = volumes(api, node, asked, vmid)
+    able = {name for name, about in found.items() if "images" in str(about.get("content", "")).split(",")}
+    for name in sorted(able.difference(asked)):
+        if int(found[name].get("active", 1) or 0):
+            with contextlib.suppress(Fault):
+                left |= volumes(api, node, [name], vmid)
+    return left
 
 
 def storage_of_disks(found: Storages, node: str, spec: Spec) -> str:
