@@ -4,14 +4,16 @@
 Asks Proxmox for the machines with the tag `ansible` that are the role's, and the guest agents of those on DHCP for
 their addresses. A machine that does not tell its address keeps its line, with a warning. A line goes only when Proxmox
 says that the machine is gone or no longer belongs to the role. An address that another machine, a VM file or k8s.ini
-has is not written, and both are named. Where a machine is met for the first time, its SSH host keys are recorded once
-cloud-init is done; Ansible talks to no machine that shows others.
+has is not written, and both are named; nor is a machine with the name of a host or group of k8s.ini. Where a machine is
+met for the first time, its SSH host keys are recorded once cloud-init is done; Ansible talks to no machine that shows
+others.
 Reads: Proxmox's API (PROXMOX_VE_ENDPOINT and PROXMOX_VE_API_TOKEN, from the environment or .env), the VM files,
 k8s.ini. Writes: inventory-vms.ini, and inventory-vms.known_hosts beside it, each only when it changes.
 Exit codes: 0 written or unchanged; 1 a machine that runs has no line or no host keys, and why, or the file is
 somebody else's; 2 wrong usage, or Proxmox does not answer, and nothing is written.
 """
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,9 +23,9 @@ from fleet.addresses import inventory, lines
 from fleet.addresses.inventory import Now, Role
 from fleet.addresses.lines import Line
 from fleet.addresses.machines import Machine
-from fleet.ansible.inventory import parse
+from fleet.ansible.inventory import Inventory, parse
 from fleet.files import read_text, write_text
-from fleet.findings import Finding, guarded, report
+from fleet.findings import Fault, Finding, guarded, report
 from fleet.hosts import known_hosts, readiness, ssh
 from fleet.lifecycle import owner
 from fleet.paths import INVENTORY, PROXMOX_DIR, VMS_DIR, shown
@@ -35,18 +37,21 @@ FILE = PROXMOX_DIR / "inventory-vms.ini"
 SSH_TIMEOUT = 60  # a machine that tells its address has booted
 
 
-def _made(machine: Machine) -> bool:
+def _made(fleet: Inventory, machine: Machine) -> bool:
+    """Raises Fault for a name of the fleet's inventory: with both, a play on that host would reach this machine."""
     found = owner.owner(machine.config, machine.guest.tags)
     owner.refuse_unfinished(found, machine.name)
+    if found.role and machine.name in {*fleet.variables(), *fleet.members(), *fleet.children}:
+        raise Fault(f"{shown(INVENTORY)} has a host or a group of that name; rename one of them")
     return found.role
 
 
-def _taken(client: Client) -> dict[str, str]:
+def _taken(client: Client, fleet: Inventory) -> dict[str, str]:
     """The addresses of the fleet and of Proxmox, each with whose it is."""
     files, _ = load_dir(VMS_DIR)
     hosts = {
         host.address: f"that of {host.pattern} ({shown(INVENTORY)}:{host.line + 1})"
-        for host in parse(read_text(INVENTORY)).hosts
+        for host in fleet.hosts
         if host.address
     }
     api = {urlsplit(client.url).hostname or "": "that of Proxmox's API (PROXMOX_VE_ENDPOINT)"}
@@ -110,8 +115,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     file, record = args.inventory, args.inventory.with_suffix(".known_hosts")
     before = lines.read(read_text(file), shown(file))
-    client = connect()
-    found = inventory.now(client, before, Role(owner.TAG, _made), _taken(client))
+    client, fleet = connect(), parse(read_text(INVENTORY))
+    role = Role(owner.TAG, functools.partial(_made, fleet))
+    found = inventory.now(client, before, role, _taken(client, fleet))
     new = write_text(file, lines.render(found.lines, record.name))
     for line in _changes(before, found.lines):
         print(line)

@@ -2,9 +2,13 @@
 
 import pytest
 
+import generate_inventory
 from fleet.addresses import inventory, lines
 from fleet.addresses.inventory import Role
+from fleet.addresses.machines import Machine
+from fleet.ansible.inventory import parse
 from fleet.findings import Fault
+from fleet.proxmox.guest import guest
 from tests.addresses.test_agent import card
 from tests.helpers.https_server import certificate, serving
 
@@ -47,6 +51,16 @@ def machine(
 def line(vmid: int, name: str, address: str, user: str = "ubuntu", **config) -> lines.Line:
     own = {"name": name, "net0": f"virtio={mac(vmid)},bridge=vmbr0", "ciuser": user} | config
     return lines.line(name, address, vmid, mac(vmid), own)
+
+
+@pytest.mark.parametrize("name", ["by-hand", "k3s", "web-2"])
+def test_a_name_of_the_fleet_s_inventory_is_not_written(name):
+    """Where Ansible is given both files, the later one's address counts for that host."""
+    fleet = parse("[k3s]\nby-hand ansible_host=192.168.1.9\nweb-[1:3]\n")
+    one = Machine(guest({"vmid": 500, "node": "node01"}), {"name": name, "tags": "ansible"})
+    with pytest.raises(Fault, match=r"k8s.ini has a host or a group of that name"):
+        generate_inventory._made(fleet, one)
+    assert generate_inventory._made(fleet, one._replace(config={"name": "app", "tags": "ansible"}))
 
 
 class Made:
