@@ -1,4 +1,5 @@
-# Each target is what CI runs. `make` alone lists them.
+# Each target is what CI runs. `make` alone lists them. What is given to it, as NAME=web-1, is in the environment of
+# its commands: so "$$NAME" is one word there, whatever is in it.
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.* ## .*/\1/p; s/^\([a-z-]*\):.* ### .*/\1/p' Makefile)
 PYTHON := .venv/bin/python
@@ -43,7 +44,7 @@ plan: .venv ## what an apply would change, with the plan guard's opinion; change
 	@$(PYTHON) scripts/apply_terraform.py --plan-only
 
 inventory: .venv ## bring proxmox/k8s.ini and new_hosts.txt up to Terraform's outputs (OUTPUTS=saved.json)
-	@$(PYTHON) scripts/update_inventory.py $(if $(OUTPUTS),--outputs $(OUTPUTS))
+	@$(PYTHON) scripts/update_inventory.py $(if $(OUTPUTS),--outputs "$$OUTPUTS")
 
 lock: .venv ## write the newest versions that pyproject.toml allows to constraints.txt
 	@scripts/lock.sh newest
@@ -79,8 +80,8 @@ remove: generate-config ### the same one after the other, each shut down first (
 
 template: .venv ### build a template from a cloud image: IMAGE=debian12 (NODE=, STORAGE=; CHECK=1 changes nothing)
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml $(if $(CHECK),--check --diff) \
-		$(if $(IMAGE),-e proxmox_template_image=$(IMAGE)) $(if $(NODE),-e proxmox_template_node=$(NODE)) \
-		$(if $(STORAGE),-e proxmox_template_storage=$(STORAGE))
+		$(if $(IMAGE),-e proxmox_template_image="$$IMAGE") $(if $(NODE),-e proxmox_template_node="$$NODE") \
+		$(if $(STORAGE),-e proxmox_template_storage="$$STORAGE")
 
 template-list: .venv ### the templates: state, image, age, linked clones
 	@ANSIBLE_CONFIG=proxmox/ansible.cfg ansible-playbook proxmox/playbooks/template.yml -e proxmox_template_state=list
@@ -89,7 +90,7 @@ generate-inventory: .venv ### bring proxmox/inventory-vms.ini up to the machines
 	@$(PYTHON) scripts/generate_inventory.py
 
 vm-ip: .venv ### the address of a machine, as its guest agent tells it: NAME=web-1 (WAIT=120: until it has one)
-	@$(PYTHON) scripts/proxmox_get_vm_ip.py --name "$(NAME)" $(if $(WAIT),--wait $(WAIT))
+	@$(PYTHON) scripts/proxmox_get_vm_ip.py --name "$$NAME" $(if $(WAIT),--wait "$$WAIT")
 
 lab-up: setup ## start the lab and leave it running
 	@$(PYTHON) -m lab up
@@ -106,7 +107,7 @@ clean: lab-down ## remove all that this checkout made (CACHE=1: and what is unus
 	@rm -rf .lab .lab-test .lab-bench .venv proxmox/.terraform proxmox/vms.auto.tfvars.json
 
 images-update: .venv ### lock the newest builds of the cloud images: proxmox/images.lock.yml (IMAGE=debian12: one)
-	@$(PYTHON) scripts/update_images.py $(IMAGE)
+	@$(PYTHON) scripts/update_images.py $(if $(IMAGE),"$$IMAGE")
 
 .venv:
 	@scripts/setup_venv.sh $(EXTRAS)
