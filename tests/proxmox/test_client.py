@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+import requests
 
 from fleet.findings import Fault
 from fleet.proxmox import client as proxmox
@@ -79,6 +80,14 @@ def test_no_redirect_is_followed_with_the_token(tmp_path, use, method, status):
     words = f"Proxmox at {endpoint[:-1]} redirects to {thief}x ({status}), which is not followed"
     assert words in str(caught.value)
     assert asked == []
+
+
+def test_a_login_in_netrc_does_not_take_the_tokens_place(tmp_path, use, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    client = use("https://127.0.0.1:8006")
+    request = client.session.prepare_request(requests.Request("GET", client.url))
+    assert request.headers["Authorization"] == "PVEAPIToken=a@pve!b=0-1"
 
 
 RESTARTED = (595, "Connection refused", {})

@@ -55,6 +55,7 @@ class Client:
         self.session = requests.Session()
         if token is not None:
             self.session.headers["Authorization"] = f"PVEAPIToken={token}"
+        self.session.auth = lambda request: request  # else a line of ~/.netrc would take the token's place
         self.user = (token or "").partition("=")[0]  # without the secret
         self.verify = tls.prepare(self.session, insecure)
 
