@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 from fleet.findings import Fault
 
+# What to say of a PG_CONN_STR that cannot be read: others' words of it quote the password.
+NO_CONNECTION = "PG_CONN_STR is no connection string: in a password write % as %25, @ as %40, / as %2F"
+
 
 class Setting(NamedTuple):
     name: str

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fleet.findings import Fault
+from fleet.settings import NO_CONNECTION
 
 KEY = 0x70726F786D6F78  # "proxmox"; advisory locks of PostgreSQL are numbers
-UNUSABLE = "PG_CONN_STR is no connection string: in a password write % as %25, @ as %40, / as %2F"
 
 
 def holder() -> str:
@@ -39,9 +39,9 @@ def _postgres(connection: str, timeout: float) -> Iterator[None]:
     try:
         parts = psycopg.conninfo.conninfo_to_dict(connection)
         if any("@" in str(parts.get(part)) for part in ("host", "dbname")):
-            raise Fault(UNUSABLE, code=2)
+            raise Fault(NO_CONNECTION, code=2)
     except psycopg.ProgrammingError:  # its words quote the password
-        raise Fault(UNUSABLE, code=2) from None
+        raise Fault(NO_CONNECTION, code=2) from None
     try:
         session = psycopg.connect(
             connection, autocommit=True, application_name=holder()[:63], connect_timeout=10

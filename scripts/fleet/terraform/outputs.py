@@ -12,7 +12,8 @@ from typing import NamedTuple
 from fleet.findings import Fault
 from fleet.names import RESERVED
 from fleet.paths import PROXMOX_DIR, shown
-from fleet.terraform import lock, program
+from fleet.settings import NO_CONNECTION
+from fleet.terraform import program
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -65,7 +66,7 @@ def load(path: Path | None, folder: Path = PROXMOX_DIR) -> dict:
 
 def _without_password(words: str) -> str:
     """Terraform's words; where it cannot read PG_CONN_STR they quote it, with the password."""
-    return lock.UNUSABLE if re.search(r'parse "|connection info string', words) else words
+    return NO_CONNECTION if re.search(r'parse "|connection info string', words) else words
 
 
 def _program() -> str:
