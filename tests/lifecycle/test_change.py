@@ -129,6 +129,14 @@ def test_new_host_keys_are_announced(lab, app):
     assert "makes new SSH host keys" in lab.step(modify, name="app", cloud_init_ip="192.168.1.9/24").message
 
 
+def test_an_address_stays_until_another_one_or_dhcp_is_asked_for(lab, app):
+    lab.step(modify, name="app", cloud_init_ip="192.168.1.9/24")
+    assert not lab.step(modify, name="app", cloud_init_ip="").changed
+    assert lab.config(app)["ipconfig0"] == "ip=192.168.1.9/24"
+    assert lab.step(modify, name="app", cloud_init_ip="dhcp").changed
+    assert lab.config(app)["ipconfig0"] == "ip=dhcp"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -19,11 +19,11 @@ DRIVES = ("ide2", "ide0", "ide1", "ide3", "scsi30", "sata5")  # where a drive ma
 
 
 class Settings(NamedTuple):
-    """What is asked; "" and () where nothing is. `ipconfig` is as Proxmox writes it."""
+    """What is asked; "" and () where nothing is. `ipconfig` is as Proxmox has it; a new machine without has DHCP."""
 
     user: str = ""
     keys: tuple[str, ...] = ()
-    ipconfig: str = DHCP
+    ipconfig: str = ""
     nameserver: str = ""
     searchdomain: str = ""
     upgrade: bool = False
@@ -49,7 +49,10 @@ def read(a: Arguments) -> Settings:
 
 
 def _ipconfig(a: Arguments) -> str:
-    ip, gateway = a.text("cloud_init_ip") or "dhcp", a.text("cloud_init_gw")
+    given, gateway = a.text("cloud_init_ip"), a.text("cloud_init_gw")
+    if not given and not gateway:
+        return ""
+    ip = given or "dhcp"
     text = f"ip={ip}" + (f",gw={gateway}" if gateway else "")
     for problem in addresses.parse(text)[1]:
         a.wrong("cloud_init_gw" if problem.startswith("gw") else "cloud_init_ip", f"is wrong: {problem}")
@@ -91,7 +94,7 @@ def options(settings: Settings) -> dict[str, str]:
     wanted = {
         "ciuser": settings.user,
         "sshkeys": compare.encoded(settings.keys),
-        "ipconfig0": settings.ipconfig,
+        "ipconfig0": settings.ipconfig or DHCP,
         "nameserver": settings.nameserver,
         "searchdomain": settings.searchdomain,
         "ciupgrade": str(int(settings.upgrade)),

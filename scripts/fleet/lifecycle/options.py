@@ -36,7 +36,7 @@ def of_new(spec: Spec, config: Mapping[str, Any]) -> dict[str, str]:
 def asked_of_cloud_init(spec: Spec) -> dict[str, str]:
     """What of cloud-init the variables ask for beyond their defaults, which a machine need not have any more."""
     wanted = cloud_init.options(spec.cloud_init) if spec.cloud_init else {}
-    if wanted.get("ipconfig0") == cloud_init.DHCP:
+    if spec.cloud_init and not spec.cloud_init.ipconfig:
         del wanted["ipconfig0"]
     if wanted.get("ciupgrade") == "0":
         del wanted["ciupgrade"]
