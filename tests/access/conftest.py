@@ -83,7 +83,7 @@ class Site:
         return [*found, secret("proxmox_root_password")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hollow(tmp_path_factory) -> Iterator[Path]:
     with hollow_proxmox(tmp_path_factory.mktemp("access")) as folder:
         yield folder
@@ -99,7 +99,7 @@ def site(hollow, tmp_path, capsys) -> Iterator[Site]:
     access.write(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first_run() -> dict[str, Any]:
     """What the first run left, once there was one: a file's text, and Proxmox's accounts."""
     return {}
