@@ -37,7 +37,7 @@ def service() -> Iterator[ThreadingHTTPServer]:
         def do_GET(self) -> None:
             self.server.asked.append(f"{self.path} {self.headers}")
             data: object = [{"name": "k8s-dev", "node": "node01", "vmid": 120}]
-            if "/pending" in self.path:
+            if "/pending" in self.path or "/log?" in self.path:
                 data = []
             elif "/tasks/" in self.path:
                 data = {"status": "stopped", "exitstatus": "OK"}

@@ -1,6 +1,6 @@
 """Start, stop and restart."""
 
-from lab.proxmox import cloudinit, config, guests, ha, machines, mappings, volumes
+from lab.proxmox import cloudinit, config, guests, ha, machines, mappings, state, volumes
 from lab.proxmox.errors import ApiError
 
 
@@ -21,7 +21,10 @@ def start(node: str, vmid: int, timeout: int | None = None) -> int:
     warnings = int(guest.config.get("bios") == "ovmf" and "efidisk0" not in guest.config)
     if warnings:
         print("WARN: no efidisk configured! Using temporary efivars disk.", flush=True)
-    return machines.start(vmid, timeout or 30) + warnings
+    with state.locked(f"start-{vmid}", timeout or 30):  # of two at once the second finds it running
+        if machines.running(vmid):
+            raise ApiError(f"VM {vmid} already running")
+        return machines.start(vmid, timeout or 30) + warnings
 
 
 def ha_request(vmid: int, state: str) -> None:
