@@ -58,7 +58,8 @@ class Checkout:
         kept = {
             name: value
             for name, value in environment().items()
-            if name not in dotenv.KNOWN and not name.startswith(("ANSIBLE_", "GITHUB_", "PROXMOX_", "SSH_"))
+            if name not in dotenv.KNOWN
+            and not name.startswith(("ANSIBLE_", "GITHUB_", "MAKE", "MFLAGS", "PROXMOX_", "SSH_"))
         }
         argv = network.inside_argv(["sh", "-c", command])
         done = subprocess.run(
