@@ -13,6 +13,7 @@ import json
 from fleet import cli
 from fleet.addresses import agent, machines
 from fleet.addresses.machines import Asking, Machine
+from fleet.console import table
 from fleet.findings import Finding, guarded, printable, report, visible
 from fleet.proxmox.client import connect
 
@@ -38,9 +39,7 @@ def _entry(machine: Machine) -> dict[str, object]:
 
 
 def _table(found: list[Machine]) -> str:
-    rows = [("NAME", "ADDRESS"), *((one.name, one.answer.address or "-") for one in found)]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:{width}}  {address}" for name, address in rows)
+    return table(("NAME", "ADDRESS"), ((one.name, one.answer.address or "-") for one in found))
 
 
 @guarded

@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     verify.check_administrator(client)
     found, named = present.read(client), verify.named(file)
     changes = plan.changes(found, rotate)
-    print("\n".join(plan.table(changes)) if changes else "nothing to change")
+    print(plan.shown(changes) if changes else "nothing to change")
     for line in excess.found(found, named.values()):
         print(f"more than needed: {line}")
     if changes and args.dry_run:

@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     known, findings = _known(images, file, bool(options.image))
     chosen = {catalogue.find(images, word).name for word in options.image} or images.keys()
     rows = update.rows((image for name, image in sorted(images.items()) if name in chosen), known)
-    print("\n".join(update.table(rows)))
+    print(update.shown(rows))
     newer = any(row.changed for row in rows)
     if not options.check:
         builds = known | {row.image.name: row.new for row in rows if row.new}

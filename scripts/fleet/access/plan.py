@@ -9,6 +9,7 @@ from fleet.access import wanted
 from fleet.access.present import Entry, Present, User, is_near
 from fleet.access.privileges import of_version
 from fleet.access.wanted import ROLES, TOKENS, USER, Grant, Token
+from fleet.console import table
 
 
 class Change(NamedTuple):
@@ -123,12 +124,9 @@ def _covers(entry: Entry, who: str, grant: Grant) -> bool:
     return place and (entry.below or not grant.below)
 
 
-def table(changes: Iterable[Change]) -> Iterator[str]:
-    """The lines of a table for a person."""
-    cells = [("what", "found", "will be"), *((one.subject, one.found, one.does) for one in changes)]
-    widths = [max(len(line[column]) for line in cells) for column in range(2)]
-    for line in cells:
-        yield "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[2]])
+def shown(changes: Iterable[Change]) -> str:
+    """A table for a person."""
+    return table(("what", "found", "will be"), ((one.subject, one.found, one.does) for one in changes))
 
 
 def _ends(expire: int) -> str:

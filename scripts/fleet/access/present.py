@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from fleet.proxmox.client import Client
+from fleet.proxmox.rights import release
 
 SOON = 14  # days before a user or a token ends in which something is said and done about it
 
@@ -43,7 +44,7 @@ class Present(NamedTuple):
 def read(client: Client) -> Present:
     """Four questions, whatever there is."""
     return Present(
-        int(client.get("version")["version"].partition(".")[0]),
+        release(client),
         {
             one["roleid"]: frozenset(filter(None, one["privs"].split(",")))
             for one in client.get("access/roles")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.builds import create, plan
+from fleet.console import table
 from fleet.proxmox.change import Change, Result
 from fleet.templates import verify
 
@@ -14,11 +15,11 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     planned = plan.taken(given)
     stages: Mapping[str, Mapping[str, Any]] = arguments.get("stages") or {}
     rows = [(name, _seconds(one), _words(one), _upid(one)) for name, one in stages.items() if one]
-    text = verify.table(rows, ("stage", "seconds", "what it did", "task"))
+    text = table(("stage", "seconds", "what it did", "task"), rows)
     vmid = planned.ready or (stages.get("create-template") or {}).get("vmid")
     if vmid and not change.check:
         rows = [verify.row(change.api, create.guest_of(change, planned, vmid))]
-        text = f"{verify.table(rows)}\n\n{text}\n\n{_next(planned.spec.name)}"
+        text = f"{table(verify.HEADS, rows)}\n\n{text}\n\n{_next(planned.spec.name)}"
     return Result(message=text)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fleet.console import table
 from fleet.deploy import lock, rehearsal, space, taken, wanted
 from fleet.deploy.once import Once
 from fleet.deploy.rehearsal import Plan
@@ -19,7 +20,6 @@ from fleet.paths import VMS_DIR
 from fleet.proxmox import ids
 from fleet.proxmox.change import Change, Result, told
 from fleet.proxmox.guest import Guest
-from fleet.templates.verify import table
 
 
 @told
@@ -56,7 +56,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         change.say(line)
     rows = [plan.row for plan in plans]
     facts = {"machines": [plan.variables for plan in plans]}
-    return Result(message=table(rows, rehearsal.HEADS), facts=facts)
+    return Result(message=table(rehearsal.HEADS, rows), facts=facts)
 
 
 def _plan(quiet: Change, one: Wanted, cluster: Sequence[Guest], vmids: Iterator[int]) -> Plan:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from fleet.console import table
 from fleet.deploy import taken
 from fleet.deploy.wanted import Wanted
 from fleet.findings import Fault, listed
@@ -16,7 +17,6 @@ from fleet.lifecycle.machine import Found
 from fleet.proxmox import disks
 from fleet.proxmox.client import Client
 from fleet.proxmox.guest import Guest
-from fleet.templates.verify import table
 
 _VANISHED = re.compile(r"[Cc]onfiguration file \S+ does not exist|no such VM")  # from that node
 HEADS = ("machine", "VMID", "node", "state", "")
@@ -57,7 +57,7 @@ class View(NamedTuple):
 
     @property
     def text(self) -> str:
-        return "\n".join([table((one.row for one in self.verdicts), HEADS), *self.others])
+        return "\n".join([table(HEADS, (one.row for one in self.verdicts)), *self.others])
 
 
 def sentence(one: Verdict) -> str:

@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fleet.console import table
 from fleet.deploy import wanted
 from fleet.deploy.wanted import Wanted
 from fleet.findings import Fault
 from fleet.lifecycle import verify
 from fleet.lifecycle.spec import PREFIX
 from fleet.proxmox.change import Change, Result
-from fleet.templates.verify import table
 
 HEADS = ("machine", "VMID", "node", "state", "")
 # The variables by which the state `modify` changes an option of Proxmox.
@@ -44,7 +44,7 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         elif differences:
             hints += [f"{one.name}: {text}" for text in verify.worded(differences)]
             hints += _way_out(one, guest.node if guest else one.spec.node, differences)
-    change.say(table(rows, HEADS))
+    change.say(table(HEADS, rows))
     for hint in hints:
         change.say(hint)
     if failures:

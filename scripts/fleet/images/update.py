@@ -1,9 +1,10 @@
 """The newest builds of many images at once, beside those that are locked."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from fleet.console import table
 from fleet.findings import Fault
 from fleet.images import resolve
 from fleet.images.catalogue import Image
@@ -39,17 +40,14 @@ def rows(images: Iterable[Image], known: Mapping[str, Locked]) -> list[Row]:
         return list(pool.map(ask, images))
 
 
-def table(rows: Iterable[Row]) -> Iterator[str]:
-    """The lines of a table for a person: old and new builds by date and the first digits of their sums."""
-    cells = [("image", "locked", "newest", "")]
+def shown(rows: Iterable[Row]) -> str:
+    """A table for a person: old and new builds by date and the first digits of their sums."""
+    cells = []
     for row in rows:
         newest = "unchanged" if row.new and not row.changed else _build(row.new, "not found")
         ended = f"its makers stopped updating it on {row.image.ended}" if row.image.ended else ""
         cells.append((row.image.name, _build(row.old, "-"), newest, ended))
-    widths = [max(len(line[column]) for line in cells) for column in range(3)]
-    for line in cells:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=False))
-        yield "  ".join([*padded, line[3]]).rstrip()
+    return table(("image", "locked", "newest", ""), cells)
 
 
 def _build(build: Locked | None, none: str) -> str:

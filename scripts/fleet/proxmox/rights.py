@@ -19,6 +19,11 @@ def right(path: str, *any_of: str) -> Right:
     return Right(path, any_of)
 
 
+def release(client: Client) -> int:
+    """The major version of Proxmox VE, which decides the names of privileges."""
+    return int(client.get("version")["version"].partition(".")[0])
+
+
 def missing(client: Client, wanted: Iterable[Right]) -> list[str]:
     """What the token lacks, as sentences for a person; one request, whatever the number of rights.
 
@@ -26,7 +31,7 @@ def missing(client: Client, wanted: Iterable[Right]) -> list[str]:
     """
     found = lacking(client.get("access/permissions"), wanted)
     renamed = any({*RENAMED, *RENAMED.values()} & {*one.privileges} for one in found)
-    is_old = renamed and int(client.get("version")["version"].partition(".")[0]) < 9
+    is_old = renamed and release(client) < 9
     return [_sentence(client.user, Right(one.path, _names(one, is_old))) for one in found]
 
 

@@ -1,9 +1,10 @@
 """The states `verify` and `list`, and the table at the end of a build."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fleet.arguments import LABEL, Arguments
+from fleet.console import table
 from fleet.findings import Fault
 from fleet.images import lock
 from fleet.proxmox.change import Change, Result
@@ -23,7 +24,9 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
     made = found.all_of(change.api, change.api.guests(), node)
     if everything:
         return Result(
-            message=table([row(change.api, one) for one in made]) if made else "there are no templates yet"
+            message=table(HEADS, [row(change.api, one) for one in made])
+            if made
+            else "there are no templates yet"
         )
     made = [one for one in made if one.guest.name == (name or one.notes.name)]
     if not made:
@@ -36,17 +39,8 @@ def run(change: Change, arguments: Mapping[str, Any]) -> Result:
         image = made[0].notes.image
         raise Fault(f"{'; '.join(wrong)}; `make template IMAGE={image}` builds it again")
     return Result(
-        message=table([row(change.api, one) for one in made]),
+        message=table(HEADS, [row(change.api, one) for one in made]),
         facts={"vmids": [one.guest.vmid for one in made]},
-    )
-
-
-def table(rows: Iterable[Iterable[object]], heads: Iterable[str] = HEADS) -> str:
-    """Rows below their heads, in columns."""
-    lines = [[str(cell) for cell in row] for row in (heads, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
