@@ -15,6 +15,8 @@ MOUNT = "kv"
 PATH = "cluster-secret-store/secrets/KUBECONFIG"
 POLICY = f"""
 path "{MOUNT}/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}
+path "{MOUNT}/data/cluster-bootstrap/*" {{ capabilities = ["create", "read", "update"] }}
+path "{MOUNT}/data/playbooks/*" {{ capabilities = ["read"] }}
 """
 _PERIOD = "768h"  # a token not renewed for so long ends; each start of the lab renews it
 

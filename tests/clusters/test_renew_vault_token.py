@@ -5,7 +5,7 @@ import time
 import pytest
 
 import renew_vault_token
-from fleet.clusters import vault_client
+from fleet.vault import client as vault_client
 from tests.helpers import vault_server
 
 

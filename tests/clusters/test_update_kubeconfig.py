@@ -18,8 +18,9 @@ import pytest
 import yaml
 
 import update_kubeconfig
-from fleet.clusters import kubeconfig, shared_kubeconfig, vault, vault_client
+from fleet.clusters import kubeconfig, shared_kubeconfig, vault
 from fleet.findings import Fault
+from fleet.vault import client, secret
 from tests.helpers import vault_server
 
 SCRIPT = Path(update_kubeconfig.__file__)
@@ -76,7 +77,7 @@ def clean(server, monkeypatch, tmp_path):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     for name in ("GITHUB_ACTIONS", "VAULT_NAMESPACE", "VAULT_CACERT"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(vault_client, "PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(client, "PAUSES", (0.01, 0.02))
 
 
 @pytest.fixture
@@ -322,7 +323,7 @@ def test_away(run, server, monkeypatch):
 
 
 def test_a_server_that_never_answers(run, server, monkeypatch):
-    monkeypatch.setattr(vault_client, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(client, "TIMEOUT", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{silent.getsockname()[1]}")
         refused(run, server, 2, ": timed out; tried 3 times")
@@ -696,7 +697,7 @@ def test_a_writer_at_the_same_moment(server):
 
 
 def test_a_writer_that_is_always_faster(server, monkeypatch):
-    monkeypatch.setattr(vault, "CONFLICTS", 3)
+    monkeypatch.setattr(secret, "CONFLICTS", 3)
 
     def edit(text):
         server.write(KUBECONFIG=text + "x")

@@ -11,7 +11,7 @@ from fleet.builds import spec
 from fleet.images.lock import Locked
 from tests.house.test_layers import FILES, IMPORTS, is_script
 
-SERVICES = {"fleet.terraform.command", "fleet.clusters.vault_client"}
+SERVICES = {"fleet.terraform.command", "fleet.vault.client"}
 # These run in workflows alone, check what a workflow has, or report a wrong `.env` in a line of its own.
 WITHOUT = {"check_secrets", "publish_inventory", "doctor"}
 CALLS = [

@@ -19,6 +19,8 @@ from lab import builds
 PATH = "cluster-secret-store/secrets/KUBECONFIG"
 POLICY = f"""
 path "kv/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}
+path "kv/data/cluster-bootstrap/*" {{ capabilities = ["create", "read", "update"] }}
+path "kv/data/playbooks/*" {{ capabilities = ["read"] }}
 """
 
 

@@ -46,8 +46,12 @@ ROOMS = {
         "terraform",
         "snippets",
     },
-    "clusters": {"ground", "terraform"},
-    "secrets": {"ground", "ansible", "clusters", "proxmox"},
+    "vault": {"ground"},
+    "clusters": {"ground", "terraform", "vault"},
+    "members": {"ground", "ansible", "clusters", "vault"},
+    "talos": {"ground", "ansible", "clusters", "members", "vault"},
+    "playbooks": {"ground", "vms", "ansible", "vault"},
+    "secrets": {"ground", "ansible", "vault", "proxmox"},
 }
 ROOMS["reports"] = set(ROOMS)
 ROOMS["doctor"] = set(ROOMS)

@@ -6,13 +6,14 @@ from functools import cached_property
 from os import environ
 from typing import Any
 
-from fleet.clusters import vault, vault_access
-from fleet.clusters.vault_access import DAY, REPLACE, SOON
-from fleet.clusters.vault_client import connect, words_of
+from fleet.clusters import vault
 from fleet.doctor.configured import machines, setting
 from fleet.doctor.line import OK, WARNING, Line, red, skipped, warning
 from fleet.doctor.proxmox import ahead_of_us
 from fleet.findings import Fault, listed
+from fleet.vault import access
+from fleet.vault.access import DAY, REPLACE, SOON
+from fleet.vault.client import connect, words_of
 
 TIMEOUT = (4, 6)  # seconds to connect, and to wait for an answer
 PLACE = f"{vault.MOUNT}/data/{vault.PATH}"
@@ -26,7 +27,7 @@ class Vault:
 
     @cached_property
     def client(self) -> Any:
-        client = connect(vault_access.checked_addr(environ.get("VAULT_ADDR")), "", TIMEOUT)
+        client = connect(access.checked_addr(environ.get("VAULT_ADDR")), "", TIMEOUT)
         client.session.hooks["response"].append(self._note_date)
         return client
 
@@ -39,7 +40,7 @@ def address(one: Vault) -> Line:
     if not setting("VAULT_ADDR"):
         return skipped(name, "set VAULT_ADDR once a machine runs Kubernetes (docs/install.md, step 4)")
     try:
-        addr = vault_access.checked_addr(setting("VAULT_ADDR"))
+        addr = access.checked_addr(setting("VAULT_ADDR"))
     except Fault as fault:
         return red(name, str(fault), "https://HOST:8200", "correct VAULT_ADDR")
     import requests
@@ -55,7 +56,7 @@ def address(one: Vault) -> Line:
         return red(name, f"{addr}: {_why(error)}", wanted, mend)
     except OSError as error:  # of requests, for a file that is not there
         return red(name, str(error), wanted, "correct VAULT_CACERT")
-    if vault_access.in_clear(addr):
+    if access.in_clear(addr):
         mend = "give Vault a certificate, and use https://"
         return warning(name, f"{addr}, so the token crosses the network in clear", wanted, mend)
     return Line(name, addr, wanted)
@@ -89,7 +90,7 @@ def token(one: Vault) -> Line:
     from hvac import exceptions
 
     try:
-        one.client.token = vault_access.checked_token(environ.get("VAULT_TOKEN"))
+        one.client.token = access.checked_token(environ.get("VAULT_TOKEN"))
     except Fault as fault:
         return red(name, str(fault), wanted, REPLACE)
     try:

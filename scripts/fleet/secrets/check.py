@@ -5,13 +5,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fleet.ansible import inventory
-from fleet.clusters import vault_access
 from fleet.files import read_text
 from fleet.findings import Fault, Finding
 from fleet.names import contexts_of, managed, vm_names
 from fleet.paths import INVENTORY, PROXMOX_DIR, VMS_DIR
 from fleet.secrets import forms
 from fleet.settings import SETTINGS
+from fleet.vault import access
 
 WHERE = "in the repository's settings, under Secrets and variables, Actions"
 
@@ -27,8 +27,8 @@ def check(values: Mapping[str, str], names: Collection[str] = ()) -> list[Findin
         if value:
             try:
                 forms.check(setting.name, value)
-                if setting.name == "VAULT_ADDR" and vault_access.in_clear(value):
-                    findings.append(Finding(vault_access.IN_CLEAR, level="warning"))
+                if setting.name == "VAULT_ADDR" and access.in_clear(value):
+                    findings.append(Finding(access.IN_CLEAR, level="warning"))
             except Fault as fault:
                 findings.append(fault.finding)
         elif setting.needed == "always" and not _elsewhere(setting.name):

@@ -6,11 +6,11 @@ import re
 import subprocess
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fleet.clusters import vault_access
 from fleet.files import temporary
 from fleet.findings import Fault
 from fleet.proxmox import tls
 from fleet.proxmox.client import TOKEN
+from fleet.vault import access
 
 DSN = re.compile(r"\s*(\w+\s*=\s*('(\\.|[^'\\])*'|[^\s']+)(\s+|$))+")
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -74,7 +74,7 @@ FUNCTIONS = {
     "PROXMOX_VE_ENDPOINT": tls.checked,
     "PG_CONN_STR": _database,
     "SSH_PRIVATE_KEY": functools.partial(_private_key, "SSH_PRIVATE_KEY"),
-    "VAULT_ADDR": vault_access.checked_addr,
-    "VAULT_TOKEN": vault_access.checked_token,
+    "VAULT_ADDR": access.checked_addr,
+    "VAULT_TOKEN": access.checked_token,
     "DEPLOY_KEY": functools.partial(_private_key, "DEPLOY_KEY"),
 }

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from fleet.clusters.vault_client import Client
 from fleet.findings import Fault
+from fleet.vault.client import Client
 
 
 def read(places: Mapping[str, str]) -> dict[str, str]:

@@ -1,16 +1,17 @@
 """Keep Vault's token alive: a periodic token lives for as long as somebody renews it."""
 
-from fleet.clusters import vault
-from fleet.clusters.vault_access import DAY, REPLACE, SOON
-from fleet.clusters.vault_client import Client, words_of
+from fleet.clusters.vault import PATH
 from fleet.findings import Fault, Finding
+from fleet.vault.access import DAY, REPLACE, SOON
+from fleet.vault.client import Client, words_of
+from fleet.vault.secret import MOUNT
 
 
 def renew(addr: str, token: str) -> tuple[str, Finding | None]:
     """Renew the token; what became of it, and a warning when it will end although it was renewed. Raises Fault."""
     from hvac.exceptions import InvalidRequest
 
-    client = Client(addr, token, vault.MOUNT, vault.PATH)
+    client = Client(addr, token, MOUNT, PATH)
     client.denied = "to renew itself: it is invalid or expired, or lacks Vault's policy `default`"
     try:
         data = client.ask(client.token.lookup_self)["data"]

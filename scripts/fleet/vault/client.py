@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fleet.clusters.vault_access import IN_CLEAR, checked_addr, checked_token, in_clear
 from fleet.findings import Fault, Finding, printable, report
+from fleet.vault.access import IN_CLEAR, checked_addr, checked_token, in_clear
 
 TIMEOUT = (5, 15)  # seconds to connect, and to wait for an answer
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between the attempts at a request

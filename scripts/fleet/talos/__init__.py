@@ -1,0 +1,1 @@
+"""Talos clusters: secrets, machine configs, and the nodes' machine API."""

@@ -1,0 +1,1 @@
+"""HashiCorp Vault: access, requests with retries, secrets of the KV engine."""
