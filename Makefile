@@ -4,6 +4,7 @@
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.* ## .*/\1/p; s/^\([a-z-]*\):.* ### .*/\1/p' Makefile)
 PYTHON := .venv/bin/python
 FAST := $(addprefix tests/,addresses adopt ansible config/test_write.py git ground images preflight proxmox steps tags terraform vms clusters/test_kubeconfig.py)
+LANES := -n 3 --dist loadfile --no-loadscope-reorder
 EXTRAS := terraform,ansible,release,dev
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -19,8 +20,11 @@ setup: ## install the Python environment (.venv) and what the lab is built of
 demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|disk|drift|remove: one step alone)
 	@$(PYTHON) -m lab demo $(STEP)
 
-test: setup ## every test, on a lab of its own
-	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+test: setup ## the tests, on a lab of their own: 25 minutes (TESTS=tests/vms: some of them)
+	@$(PYTHON) -m pytest $(LANES) --ignore-glob='*/test_slow_*.py' $(TESTS)
+
+test-slow: setup ## those that build clusters, templates and takeovers on many machines: an hour, not part of `test`
+	@$(PYTHON) -m pytest $(LANES) $(or $(TESTS),$(shell git ls-files 'tests/*/test_slow_*.py'))
 
 test-qemu: setup ## boot a clone of a template in a real QEMU, without KVM: 2 min, not part of `test`
 	@$(PYTHON) -m pytest tests/qemu
@@ -31,8 +35,8 @@ bench: setup ## measure the scripts and the chain beside what one would use inst
 fast: .venv ## the tests that need neither a lab nor a built program
 	@$(PYTHON) -m pytest -n 3 --dist loadfile $(FAST)
 
-coverage: setup ## the same, and how much of scripts/ they run
-	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-fail-under=95
+coverage: setup ## all tests, the slow ones too, and how much of scripts/ they run
+	@$(PYTHON) -m pytest $(LANES) --cov --cov-fail-under=95
 
 validate: .venv ## check proxmox/vms/*.yaml
 	@$(PYTHON) scripts/validate_vms.py

@@ -10,7 +10,7 @@ os.environ["PROXMOX_GITOPS_ENV"] = str(ROOT / "tests/no.env")  # nor does a deve
 # About the longest first: `pytest --durations=0 FILE` shows where the time of one goes.
 LONG = (
     "tests/lab/test_chain.py",
-    "tests/playbooks/test_k3s.py",
+    "tests/playbooks/test_slow_k3s.py",
     "tests/lab/test_terraform.py",
     "tests/lab/test_roles.py",
     "tests/ansible/test_run_plays.py",
