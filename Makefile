@@ -20,6 +20,9 @@ setup: ## install the Python environment (.venv) and what the lab is built of
 demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|disk|drift|remove: one step alone)
 	@$(PYTHON) -m lab demo $(STEP)
 
+demo-ha: setup ## one commit becomes a K3s cluster of five machines, which then loses some (STEP=loss|rebuild|grow)
+	@$(PYTHON) -m lab demo-ha $(STEP)
+
 test: setup ## the tests, on a lab of their own: 25 minutes (TESTS=tests/vms: some of them)
 	@$(PYTHON) -m pytest $(LANES) --ignore-glob='*/test_slow_*.py' $(TESTS)
 

@@ -1,4 +1,4 @@
-"""The lab's command line: python -m lab setup|up|down|status|exec|logs|clean-cache|demo.
+"""The lab's command line: python -m lab setup|up|down|status|exec|logs|clean-cache|demo|demo-ha.
 
 Exit codes: 0 done, 1 the lab is not fully up or a stage failed, 2 wrong usage or something missing;
 exec gives its command's.
@@ -31,8 +31,13 @@ def parser() -> argparse.ArgumentParser:
     logs_.add_argument("name")
     logs_.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     add("clean-cache", clean_cache, "remove what this checkout's lab does not use from the cache")
-    show = add("demo", demo, "one commit becomes two running machines")
-    show.add_argument("argv", nargs=argparse.REMAINDER, metavar="STEP")
+    for name, function, text in (
+        ("demo", demo, "one commit becomes two running machines"),
+        ("demo-ha", demo_ha, "one commit becomes a K3s cluster of several machines, which then loses one"),
+    ):
+        show = add(name, function, text)
+        show.set_defaults(help=text)
+        show.add_argument("argv", nargs=argparse.REMAINDER, metavar="STEP")
     return top
 
 
@@ -116,9 +121,18 @@ def logs(args) -> int:
 
 
 def demo(args) -> int:
-    from lab.demo import run
+    from lab.demo import changes, creation, run
 
-    return run.main(args.argv)
+    # `remove` takes the HAProxy machine away.
+    return run.run(
+        "demo", {"create": creation.create, **changes.STEPS}, args.help, args.argv, creation.create
+    )
+
+
+def demo_ha(args) -> int:
+    from lab.demo import ha, run
+
+    return run.run("demo-ha", ha.STEPS, args.help, args.argv)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import re
 
 from lab import user
 from lab.clone import Clone
-from lab.demo import creation
+from lab.demo import by_hand, creation
 from lab.demo.proof import (
     ADDRESS,
     HAPROXY,
@@ -68,7 +68,7 @@ def drift(fleet: Clone) -> None:
     title("memory changed behind Terraform's back appears in the plan")
     fleet.pull()
     vmid = user.terraform_output(fleet)["vm_ids"][HAPROXY]
-    _set_memory(vmid, 1536)
+    by_hand.set_memory("node02", vmid, 1536)
     try:
         plan = user.inside(
             ["python3", str(fleet.path / "scripts/apply_terraform.py"), "--plan-only"], check=False
@@ -82,7 +82,7 @@ def drift(fleet: Clone) -> None:
         )
         need(re.search(r"dedicated\s+= 1536 -> 1024", plan), "the plan shows 1536 -> 1024")
     finally:
-        _set_memory(vmid, 1024)
+        by_hand.set_memory("node02", vmid, 1024)
 
 
 def remove(fleet: Clone) -> None:
@@ -117,16 +117,8 @@ def remove(fleet: Clone) -> None:
     need(user.ssh(ADDRESS[HAPROXY], "echo ok", check=False) != "ok", "it no longer answers")
 
 
+STEPS = {"memory": memory, "disk": disk, "drift": drift, "remove": remove}
+
+
 def _set(text: str, field: str, value: object) -> str:
     return re.sub(rf"^{field}: .*$", f"{field}: {value}", text, flags=re.M)
-
-
-def _set_memory(vmid: int, size: int) -> None:
-    """What a change in Proxmox's own interface does."""
-    program = (
-        "import os, sys, urllib.request as r; e = os.environ; vmid, size = sys.argv[1:];"
-        "h = {'Authorization': 'PVEAPIToken=' + e['PROXMOX_VE_API_TOKEN']};"
-        "p = f'api2/json/nodes/node02/qemu/{vmid}/config'; d = f'memory={size}'.encode();"
-        "r.urlopen(r.Request(e['PROXMOX_VE_ENDPOINT'] + p, d, h, method='PUT')).read()"
-    )
-    user.inside(["python3", "-c", program, str(vmid), str(size)])

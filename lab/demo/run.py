@@ -1,48 +1,42 @@
-"""The demo: a commit becomes two running machines, and what else happens in a machine's life.
-
-Steps: create (or, when the machines are there, proof that a second run changes nothing), memory, disk, drift,
-remove. All of them the first time, later only `create`. Exit codes: 0 done, 1 a stage failed, 2 wrong usage.
-"""
+"""Running a demo: which steps, on which lab, and what is left to do by hand."""
 
 import argparse
 import time
+from collections.abc import Callable, Mapping
 
 from lab import daemons, lab_dir, setup, user
-from lab.demo import changes, creation
+from lab.clone import Clone
 from lab.demo.proof import say, served, title
 
-STEPS = {
-    "create": creation.create,
-    "memory": changes.memory,
-    "disk": changes.disk,
-    "drift": changes.drift,
-    "remove": changes.remove,
-}
+Step = Callable[[Clone], None]
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="make demo STEP=…", description=__doc__)
-    parser.add_argument("step", nargs="?", choices=STEPS, help="only this step")
+def run(target: str, steps: Mapping[str, Step], text: str, argv: list[str], last: Step | None = None) -> int:
+    """Show every step the first time, and later only the first one, which proves that nothing changes.
+
+    `target` is make's; `last` comes after all steps. Exit codes: 0 done, 2 wrong usage; LabError when a step fails.
+    """
+    parser = argparse.ArgumentParser(prog=f"make {target} STEP=…", description=text)
+    parser.add_argument("step", nargs="?", choices=steps, help="only this step")
     chosen = parser.parse_args(argv).step
     started = time.monotonic()
     setup.everything()
     if up := daemons.up():
         say(f"the lab is up: {', '.join(up)}")
-    done = lab_dir() / "demo" / "complete"
+    done = lab_dir() / "demo" / f"complete-{target}"
     fleet = user.fleet()
     if newer := fleet.update():
         title("the fleet merges what was committed in this checkout since the last demo")
         served(newer)
-    steps = [chosen] if chosen else ["create"] if done.exists() else list(STEPS)
-    for step in steps:
-        STEPS[step](fleet)
+    shown = [chosen] if chosen else list(steps)[:1] if done.exists() else list(steps)
+    for step in shown:
+        steps[step](fleet)
     if not chosen:
-        if len(steps) > 1:
-            creation.create(fleet)  # `remove` took the HAProxy machine away
+        if last and len(shown) > 1:
+            last(fleet)
         done.touch()
         say(
             f"done in {time.monotonic() - started:.0f} s; look around with make lab-status,"
-            f" .venv/bin/python -m lab.forge runs, {fleet.path};"
-            f" one step: make demo STEP={'|'.join(STEPS)}"
+            f" .venv/bin/python -m lab.forge runs, {fleet.path}; one step: make {target} STEP={'|'.join(steps)}"
         )
     return 0
