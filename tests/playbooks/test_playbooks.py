@@ -324,7 +324,12 @@ def test_arguments_of_k3s_do_not_pass_through_the_installers_escaping():
     steps = next(task["block"] for task in tasks if "block" in task)
     step = next(step for step in steps if "k3s-install.sh" in str(step.get("ansible.builtin.command")))
     # The script of get.k3s.io puts backslashes into what INSTALL_K3S_EXEC holds between quotes.
-    assert set(step["environment"]) == {"INSTALL_K3S_VERSION"}
+    known = yaml.safe_load((PLAYBOOKS_DIR / "roles/k3s/vars/main.yml").read_text())
+    assert step["environment"] == "{{ k3s_installer_environment }}"
+    assert set(re.findall(r"'([A-Z0-9_]+)':", known["k3s_installer_environment"])) == {
+        "INSTALL_K3S_VERSION",
+        "GITHUB_URL",
+    }
     assert "k3s_server_args" in step["ansible.builtin.command"]["argv"]
 
 

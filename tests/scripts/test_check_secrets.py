@@ -133,6 +133,7 @@ WELL = [
     ("PROXMOX_VE_INSECURE", "true"),
     ("K3S_INSTALL_SHA256", "0123456789abcdef" * 4),
     ("K3S_VERSION", "v1.34.4-rc1+k3s1"),
+    ("K3S_GITHUB_URL", "https://mirror.lan/k3s/releases"),
     ("K3S_INSTALL_URL", "http://mirror.lan:8080/install.sh"),
 ]  # fmt: skip
 

@@ -65,6 +65,10 @@ PATTERNS = {
     "MAX_CHANGES": ("[0-9]+", "must be a number of machines"),
     "NIGHTLY": ("on|off", "must be on or off"),
     "PARALLELISM": ("[1-9][0-9]*", "must be a number of machines, at least 1"),
+    "K3S_GITHUB_URL": (
+        r"https?://[^\s/]+(/\S*)?",
+        "must be an address, as https://github.com/k3s-io/k3s/releases",
+    ),
     "K3S_INSTALL_URL": (r"https?://[^\s/]+(/\S*)?", "must be an address, as https://get.k3s.io"),
     "K3S_INSTALL_SHA256": ("[0-9a-fA-F]{64}", "must be a SHA-256 checksum, 64 hexadecimal digits"),
     "K3S_VERSION": (r"v\d+\.\d+\.\d+(-rc\d+)?\+\w+", "must be a release of K3s, as v1.34.4+k3s1"),
