@@ -20,7 +20,7 @@ DESCRIPTION = """\
 A template of the lab: named as the production template, but it is a minimal Debian 12 with cloud-init and
 OpenSSH in a raw ext4 image without partitions, run by systemd-nspawn on the host's kernel.
 It has the QEMU guest agent, which Ubuntu's own image lacks, but no bootloader and no kernel.
-apt knows only an archive inside the image; it offers haproxy and the agent."""
+apt knows only an archive inside the image; it offers haproxy, keepalived and the agent."""
 
 HERE = Path(__file__).parent
 SUITE = "bookworm"
@@ -30,7 +30,7 @@ PACKAGES = (
     "xfsprogs", "kmod", "cloud-guest-utils",
 )  # fmt: skip
 AGENT = "qemu-guest-agent"
-OFFERED = ("haproxy", AGENT)
+OFFERED = ("haproxy", "keepalived", AGENT)
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
