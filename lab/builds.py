@@ -2,6 +2,8 @@
 
 A build goes into the cache (lab.cache_dir()) under a name with version and a hash of its sources. It is made
 in a temporary folder that is then renamed; a lock makes a second checkout wait instead of building too.
+
+What only some demos and tests need is not part of the setup: they call setup.on_demand with its name.
 """
 
 import functools
@@ -24,6 +26,7 @@ class Build(NamedTuple):
     packages: dict[str, str]  # program: Go package
     what: str
     usual: str
+    on_demand: bool = False
 
 
 BUILDS = (
@@ -40,7 +43,14 @@ BUILDS = (
           "the Kubernetes API server that runs in the machines, and kubectl", "30 s, the first time 4 min"),
     Build("vault", "github.com/hashicorp/vault", {"vault": "."},
           "HashiCorp Vault's core", "20 s, the first time 6 min"),
+    Build("talosctl", "github.com/siderolabs/talos",
+          {"talosctl": "github.com/siderolabs/talos/cmd/talosctl"},
+          "Talos' command line", "15 s, the first time 4 min", on_demand=True),
 )  # fmt: skip
+
+
+def find(name: str) -> Build:
+    return next(build for build in BUILDS if build.name == name)
 
 
 def version(build: Build) -> str:
@@ -52,7 +62,7 @@ def version(build: Build) -> str:
 @functools.cache
 def entry(name: str) -> Path:
     """The folder in the cache that holds a built thing, whether it is there yet or not."""
-    build = next(build for build in BUILDS if build.name == name)
+    build = find(name)
     sources = sorted((BUILD_DIR / name).glob("*.go")) + sorted((BUILD_DIR / name).glob("go.*"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:8]
     return cache_dir() / f"{name}-{version(build)}-{digest}"

@@ -18,9 +18,13 @@ def links() -> None:
     places = {"kubectl": builds.entry("kubernetes"), "actionlint": builds.entry("actionlint")}
     if terraform.is_built():
         places["tofu"] = builds.entry("opentofu")
+    if builds.entry("talosctl").exists():
+        places["talosctl"] = builds.entry("talosctl")
     for program, folder in places.items():
         for place in (lab_dir() / "bin", Path(sys.executable).parent):
-            if place != lab_dir() / "bin" and (program == "kubectl" or sys.prefix == sys.base_prefix):
+            if place != lab_dir() / "bin" and (
+                program in ("kubectl", "talosctl") or sys.prefix == sys.base_prefix
+            ):
                 continue  # never into a Python that is not this checkout's own
             link = _made_dir(place) / program
             if not link.is_symlink() or link.readlink() != folder / program:
@@ -37,8 +41,15 @@ def everything() -> None:
         system = aside.submit(images.prepare)
         packages.fetch_etcd()
         for item in builds.BUILDS:
-            if item.name != "opentofu" or terraform.is_built():
+            if not item.on_demand and (item.name != "opentofu" or terraform.is_built()):
                 builds.build(item)
         system.result()
     links()
     terraform.configure()
+
+
+def on_demand(*names: str) -> None:
+    """Build what the setup leaves to those who need it."""
+    for name in names:
+        builds.build(builds.find(name))
+    links()

@@ -105,7 +105,7 @@ def proxmox(tmp_path_factory):
 @pytest.fixture
 def opentofu():
     """The path of the lab's own OpenTofu."""
-    builds.build(next(build for build in builds.BUILDS if build.name == "opentofu"))
+    builds.build(builds.find("opentofu"))
     return str(builds.entry("opentofu") / "tofu")
 
 
