@@ -15,10 +15,11 @@ from pathlib import Path
 
 from fleet import cli, processes
 from fleet.findings import guarded, report
+from fleet.forge.results import show
 from fleet.hosts import readiness, ssh
 from fleet.paths import KNOWN_HOSTS, PLAYBOOKS_DIR, shown
 from fleet.steps.named_hosts import hosts_of
-from fleet.steps.play import Run, Settings, show
+from fleet.steps.play import Run, Settings
 
 
 @guarded

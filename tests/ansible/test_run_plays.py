@@ -311,6 +311,29 @@ def test_a_playbook_that_does_not_run_leaves_all_queued(fleet, text):
     assert fleet.queue.read_text() == "10.0.0.1,k8s-a,k8s\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- hosts: all\n", "k8s.yml:1:10: hosts: all reaches every machine of the inventory"),
+        ('- hosts: "{{ target_hosts | default(\'all\') }}"\n', "reaches other machines where target_hosts is missing"),
+        ("# needs: vault\n" + PLAYBOOK, "needs vault, and this run does not have it: the address of Vault is missing"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("options", [(), ("--playbook=k8s", "--hosts=k8s-a")])
+def test_a_playbook_that_is_refused_leaves_the_others(fleet, capfd, monkeypatch, text, said, options):
+    """Before anybody waits for a machine."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.delenv("VAULT_ADDR", raising=False)
+    (fleet.playbooks / "k8s.yml").write_text(text)
+    fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.1,k8s-a,k8s", "10.0.0.1,k8s-a,base"])
+    assert fleet.run(*options) == 1
+    streams = capfd.readouterr()
+    assert said in streams.err and "k8s: waiting" not in streams.out
+    assert re.search(r"^k8s-a +k8s +not started", streams.out, re.M)
+    assert fleet.played() == (set() if options else {"k8s-a.base"})
+    assert fleet.queue.read_text().splitlines()[0] == "10.0.0.1,k8s-a,k8s"
+
+
 def test_a_broken_inventory_stops_before_any_play(fleet, capfd):
     fleet.write([f"k8s-a {LOCAL}", "k8s-a"], ["10.0.0.1,k8s-a,k8s"])
     assert fleet.run() == 1

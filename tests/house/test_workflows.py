@@ -49,7 +49,7 @@ def test_the_workflows_that_the_project_has():
 
 def test_triggers():
     assert {name: sorted(triggers.events(flow)) for name, flow in WORKFLOWS.items()} == {
-        "validate.yml": ["merge_group", "pull_request"],
+        "validate.yml": ["merge_group", "pull_request", "push"],
         "release.yml": ["push"],
         "terraform-apply.yml": ["push", "schedule", "workflow_dispatch"],
         "ansible.yml": ["push", "workflow_call", "workflow_dispatch"],

@@ -11,20 +11,13 @@ from fleet.ansible.playable import playable, refusing
 from fleet.ansible.queue import Entry
 from fleet.files import read_text, temporary, write_text
 from fleet.findings import Fault, Finding
-from fleet.forge import step
+from fleet.forge.results import Row
 from fleet.git import publish
 from fleet.hosts import readiness
 from fleet.hosts.ssh import Target
 from fleet.hosts.targets import targets
 from fleet.paths import ROOT, shown
-
-
-class Row(NamedTuple):
-    host: str
-    playbook: str
-    result: str
-    seconds: float = 0
-    changed: int = 0
+from fleet.playbooks import check
 
 
 class Settings(NamedTuple):
@@ -61,6 +54,11 @@ class Run:
         The host keys that are new reach the record with `publish`.
         """
         settings, start = self.settings, time.monotonic()
+        file = settings.playbooks_dir / f"{name}.yml"
+        if wrong := check.before_run(file):
+            self.rows += [Row(host, name, "not started") for host in hosts]
+            self.findings += wrong
+            return set()
         machines, found = targets(hosts, settings.inventory)
         self.findings += found
         print(f"{name}: waiting for {', '.join(hosts)}", flush=True)
@@ -76,7 +74,6 @@ class Run:
         if not ready:
             return set()
         start = time.monotonic()
-        file = settings.playbooks_dir / f"{name}.yml"
         members = parse(read_text(settings.inventory)).members()
         others = {member for host in ready for member in members.get(host, ())} - set(ready)
         with temporary("known_hosts-") as folder:
@@ -137,13 +134,3 @@ class Run:
             if not done:
                 message = f"the host keys of {met} are not recorded: {fault}"
             self.findings.append(Finding(message))
-
-
-def show(rows: list[Row]) -> None:
-    """The table of results, for a person and for GitHub's summary of the run."""
-    head = ("machine", "playbook", "result", "changed", "seconds")
-    lines = [(r.host, r.playbook, r.result, str(r.changed), f"{r.seconds:.0f}") for r in rows]
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    for line in (head, *lines):
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-    step.note("\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines)) + "\n")
