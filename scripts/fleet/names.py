@@ -1,6 +1,7 @@
 """The table of kinds, which says what a machine's name decides, and the names that are special."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,24 +14,31 @@ class Kind(NamedTuple):
     tag_playbook: str | None  # what `[ansible NAME]` runs on that machine; None: a tag cannot name it
     cluster: str | None  # what its cluster is called, `*` being the pattern's; None: it has no cluster
     description: str  # what such a machine is, for README's table
+    parent: str | None = None  # the group whose children the group is among
+    control_plane: bool = False  # whether its cluster's API runs on it
+    serves: tuple[str, ...] = ()  # the clusters before whose API it stands, `*` being the pattern's
 
 
 # The first kind that matches decides. A new inventory lists the groups in this order.
 KINDS = (
     Kind(("haproxy", "haproxy-*"), "haproxy", "HAProxy load balancers", "haproxy", None, None,
-         "a load balancer"),
-    Kind(("talos-*-cp<n>",), "talos_control_plane", "Talos control plane nodes", "talos", None, "talos-*",
-         "a control plane node of a Talos cluster"),
-    Kind(("talos-*-w<n>",), "talos_workers", "Talos workers", "talos", None, "talos-*",
+         "a load balancer", serves=("k8s-*", "talos-*")),
+    Kind(("talos-*-cp<n>",), "talos_control_plane", "Talos control plane nodes", "talos", "talos", "talos-*",
+         "a control plane node of a Talos cluster", control_plane=True),
+    Kind(("talos-*-w<n>",), "talos_workers", "Talos workers", "talos", "talos", "talos-*",
          "a worker of a Talos cluster"),
-    # The single-node playbook would make each member a cluster of its own, so only a tag can ask for it.
-    Kind(("k8s-*-cp<n>", "k8s-*-w<n>"), "k3s", "K3s machines", None, "k8s", "k8s-*",
-         "a member of a multi-node K3s cluster"),
+    Kind(("k8s-*-cp<n>",), "k3s_control_plane", "K3s control plane nodes", "k8s-ha", "k8s-ha", "k8s-*",
+         "a control plane node of a K3s cluster", parent="k3s", control_plane=True),
+    Kind(("k8s-*-w<n>",), "k3s_workers", "K3s workers", "k8s-ha", "k8s-ha", "k8s-*",
+         "a worker of a K3s cluster", parent="k3s"),
     Kind(("k8s-*",), "k3s", "K3s machines", "k8s", "k8s", "k8s-*",
-         "a single-node K3s cluster"),
+         "a single-node K3s cluster", control_plane=True),
 )  # fmt: skip
 
 GROUPS = tuple(dict.fromkeys(kind.group for kind in KINDS))
+
+# A group to the one whose children it is among: a play for [k3s] reaches the members of larger clusters too.
+PARENTS = {kind.group: kind.parent for kind in KINDS if kind.parent}
 
 # Machines that live outside this automation: their VM files are validated and their addresses are taken, but
 # they are never created, destroyed or removed from the inventory.
@@ -73,13 +81,52 @@ def tag_playbook_of(name: str) -> str | None:
     return kind.tag_playbook if kind else None
 
 
-def contexts_of(name: str) -> tuple[str, ...]:
-    """The contexts that Vault's kubeconfig may have for a machine: its own and its cluster's."""
+def cluster_of(name: str) -> str | None:
+    """The cluster that a machine belongs to, or None. A single machine is its own; its context has the same name."""
     for pattern, kind in _TABLE:
         if match := pattern.fullmatch(name):
-            cluster = kind.cluster and kind.cluster.replace("*", match[1])
-            return tuple(dict.fromkeys((name, cluster))) if cluster else ()
+            return kind.cluster.replace("*", match[1]) if kind.cluster else None
+    return None
+
+
+def is_control_plane(name: str) -> bool:
+    """Whether the API of the machine's cluster runs on it, as it does on a single one."""
+    kind = kind_of(name)
+    return bool(kind and kind.control_plane)
+
+
+def is_member(name: str) -> bool:
+    """Whether a machine belongs to a cluster of several."""
+    return cluster_of(name) not in (None, name)
+
+
+def clusters_served_by(name: str) -> tuple[str, ...]:
+    """The clusters that a load balancer serves by its name; () for any other machine.
+
+    A number at the end is the load balancer's and not the cluster's: `haproxy-prod-1` and `haproxy-prod-2` serve
+    the same ones, and `haproxy-1` none.
+    """
+    for pattern, kind in _TABLE:
+        if match := pattern.fullmatch(name):
+            served = re.sub(r"(^|-)\d+$", "", match[1]) if match.groups() else ""
+            return tuple(cluster.replace("*", served) for cluster in kind.serves) if served else ()
     return ()
+
+
+def load_balancers_of(cluster: str, machines: Iterable[str]) -> list[str]:
+    """Those of the machines that serve a cluster by their names, in order."""
+    return sorted(name for name in machines if cluster in clusters_served_by(name))
+
+
+def contexts_of(name: str) -> tuple[str, ...]:
+    """The contexts that Vault's kubeconfig may have because of a machine, and that go when it was the last.
+
+    A control plane gives its cluster's. A member's own name is none, but was one before it was a member.
+    """
+    cluster = cluster_of(name)
+    if not cluster:
+        return ()
+    return tuple(dict.fromkeys((name, cluster))) if is_control_plane(name) else (name,)
 
 
 def is_context(name: str) -> bool:

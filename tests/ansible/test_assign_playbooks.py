@@ -34,7 +34,12 @@ K8S_A, HAPROXY = request("k8s-a", "k8s", "k8s-a"), request("haproxy", "haproxy")
         ("", [K8S_A], "10.0.0.1,k8s-a,k8s\n", []),
         ("10.0.0.1,k8s-a,base\n", [K8S_A], "10.0.0.1,k8s-a,base\n10.0.0.1,k8s-a,k8s\n", []),
         ("10.0.0.1,k8s-a,k8s\n", [K8S_A], "10.0.0.1,k8s-a,k8s\n", []),
-        ("10.0.0.5,k8s-x-cp1\n", [request("k8s-x-cp1", "k8s", "k8s-x-cp1")], "10.0.0.5,k8s-x-cp1,k8s\n", []),
+        (
+            "10.0.0.5,k8s-x-cp1\n",
+            [request("k8s-x-cp1", "k8s-ha", "k8s-x-cp1")],
+            "10.0.0.5,k8s-x-cp1,k8s-ha\n",
+            [],
+        ),
         (
             "",
             [request("k8s-z", "k8s", "k8s-z")],
@@ -53,6 +58,12 @@ K8S_A, HAPROXY = request("k8s-a", "k8s", "k8s-a"), request("haproxy", "haproxy")
             [request("k8s", "k8s")],
             "10.0.0.1,k8s-a,k8s\n10.0.0.2,k8s-b,k8s\n10.0.0.5,k8s-x-cp1\n",
             ["[ansible k8s-x-cp1]"],
+        ),
+        (
+            "10.0.0.1,k8s-a\n10.0.0.5,k8s-x-cp1\n10.0.0.7,k8s-x-w1\n10.0.0.6,talos-x-w1\n",
+            [request("k8s-ha", "k8s-ha"), request("talos", "talos")],
+            "10.0.0.1,k8s-a\n10.0.0.5,k8s-x-cp1,k8s-ha\n10.0.0.7,k8s-x-w1,k8s-ha\n10.0.0.6,talos-x-w1,talos\n",
+            ["[ansible k8s-a]"],
         ),
         (
             "10.0.0.3,haproxy-a,base\n",

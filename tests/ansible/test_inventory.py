@@ -9,8 +9,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fleet.ansible.edit import change
+from fleet.ansible.groups import contradictions, without_parent
+from fleet.ansible.groups import members as all_members
+from fleet.ansible.host import Host
 from fleet.ansible.inventory import INDIVIDUAL, parse
-from fleet.names import group_of
+from fleet.names import PARENTS, group_of
 from fleet.terraform.outputs import Machine
 
 settings.register_profile("fleet", deadline=None, suppress_health_check=list(HealthCheck))
@@ -215,12 +218,89 @@ def test_drop(before, after):
     assert change(parse(before), {}, ["k8s-a"]) == after
 
 
+CP, W = (f"{name} ansible_host=10.0.0.{end} ansible_user=ops  # terraform" for name, end in
+         (("k8s-p-cp1", 1), ("k8s-p-w1", 2)))  # fmt: skip
+BOTH = "[k3s:children]\nk3s_control_plane\nk3s_workers\n"
+EMPTY = f"[k3s_control_plane]\n[k3s_workers]\n[k3s]\n{BOTH}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "",
+            f"# Individual hosts\n{CP}\n{W}\n\n[k3s_control_plane]\nk8s-p-cp1\n\n[k3s_workers]\nk8s-p-w1\n\n{BOTH}",
+        ),
+        (
+            f"{CP}\n{W}\n{EMPTY}",
+            f"{CP}\n{W}\n[k3s_control_plane]\nk8s-p-cp1\n[k3s_workers]\nk8s-p-w1\n[k3s]\n{BOTH}",
+        ),
+        # Where an older inventory has them, beside a single machine; their lines keep what people wrote.
+        (
+            f"{CP}\n{W}\n[k3s]\nk8s-a\nk8s-p-cp1 rack=7 # left\nk8s-p-w1\n# end\n",
+            f"{CP}\n{W}\n[k3s]\nk8s-a\n# end\n\n[k3s_control_plane]\nk8s-p-cp1 rack=7 # left\n\n"
+            f"[k3s_workers]\nk8s-p-w1\n\n{BOTH}",
+        ),
+        # A managed line that stands in [k3s] itself; a file without a newline at its end.
+        (f"{EMPTY}[k3s]\n{CP}\n{W}", f"[k3s_control_plane]\n{CP}\n[k3s_workers]\n{W}\n[k3s]\n{BOTH}[k3s]"),
+        # A person's groups stay: members by hand, through a range, through a group between.
+        (
+            f"{CP}\n{W}\n[k3s_control_plane]\nk8s-p-cp1 # mine\n[k3s_workers]\nk8s-p-w[1:3]\n[k3s]\nk8s-p-cp1\n"
+            "[k3s:children]\nedge\n[edge:children]\nk3s_control_plane\nk3s_workers\n",
+        )
+        * 2,
+        # A remark below the heading, and the one group that is missing.
+        (
+            f"{CP}\n{W}\n[k3s_control_plane]\nk8s-p-cp1\n[k3s_workers]\nk8s-p-w1\n[k3s:children]\n# members\nx\n[x]\n",
+            f"{CP}\n{W}\n[k3s_control_plane]\nk8s-p-cp1\n[k3s_workers]\nk8s-p-w1\n[k3s:children]\n# members\nx\n"
+            "k3s_control_plane\nk3s_workers\n[x]\n",
+        ),
+    ],
+)
+def test_members_of_larger_clusters(before, after):
+    machines = {
+        "k8s-p-cp1": Machine("10.0.0.1", "ops", "", ""),
+        "k8s-p-w1": Machine("10.0.0.2", "ops", "", ""),
+    }
+    assert not parse(before).findings
+    text = change(parse(before), machines)
+    assert text == after
+    assert not parse(text).findings
+    assert change(parse(text), machines) == text
+    assert parse(text).members()["k3s"] >= machines.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("[k3s_workers]\n# x\nk8s-p-cp1\n", 3, "k8s-p-cp1 is a control plane node of a K3s cluster and belongs into"
+         " [k3s_control_plane], but this line is in [k3s_workers]; take it out"),
+        ("[k3s_control_plane]\nk8s-p-w[1:9]\n", 2, "k8s-p-w1 is a worker of a K3s cluster and belongs into"),
+        ("[talos_workers]\ntalos-p-cp1\n", 2, "talos-p-cp1 is a control plane node of a Talos cluster"),
+        ("[k3s_workers]\nk8s-a\n", 2, "k8s-a is a single-node K3s cluster and belongs into [k3s]"),
+        ("[k3s]\n[k3s_workers:children]\nk3s\n", 3, "[k3s_workers:children] has k3s here, but [k3s] must contain"
+         " [k3s_workers]; take it out"),
+        ("[x:children]\nk3s\n[k3s]\n[k3s_control_plane:children]\nx\n", 5, "[k3s_control_plane:children] has x here"),
+        ("[k3s]\nk8s-p-cp1\nk8s-p-w1\n", 0, ""),
+        ("[k3s_control_plane]\nk8s-p-cp1\n[k3s_workers]\nk8s-q-cp1\n", 0, ""),  # no machine of Terraform's
+        ("[talos_workers]\nk8s-p-cp1\n", 0, ""),
+    ],
+)  # fmt: skip
+def test_groups_that_contradict_a_name(text, line, said):
+    inventory = parse(text)
+    machines = {"k8s-p-cp1", "k8s-p-w1", "talos-p-cp1", "k8s-a"}
+    found = contradictions(inventory.hosts, inventory.children, machines, "k8s.ini")
+    assert [(one.path, one.line) for one in found] == ([("k8s.ini", line)] if line else [])
+    assert said in "".join(one.message for one in found)
+
+
 # Properties. Lines as people write them, and as nobody would.
 NAMES = st.sampled_from(
     [
         "k8s-dev",
         "k8s-dev2",
         "k8s-prod-cp1",
+        "k8s-prod-w1",
         "haproxy",
         "haproxy-x",
         "talos-eu-cp01",
@@ -243,6 +323,8 @@ LINES = st.one_of(
             "[k3s]",
             "[haproxy]",
             "[talos_workers]",
+            "[k3s_control_plane]",
+            "[k3s_workers]",
             "[all]",
             "[ungrouped]",
         ]
@@ -251,7 +333,22 @@ LINES = st.one_of(
         ["[site:children]", "k3s", "haproxy", "[k3s:vars]", "a = b", "web[01:03]", "db[a:c].lan", "é"]
     ),
     st.sampled_from(
-        ["[k3s:children]", "site", "[site]", "\u2028", "\x0c", "[", "]", "---", "h:22", "[x:y]", "=", "'"]
+        [
+            "[k3s:children]",
+            "site",
+            "[site]",
+            "k3s_workers",
+            "[k3s_workers:children]",
+            "\u2028",
+            "\x0c",
+            "[",
+            "]",
+            "---",
+            "h:22",
+            "[x:y]",
+            "=",
+            "'",
+        ]
     ),
     st.text(max_size=12),
 )
@@ -272,11 +369,21 @@ MACHINES = st.builds(
 )
 FLEETS = st.dictionaries(NAMES, MACHINES, max_size=5)
 FRESH = st.dictionaries(
-    st.sampled_from(["k8s-new", "k8s-new2", "haproxy-new", "talos-z-w9", "other"]), MACHINES, min_size=1
+    st.sampled_from(["k8s-new", "k8s-new2", "k8s-n-cp1", "haproxy-new", "talos-z-w9", "other"]),
+    MACHINES,
+    min_size=1,
 )
 
 
-GROUPS = ["k3s", "haproxy", "talos_control_plane", "talos_workers", "edge"]
+GROUPS = [
+    "k3s",
+    "haproxy",
+    "talos_control_plane",
+    "talos_workers",
+    "k3s_control_plane",
+    "k3s_workers",
+    "edge",
+]
 
 
 @st.composite
@@ -329,7 +436,7 @@ def test_add_then_remove_is_the_identity(text, machines):
     inventory = parse(text)
     after = change(parse(change(inventory, machines)), {}, machines)
     headings = {INDIVIDUAL, *filter(None, map(group_of, machines))}
-    if headings <= inventory.slots.keys():
+    if headings <= inventory.slots.keys() and not without_parent(inventory.children, machines):
         assert after == text
     assert change(parse(change(parse(after), machines)), {}, machines) == after
 
@@ -342,7 +449,10 @@ def test_a_second_run_changes_nothing(text, machines):
         return
     by_hand = {name for host in inventory.hosts for name in host.names if host.defines and not host.managed}
     machines = {name: machine for name, machine in machines.items() if name not in by_hand}
+    if contradictions(inventory.hosts, inventory.children, machines, ""):
+        return
     once = change(inventory, machines)
+    assert not parse(once).findings
     assert change(parse(once), machines) == once
     assert parse(once).managed().keys() == inventory.managed().keys() | machines.keys()
 
@@ -365,7 +475,7 @@ def ansible_reads():
             file = Path(folder) / "k8s.ini"
             file.write_bytes(text.encode())
             inventory = InventoryManager(loader=DataLoader(), sources=[str(file)])
-        groups = {name: {host.name for host in group.hosts} for name, group in inventory.groups.items()}
+        groups = {name: {host.name for host in group.get_hosts()} for name, group in inventory.groups.items()}
         return groups, {name: dict(host.vars) for name, host in inventory.hosts.items()}
 
     yield reads
@@ -384,14 +494,19 @@ def test_ansible_sees_exactly_the_expected_hosts_and_groups(ansible_reads, text,
         return
     by_hand = {name for host in inventory.hosts for name in host.names if host.defines and not host.managed}
     machines = {name: machine for name, machine in machines.items() if name not in by_hand}
+    if contradictions(inventory.hosts, inventory.children, machines, ""):
+        return
     groups, hosts = ansible_reads(change(inventory, machines))
     assert hosts.keys() == inventory.variables().keys() | machines.keys()
-    expected = inventory.members()
+    given, below = list(inventory.hosts), {group: dict(one) for group, one in inventory.children.items()}
     for name, machine in machines.items():
         assert str(hosts[name]["ansible_host"]) == machine.address
         assert hosts[name]["ansible_user"] == machine.user
         assert hosts[name].get("disk_mounts", "") == machine.variables().get("disk_mounts", "")
-        expected.setdefault(group_of(name) or "ungrouped", set()).add(name)
-    for name, members in expected.items():
+        group = group_of(name) or "ungrouped"
+        given.append(Host(0, group, name, (name,), {}, ""))
+        if group in PARENTS:
+            below.setdefault(PARENTS[group], {})[group] = 0
+    for name, members in all_members(given, below).items():
         if name not in ("all", "ungrouped"):
             assert groups[name] == members

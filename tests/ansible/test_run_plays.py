@@ -229,6 +229,12 @@ def test_by_hand_a_group_stands_for_its_managed_machines(fleet, capfd):
     fleet.write([*lines, "[k3s]", "k8s-[a:b]", "k8s-off", "k8s-win", "k8s-home", "k8s-hand"], [])
     assert fleet.run("--playbook", "k8s", "--hosts", "k3s,k8s-a") == 0
     assert fleet.played() == {"k8s-a.k8s", "k8s-b.k8s"}
+    for file in fleet.folder.glob("*.k8s"):
+        file.unlink()
+    members = ["[k3s]", "k8s-a", "[k3s:children]", "k3s_workers", "[k3s_workers]", "k8s-b", "k8s-hand"]
+    fleet.write([*lines, *members], [])
+    assert fleet.run("--playbook", "k8s", "--hosts", "k3s") == 0
+    assert fleet.played() == {"k8s-a.k8s", "k8s-b.k8s"}
     for group in (["[k3s]"], ["[k3s]", "k8s-hand"], []):
         capfd.readouterr()
         fleet.write([*lines, *group], [])

@@ -10,6 +10,7 @@ from fleet import names
 from fleet.paths import INVENTORY, PROXMOX_DIR, ROOT, SCHEMA
 
 SCRIPTS = ROOT / "scripts"
+K3S = {"k3s", *(group for group, parent in names.PARENTS.items() if parent == "k3s")}
 PATTERNS = [pattern for kind in names.KINDS for pattern in kind.patterns]
 
 
@@ -18,8 +19,8 @@ PATTERNS = [pattern for kind in names.KINDS for pattern in kind.patterns]
     [
         ("k8s-dev", "k3s", "k8s", "k8s", ["k8s-dev"]),
         ("k8s-dev2", "k3s", "k8s", "k8s", ["k8s-dev2"]),
-        ("k8s-prod-cp01", "k3s", None, "k8s", ["k8s-prod-cp01", "k8s-prod"]),
-        ("k8s-prod-w1", "k3s", None, "k8s", ["k8s-prod-w1", "k8s-prod"]),
+        ("k8s-prod-cp01", "k3s_control_plane", "k8s-ha", "k8s-ha", ["k8s-prod-cp01", "k8s-prod"]),
+        ("k8s-prod-w1", "k3s_workers", "k8s-ha", "k8s-ha", ["k8s-prod-w1"]),
         ("k8s-cp", "k3s", "k8s", "k8s", ["k8s-cp"]),  # the last part has no number
         ("k8s-cp1", "k3s", "k8s", "k8s", ["k8s-cp1"]),  # no cluster's name: a machine of its own
         ("k8s-web", "k3s", "k8s", "k8s", ["k8s-web"]),
@@ -30,10 +31,16 @@ PATTERNS = [pattern for kind in names.KINDS for pattern in kind.patterns]
         ("haproxy-dev", "haproxy", "haproxy", None, []),
         ("myhaproxy-x", None, None, None, []),
         ("haproxyx", None, None, None, []),
-        ("talos-prod-cp01", "talos_control_plane", "talos", None, ["talos-prod-cp01", "talos-prod"]),
-        ("talos-eu-west-cp1", "talos_control_plane", "talos", None, ["talos-eu-west-cp1", "talos-eu-west"]),
-        ("talos-prod-w03", "talos_workers", "talos", None, ["talos-prod-w03", "talos-prod"]),
-        ("talos-w1-cp2", "talos_control_plane", "talos", None, ["talos-w1-cp2", "talos-w1"]),
+        ("talos-prod-cp01", "talos_control_plane", "talos", "talos", ["talos-prod-cp01", "talos-prod"]),
+        (
+            "talos-eu-west-cp1",
+            "talos_control_plane",
+            "talos",
+            "talos",
+            ["talos-eu-west-cp1", "talos-eu-west"],
+        ),
+        ("talos-prod-w03", "talos_workers", "talos", "talos", ["talos-prod-w03"]),
+        ("talos-w1-cp2", "talos_control_plane", "talos", "talos", ["talos-w1-cp2", "talos-w1"]),
         ("talos-prod-web", None, None, None, []),
         ("talos-prod", None, None, None, []),
         ("db-01", None, None, None, []),
@@ -83,8 +90,64 @@ def test_terraforms_output_k8s_nodes_has_the_machines_of_the_k3s_group():
     (prefix,) = re.findall(r'if startswith\(name, "([^"]+)"\)', block)
     assert f"{prefix}*" in block.splitlines()[1]
     for pattern in PATTERNS:
-        is_k3s = names.kind_of(pattern.replace("*", "x").replace("<n>", "1")).group == "k3s"
+        is_k3s = names.kind_of(pattern.replace("*", "x").replace("<n>", "1")).group in K3S
         assert pattern.startswith(prefix) is is_k3s, f"update the output k8s_nodes in {path} for {pattern}"
+
+
+@pytest.mark.parametrize(
+    ("name", "cluster", "control_plane", "member"),
+    [
+        ("k8s-dev", "k8s-dev", True, False),
+        ("k8s-cp1", "k8s-cp1", True, False),
+        ("k8s-prod-cp01", "k8s-prod", True, True),
+        ("k8s-prod-w01", "k8s-prod", False, True),
+        ("k8s-eu-w1-cp2", "k8s-eu-w1", True, True),
+        ("talos-prod-cp01", "talos-prod", True, True),
+        ("talos-prod-w1", "talos-prod", False, True),
+        ("talos-prod", None, False, False),
+        ("haproxy-prod", None, False, False),
+        ("db-cp1", None, False, False),
+    ],
+)
+def test_the_cluster_of_a_name(name, cluster, control_plane, member):
+    assert names.cluster_of(name) == cluster
+    assert (names.is_control_plane(name), names.is_member(name)) == (control_plane, member)
+
+
+@pytest.mark.parametrize(
+    ("name", "clusters"),
+    [
+        ("haproxy-prod", ("k8s-prod", "talos-prod")),
+        ("haproxy-prod-2", ("k8s-prod", "talos-prod")),
+        ("haproxy-prod-12", ("k8s-prod", "talos-prod")),
+        ("haproxy-eu-west", ("k8s-eu-west", "talos-eu-west")),
+        ("haproxy-prod-1-2", ("k8s-prod-1", "talos-prod-1")),
+        ("haproxy-prod2", ("k8s-prod2", "talos-prod2")),
+        ("haproxy", ()),
+        ("haproxy-1", ()),  # a number is its own
+        ("haproxy--1", ()),
+        ("k8s-prod", ()),
+        ("nas", ()),
+    ],
+)
+def test_the_clusters_of_a_load_balancer(name, clusters):
+    assert names.clusters_served_by(name) == clusters
+
+
+def test_the_load_balancers_of_a_cluster():
+    machines = ["haproxy-prod-2", "haproxy-prod-1", "haproxy-dev", "haproxy", "k8s-prod-cp01", "nas"]
+    assert names.load_balancers_of("k8s-prod", machines) == ["haproxy-prod-1", "haproxy-prod-2"]
+    assert names.load_balancers_of("talos-dev", machines) == ["haproxy-dev"]
+    assert names.load_balancers_of("k8s-eu", machines) == []
+
+
+def test_the_inventory_names_the_groups_below_another():
+    assert names.PARENTS.keys() <= set(names.GROUPS) and set(names.PARENTS.values()) <= set(names.GROUPS)
+    lines = INVENTORY.read_text().splitlines()
+    for parent in set(names.PARENTS.values()):
+        below = [group for group, above in names.PARENTS.items() if above == parent]
+        index = lines.index(f"[{parent}:children]")
+        assert lines[index + 1 : index + 1 + len(below)] == below
 
 
 # No other module knows a kind.

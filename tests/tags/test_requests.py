@@ -9,7 +9,7 @@ RESOLVED = [
     ("[ansible k8s-ha]", "k8s-ha", None),  # a playbook goes before a machine of that look
     ("[ansible k8s-old]", "k8s", "k8s-old"),  # known to the inventory alone
     ("[ansible k8s-new]", "k8s", "k8s-new"),  # known to vms/ alone
-    ("[ansible k8s-prod-cp01]", "k8s", "k8s-prod-cp01"),
+    ("[ansible k8s-prod-cp01]", "k8s-ha", "k8s-prod-cp01"),
     ("[ansible myapp]", "myapp", None),
     ("[destroy k8s-old]", None, "k8s-old"),
     ("[destroy k8s-new]", None, "k8s-new"),
@@ -81,8 +81,8 @@ def test_a_machine_that_no_tag_can_name(repo, extract):
     repo.commit("add [ansible app0] [ansible haproxy-one]")
     said = extract(repo.path)[2]
     assert (
-        "[ansible app0] names a machine, and of these a tag can only name k8s-*-cp<n>, k8s-*-w<n>, k8s-*;"
-        in said
+        "[ansible app0] names a machine, and of these a tag can only name talos-*-cp<n>, talos-*-w<n>,"
+        " k8s-*-cp<n>, k8s-*-w<n>, k8s-*;" in said
     )
     assert "myapp; did you mean [ansible haproxy]?" in said
 

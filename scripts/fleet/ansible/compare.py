@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from fleet.ansible.groups import without_parent
 from fleet.ansible.host import Host
 from fleet.ansible.inventory import Inventory, parse
 from fleet.findings import Finding
-from fleet.names import group_of
+from fleet.names import PARENTS, group_of
 from fleet.names import managed as is_managed
 from fleet.terraform.outputs import Machine
 
@@ -82,13 +83,16 @@ def left_alone(
 
 def differences(before: Inventory, machines: Mapping[str, Machine]) -> dict[str, str]:
     """The managed machines whose lines say something else than Terraform, and what."""
-    members, changed = before.members(), {}
+    members, outside, changed = before.members(), without_parent(before.children, machines), {}
     for name, host in sorted(before.managed().items()):
         if name not in machines:
             continue
         parts = _differences(host, machines[name])
         if (group := group_of(name)) and name not in members.get(group, ()):
-            parts.append(f"back in [{group}]")
+            above = members.get(PARENTS.get(group, ""), ())
+            parts.append(f"{'moved to' if name in above else 'back in'} [{group}]")
+        if group in outside:
+            parts.append(f"[{group}] is below [{PARENTS[group]}]")
         if parts:
             changed[name] = ", ".join(parts)
     return changed

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from fleet.ansible.compare import TERRAFORMS
+from fleet.ansible.groups import without_parent
 from fleet.ansible.host import MARK, OLDER, TOKEN, Host
 from fleet.ansible.inventory import INDIVIDUAL, Inventory
-from fleet.names import GROUPS, group_of
+from fleet.names import GROUPS, PARENTS, group_of
 from fleet.terraform.outputs import Machine
 
 
@@ -19,9 +20,10 @@ def change(
 ) -> str:
     """The inventory's text with the machines of `put` added or brought up to date and those of `drop` gone.
 
-    A machine gets a managed line under `# Individual hosts` and its name in the group that its name decides. When
-    it is dropped, its lines go from every group: without an address Ansible would look its name up. `adopted`:
-    lines by hand that become the managed lines of their machines.
+    A machine gets a managed line under `# Individual hosts` and its name in the group that its name decides. Its
+    line in the group above that one, where older inventories have it, moves there. When a machine is dropped, its
+    lines go from every group: without an address Ansible would look its name up. `adopted`: lines by hand that
+    become the managed lines of their machines.
     """
     lines: list[list[str] | None] = [list(line) for line in inventory.lines]
     managed, members = inventory.managed() | adopted, inventory.members()
@@ -30,6 +32,7 @@ def change(
         if len(host.names) == 1 and host.names[0] in leaving:
             lines[host.line] = None
     new: dict[str, list[str]] = {INDIVIDUAL: []}
+    own = {(host.group, host.names): host.line for host in inventory.hosts}
     for name, machine in sorted(put.items()):
         if host := managed.get(name):
             lines[host.line][0] = _updated(inventory.lines[host.line][0], host, machine)
@@ -38,7 +41,12 @@ def change(
             new[INDIVIDUAL].append(f"{name} {variables}  {machine.mark()}")
         group = group_of(name)
         if group and name not in members.get(group, ()):
-            new.setdefault(group, []).append(name)
+            above = own.get((PARENTS.get(group, ""), (name,)))
+            new.setdefault(group, []).append(name if above is None else lines[above][0])
+            if above is not None:
+                lines[above] = None
+    for group in without_parent(inventory.children, put):
+        new.setdefault(f"{PARENTS[group]}:children", []).append(group)
     return _joined(inventory, lines, new)
 
 
@@ -81,7 +89,8 @@ def _joined(inventory: Inventory, lines: list[list[str] | None], new: dict[str, 
     eol = next((end for _, end in inventory.lines if end in ("\n", "\r\n")), "\n")
     after: dict[int, list[str]] = {}
     end: list[str] = []
-    for group in sorted(new, key=lambda group: GROUPS.index(group) if group in GROUPS else -1):
+    order = [INDIVIDUAL, *GROUPS, *(f"{group}:children" for group in GROUPS)]
+    for group in sorted(new, key=order.index):
         if group in inventory.slots:
             after[inventory.slots[group]] = new[group]
         elif group == INDIVIDUAL and new[group]:

@@ -7,7 +7,7 @@ Lines count from 1 in findings and from 0 inside.
 import re
 from typing import NamedTuple
 
-from fleet.ansible.groups import cycles, doubles, missing
+from fleet.ansible.groups import cycles, doubles, members, missing
 from fleet.ansible.host import RANGE_LIMIT, Host, host_of
 from fleet.findings import Finding
 
@@ -21,7 +21,7 @@ _MARKER = re.compile(r"#\s*individual hosts\b.*", re.I)
 class Inventory(NamedTuple):
     lines: list[tuple[str, str]]  # text and line ending
     hosts: list[Host]
-    slots: dict[str, int]  # group, or INDIVIDUAL, to the line after which a new host of it goes
+    slots: dict[str, int]  # group, GROUP:children or INDIVIDUAL to the line after which a new one of it goes
     first_section: int
     children: dict[str, dict[str, int]]  # group to the groups in it, with their lines
     findings: list[Finding]  # what Ansible would refuse, or take otherwise than it is meant
@@ -30,11 +30,8 @@ class Inventory(NamedTuple):
         return {host.names[0]: host for host in self.hosts if host.managed}
 
     def members(self) -> dict[str, set[str]]:
-        """Every group to its direct hosts."""
-        groups: dict[str, set[str]] = {}
-        for host in self.hosts:
-            groups.setdefault(host.group, set()).update(host.names)
-        return groups
+        """Every group to its hosts, those of its children among them."""
+        return members(self.hosts, self.children)
 
     def variables(self) -> dict[str, dict[str, str]]:
         """Every host to the variables and marks of its own lines; those of its groups are not among them."""
@@ -110,7 +107,8 @@ class _Reader:
     def section(self, index: int, group: str, state: str) -> None:
         self.group, self.state = group, state
         self.first = min(self.first, index)
-        self.place, self.fresh, self.misplaced = group if state == "hosts" else "", True, -1
+        places = {"hosts": group, "children": f"{group}:children"}
+        self.place, self.fresh, self.misplaced = places.get(state, ""), True, -1
         if state not in self.sections:
             self.wrong(index, f"[{group}:{state}] is not a section: write :children or :vars")
             return
@@ -121,6 +119,7 @@ class _Reader:
     def child(self, index: int, body: str) -> None:
         if child := _CHILD.fullmatch(body):
             self.below.setdefault(self.group, {}).setdefault(child[1], index)
+            self.slots[self.place], self.fresh = index, False
         else:
             self.wrong(index, f"expected a group's name below [{self.group}:children], got {body!r}")
 

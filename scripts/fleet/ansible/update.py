@@ -7,6 +7,7 @@ from typing import NamedTuple
 from fleet.ansible import by_hand, compare, queue
 from fleet.ansible import command as ansible
 from fleet.ansible.edit import change
+from fleet.ansible.groups import contradictions
 from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
 from fleet.files import read_text, write_text
@@ -62,6 +63,7 @@ def update(
         *before.findings,
         *compare.lost_state(gone, managed, there, approved, inventory_path),
         *compare.shared(machines, before, inventory_path),
+        *contradictions(before.hosts, before.children, machines, inventory_path),
         *differing,
     ]
     if found:
