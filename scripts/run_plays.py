@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Run the playbooks that the queue asks for, on the machines that wait for them and on no other.
 
-Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook in the queue's order it waits
-for its machines (see readiness.py), runs ansible-playbook once, and takes the machines that succeeded
-off the queue in a commit of its own; the others stay, and the next run tries them again. That commit also
-has the host keys that were new: known_hosts is the record of whom the automation has talked to.
+Reads: new_hosts.txt, k8s.ini, the playbooks, known_hosts. For each playbook, in the queue's order but those of
+load balancers before those of clusters, it waits for its machines (see readiness.py), runs ansible-playbook
+once, and takes the machines that succeeded off the queue in a commit of its own; the others stay, and the next run
+tries them again. That commit also has the host keys that were new: known_hosts is the record of whom the automation
+has talked to.
 With --playbook and --hosts it runs one playbook on named machines, without the queue; a group stands for its
 managed machines that their VM files do not stop.
 Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of reach, 2 wrong usage,

@@ -1,7 +1,10 @@
-"""The table of kinds, which says what a machine's name decides, and the names that are special."""
+"""The table of kinds, which says what a machine's name decides, and the names that are special.
+
+It has more than 150 lines because nothing else may know a kind: what is asked of a name is answered here.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,6 +119,17 @@ def clusters_served_by(name: str) -> tuple[str, ...]:
 def load_balancers_of(cluster: str, machines: Iterable[str]) -> list[str]:
     """Those of the machines that serve a cluster by their names, in order."""
     return sorted(name for name in machines if cluster in clusters_served_by(name))
+
+
+def next_playbook(waiting: Sequence[str]) -> str:
+    """Which of these playbooks comes next: the first, unless it is a cluster's and a load balancer's waits too.
+
+    A cluster is made with the load balancer's address as its server, and is asked through it before it counts as
+    done; a load balancer starts without a cluster behind it.
+    """
+    clusters = {one for kind in KINDS if kind.cluster for one in (kind.playbook, kind.tag_playbook)}
+    serving = [one for one in waiting if one in {kind.playbook for kind in KINDS if kind.serves}]
+    return serving[0] if serving and waiting[0] in clusters else waiting[0]
 
 
 def contexts_of(name: str) -> tuple[str, ...]:

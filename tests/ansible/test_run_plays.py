@@ -220,6 +220,14 @@ def test_by_hand_leaves_the_queue_alone(fleet):
     assert ended.value.code == 2
 
 
+def test_load_balancers_are_played_before_clusters(fleet, capfd):
+    hosts = [f"{name} {LOCAL}" for name in ("k8s-a", "haproxy-a", "db")]
+    fleet.write(hosts, ["10.0.0.4,db,base", "10.0.0.1,k8s-a,k8s", "10.0.0.2,haproxy-a,haproxy"])
+    assert fleet.run() == 0
+    started = re.findall(r"^(\w+): waiting for", capfd.readouterr().out, re.MULTILINE)
+    assert started == ["base", "haproxy", "k8s"]
+
+
 def test_by_hand_a_group_stands_for_its_managed_machines(fleet, capfd):
     (fleet.folder / "vms").mkdir()
     (fleet.folder / "vms/k8s-off.yaml").write_text(text("k8s-off", vm_state="stopped"))

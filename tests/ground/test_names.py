@@ -141,6 +141,21 @@ def test_the_load_balancers_of_a_cluster():
     assert names.load_balancers_of("k8s-eu", machines) == []
 
 
+@pytest.mark.parametrize(
+    ("waiting", "first"),
+    [
+        (["k8s-ha"], "k8s-ha"),
+        (["k8s-ha", "base", "haproxy"], "haproxy"),
+        (["talos", "haproxy", "k8s"], "haproxy"),
+        (["base", "k8s", "haproxy"], "base"),  # neither: what a person asked for first
+        (["haproxy", "k8s"], "haproxy"),
+        (["k8s", "k8s-ha"], "k8s"),
+    ],
+)
+def test_load_balancers_are_played_before_clusters(waiting, first):
+    assert names.next_playbook(waiting) == first
+
+
 def test_the_inventory_names_the_groups_below_another():
     assert names.PARENTS.keys() <= set(names.GROUPS) and set(names.PARENTS.values()) <= set(names.GROUPS)
     lines = INVENTORY.read_text().splitlines()

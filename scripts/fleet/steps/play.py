@@ -16,6 +16,7 @@ from fleet.git import publish
 from fleet.hosts import readiness
 from fleet.hosts.ssh import Target
 from fleet.hosts.targets import targets
+from fleet.names import next_playbook
 from fleet.paths import ROOT, shown
 from fleet.playbooks import check
 
@@ -99,7 +100,7 @@ class Run:
             if inventory.findings or not left:
                 self.findings += inventory.findings + found + problems
                 return
-            name = left[0].playbook
+            name = next_playbook([entry.playbook for entry in left if entry.playbook])
             batch = [entry for entry in left if entry.playbook == name]
             tried |= set(batch)
             succeeded = self.play(name, list(dict.fromkeys(entry.host for entry in batch)))
