@@ -50,7 +50,7 @@ ROOMS = {
     "clusters": {"ground", "terraform", "vault"},
     "members": {"ground", "ansible", "clusters", "vault"},
     "talos": {"ground", "ansible", "clusters", "members", "vault"},
-    "playbooks": {"ground", "vms", "ansible", "vault"},
+    "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
     "secrets": {"ground", "ansible", "vault", "proxmox"},
 }
 ROOMS["reports"] = set(ROOMS)

@@ -74,6 +74,7 @@ NOWHERE = {
     "serial": "every machine has this very console, and the schema takes no other",
     "skip_ipv6": "it takes ip6 out of ipconfig0",
     "disks.scsi1": "seen by its fields",
+    "playbook_vars": "they are for plays, and tests/custom has them",
     "image": "the disk with the system has the volume, as tests/steps shows",
 }
 # Another valid value than the default or that of `text`, where the schema's own examples do not have one.

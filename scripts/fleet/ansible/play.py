@@ -31,16 +31,19 @@ def run(
     known_hosts: Path,
     key_file: str = "",
     exclude: Iterable[str] = (),
+    sources: Iterable[Path] = (),
 ) -> Play:
     """ansible-playbook on these hosts and no other, its output as it comes. Raises Fault.
 
     A host counts as "ok" only when Ansible says that it came to the end without a failure. `exclude`: the
     other members of a group that is called like one of the hosts; Ansible takes such a name for the group.
+    `sources`: inventories before `inventory`, which wins where both say something.
     """
     with temporary("play-") as folder:
         results, names = folder / "results.json", ",".join(hosts)
         patterns = [*hosts, *(f"!{name}" for name in exclude)]
-        command = [ansible.command("ansible-playbook"), str(playbook), "-i", str(inventory)]
+        command = [ansible.command("ansible-playbook"), str(playbook)]
+        command += [word for source in (*sources, inventory) for word in ("-i", str(source))]
         if len(names) < _ARGUMENT:
             command += ["-e", f"target_hosts={names}", "--limit", ",".join(patterns)]
         else:
@@ -95,6 +98,8 @@ def _environment(inventory: Path, known_hosts: Path, results: Path, key_file: st
         environment.setdefault("ANSIBLE_CONFIG", str(config))
     paths = [str(CALLBACKS), environment.get("ANSIBLE_CALLBACK_PLUGINS", "")]
     environment["ANSIBLE_CALLBACK_PLUGINS"] = os.pathsep.join(filter(None, paths))
+    # An inventory that it cannot read would be left out with a warning, and the play run without its variables.
+    environment["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "True"
     environment["FLEET_RESULTS"] = str(results)
     environment["ANSIBLE_INJECT_FACT_VARS"] = "False"  # whatever a configuration says: see ansible.cfg
     # Named although it is often the default: OpenSSH takes the home of passwd, and not HOME.

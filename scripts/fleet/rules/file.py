@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fleet.findings import Finding, cut
-from fleet.rules import cards, devices, hardware, naming, source
+from fleet.rules import cards, devices, hardware, naming, playbook_vars, source
 from fleet.vms import addresses, public_keys, schema, values, violations
 from fleet.vms.files import VM
 from fleet.vms.machine import MARK
@@ -27,7 +27,8 @@ def check(vm: VM, known: Iterable[Finding] = ()) -> list[Finding]:
 
 def strings_are_plain(vm: VM) -> Iterator[Finding]:
     for field, value in _strings(vm.data, ""):
-        bad = _CONTROL.search(value.replace("\n", "") if field == "description" else value)
+        may_break = field == "description" or field.startswith("playbook_vars.")
+        bad = _CONTROL.search(value.replace("\n", "") if may_break else value)
         # Where there must be no text, the schema says what must be there instead.
         if bad and "string" in schema.part_of(field).get("type", "string"):
             message = f"contains the control character U+{ord(bad[0]):04X}; remove it"
@@ -133,4 +134,5 @@ RULES = (
     *hardware.RULES,
     *cards.RULES,
     *devices.RULES,
+    *playbook_vars.RULES,
 )

@@ -17,8 +17,8 @@ from fleet.hosts import readiness
 from fleet.hosts.ssh import Target
 from fleet.hosts.targets import targets
 from fleet.names import next_playbook
-from fleet.paths import ROOT, shown
-from fleet.playbooks import check
+from fleet.paths import ROOT, VMS_DIR, shown
+from fleet.playbooks import check, source, variables
 
 
 class Settings(NamedTuple):
@@ -56,13 +56,20 @@ class Run:
         """
         settings, start = self.settings, time.monotonic()
         file = settings.playbooks_dir / f"{name}.yml"
+        inventory = parse(read_text(settings.inventory))
         if wrong := check.before_run(file):
-            self.rows += [Row(host, name, "not started") for host in hosts]
             self.findings += wrong
+            self.rows += [Row(host, name, "not started") for host in hosts]
             return set()
-        machines, found = targets(hosts, settings.inventory)
+        given = variables.given(hosts, inventory.variables(), settings.inventory.parent / VMS_DIR.name)
+        self.findings += [*given.others, *(one for found in given.refused.values() for one in found)]
+        self.rows += [Row(host, name, "not started") for host in given.refused]
+        kept = [host for host in hosts if host not in given.refused]
+        if not kept:
+            return set()
+        machines, found = targets(kept, settings.inventory)
         self.findings += found
-        print(f"{name}: waiting for {', '.join(hosts)}", flush=True)
+        print(f"{name}: waiting for {', '.join(kept)}", flush=True)
         ready = []
         met = readiness.scan(machines, self.known(), settings.key_file, settings.timeout)
         for machine, outcome in zip(met, readiness.learned(self.known(), met)[1], strict=True):
@@ -75,13 +82,13 @@ class Run:
         if not ready:
             return set()
         start = time.monotonic()
-        members = parse(read_text(settings.inventory)).members()
+        members = inventory.members()
         others = {member for host in ready for member in members.get(host, ())} - set(ready)
-        with temporary("known_hosts-") as folder:
+        with temporary("known_hosts-") as folder, source.inventory(folder, given.variables) as sources:
             known_hosts = folder / "known_hosts"
             known_hosts.write_text(self.known(), encoding="utf-8")
             places = (settings.inventory, known_hosts, settings.key_file)
-            done = play.run(file, ready, *places, sorted(others))
+            done = play.run(file, ready, *places, sorted(others), sources)
         self.stopped = done.stopped
         for host, result in done.hosts.items():
             self.rows.append(Row(host, name, result, time.monotonic() - start, done.changed.get(host, 0)))

@@ -42,8 +42,8 @@ def as_data(machine: Machine) -> dict[str, Any]:
     fields = {
         field: _plain(value)
         for field, value in machine._asdict().items()
-        # The name is the key; the image is told by the disk that is made of it.
-        if field not in ("path", "lines", "name", "hardware", "image")
+        # The name is the key; the image is told by the disk that is made of it; variables are for plays alone.
+        if field not in ("path", "lines", "name", "hardware", "image", "playbook_vars")
     }
     if machine.address is None:
         del fields["address"]

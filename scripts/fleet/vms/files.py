@@ -53,6 +53,12 @@ class VM(NamedTuple):
         return value if isinstance(value, str) else ""
 
     @property
+    def playbook_vars(self) -> dict[str, Any]:
+        """The machine's variables for plays, unchecked; {} where there are none."""
+        value = self.data.get("playbook_vars")
+        return value if isinstance(value, dict) else {}
+
+    @property
     def is_leased(self) -> bool:
         """Whether the guest agent alone knows the machine's IPv4 address."""
         text = self.data.get("ipconfig0")

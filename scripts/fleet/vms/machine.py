@@ -4,6 +4,7 @@ The field names are those of the VM file. A default stands in schemas/vm.schema.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
@@ -77,6 +78,7 @@ class Machine(NamedTuple):
     tags: tuple[str, ...]
     description: str
     hardware: Hardware = Hardware()
+    playbook_vars: Mapping[str, Any] = {}  # only for plays; references to Vault are still references
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -118,6 +120,7 @@ def machine(vm: files.VM) -> Machine:
         "disks": tuple(disks),
         "hardware": hardware(data | {"fstrim": agent.get("fstrim")}),
         "ipconfig0": config,
+        "playbook_vars": data["playbook_vars"] or {},
         "nameserver": tuple(values.words(data["nameserver"])),
         "network": network(data["network"]),
         "sshkeys": tuple(key.strip() for key in data["sshkeys"] or ()),

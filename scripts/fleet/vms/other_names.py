@@ -77,6 +77,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "network": ("net0", "net", "network_device", "nic"),
     "onboot": ("on_boot", "autostart", "start", "start_at_node_boot"),
     "ostype": ("qemu_os", "os", "operating_system", "guest_os"),
+    "playbook_vars": ("vars", "variables", "host_vars", "hostvars", "ansible_vars", "extra_vars"),
     "pool": ("resource_pool", "pool_id"),
     "protection": ("protected",),
     "rng0": ("rng",),

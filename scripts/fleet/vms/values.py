@@ -2,16 +2,30 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 SYSTEM_DISKS = ("scsi0", "virtio0", "sata0")  # where a template has its disk, the usual slot first
 _SIZE = re.compile(r"([1-9][0-9]{0,5})([GT])")
+_REFERENCE = re.compile(r"vault:(kv/playbooks/[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*)#([A-Za-z0-9._-]+)")
+
+
+class Reference(NamedTuple):
+    """A place in Vault that a variable of a machine names: `vault:kv/playbooks/myapp#password`."""
+
+    secret: str  # kv/playbooks/myapp
+    key: str
 
 
 def gib(size: object) -> int | None:
     """`50G` or `2T` in GiB; None for anything else."""
     match = _SIZE.fullmatch(size) if isinstance(size, str) else None
     return int(match[1]) * (1024 if match[2] == "T" else 1) if match else None
+
+
+def reference(text: str) -> Reference | None:
+    """What a text refers to; None for one that is no reference."""
+    match = _REFERENCE.fullmatch(text)
+    return Reference(*match.groups()) if match and ".." not in text else None
 
 
 def slot_order(slot: str) -> tuple[str, int]:
