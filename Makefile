@@ -44,6 +44,12 @@ coverage: setup ## all tests, the slow ones too, and how much of scripts/ they r
 validate: .venv ## check proxmox/vms/*.yaml
 	@$(PYTHON) scripts/validate_vms.py
 
+validate-playbooks: .venv ## check proxmox/playbooks/*.yml and their roles
+	@$(PYTHON) scripts/validate_playbooks.py
+
+new-playbook: .venv ## a playbook of your own to start from: NAME=myapp (DRY_RUN=1 writes nothing)
+	@$(PYTHON) scripts/new_playbook.py "$$NAME" $(if $(DRY_RUN),--dry-run)
+
 tfvars: .venv ## write Terraform's input from proxmox/vms/*.yaml, without asking Proxmox
 	@$(PYTHON) scripts/generate_tfvars.py --offline
 
