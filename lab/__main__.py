@@ -73,10 +73,10 @@ def clean_cache(_args) -> int:
 
     from lab import builds, cache_dir, packages, template
 
-    etcd = packages.etcd()
     used = {builds.entry(build.name).name for build in builds.BUILDS} | {template.image().parent.name}
-    used |= {etcd.parent.name} if etcd else set()
-    made = tuple(f"{name}-" for name in (*(build.name for build in builds.BUILDS), "etcd", "qemu", "rootfs"))
+    used |= {packages.fetched(program).parent.name for program in packages.PROGRAMS}
+    names = (*(build.name for build in builds.BUILDS), *packages.PROGRAMS, "qemu", "rootfs")
+    made = tuple(f"{name}-" for name in names)
     for entry in sorted(cache_dir().glob("*-*")):
         if entry.name.startswith(made) and entry.name not in used:
             print(f"removing {entry}")

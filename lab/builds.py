@@ -39,8 +39,12 @@ BUILDS = (
           {"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
           "the linter of workflows", "5 s, the first time 20 s"),
     Build("kubernetes", "k8s.io/kubernetes",
-          {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubectl")},
-          "the Kubernetes API server that runs in the machines, and kubectl", "30 s, the first time 4 min"),
+          {name: f"k8s.io/kubernetes/cmd/{name}"
+           for name in ("kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler")},
+          "the Kubernetes API server, controller manager and scheduler that run in the machines, and kubectl",
+          "60 s, the first time 8 min"),
+    Build("k3s", "k8s.io/client-go", {"k3s": "."},
+          "the K3s stand-in, which joins the machines of a cluster", "10 s after kubernetes"),
     Build("vault", "github.com/hashicorp/vault", {"vault": "."},
           "HashiCorp Vault's core", "20 s, the first time 6 min"),
     Build("talosctl", "github.com/siderolabs/talos",
@@ -57,6 +61,10 @@ def version(build: Build) -> str:
     text = (BUILD_DIR / build.name / "go.mod").read_text()
     found = re.search(rf"^\s*(?:require )?{re.escape(build.module)} v(\S+)", text, re.MULTILINE)
     return found[1]
+
+
+def find(name: str) -> Build:
+    return next(build for build in BUILDS if build.name == name)
 
 
 @functools.cache

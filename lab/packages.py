@@ -32,9 +32,15 @@ TOOLS = {
 }
 
 
-def etcd() -> Path | None:
-    """Debian's etcd, if it has been fetched: only the program, not installed."""
-    return max(cache_dir().glob("etcd-*/etcd"), default=None)
+# Packages of which only one program is taken: the folder in the cache, its package.
+PROGRAMS = {"etcd": "etcd-server", "etcdctl": "etcd-client"}
+
+
+def fetched(program: str) -> Path:
+    """Debian's etcd or etcdctl: only the program, not installed. Where it will be, if it has not been fetched."""
+    return max(
+        cache_dir().glob(f"{program}-*/{program}"), default=cache_dir() / f"{program}-VERSION" / program
+    )
 
 
 def check_tools() -> None:
@@ -110,17 +116,21 @@ def unpack(folder: Path, *names: str) -> None:
 
 
 def fetch_etcd() -> None:
-    if etcd():
-        return
-    with patience("fetching Debian's etcd, which stores the clusters' state", "5 s"):
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".etcd.new-", dir=cache_dir()))
-        try:
-            (package,) = _fetch(temporary, "etcd-server")
-            run(["dpkg-deb", "--extract", str(package), str(temporary / "files")], "etcd")
-            target = cache_dir() / f"etcd-{package.name.split('_')[1].replace('%3a', '.')}"
-            with made(target, "etcd") as folder:
-                if folder:
-                    shutil.copy2(temporary / "files/usr/bin/etcd", folder / "etcd")
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    for program, package in PROGRAMS.items():
+        if not fetched(program).exists():
+            with patience(f"fetching Debian's {program}, for the clusters' state", "5 s"):
+                _fetch_program(program, package)
+
+
+def _fetch_program(program: str, package: str) -> None:
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{program}.new-", dir=cache_dir()))
+    try:
+        (file,) = _fetch(temporary, package)
+        run(["dpkg-deb", "--extract", str(file), str(temporary / "files")], program)
+        target = cache_dir() / f"{program}-{file.name.split('_')[1].replace('%3a', '.')}"
+        with made(target, program) as folder:
+            if folder:
+                shutil.copy2(temporary / "files/usr/bin" / program, folder / program)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

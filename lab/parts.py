@@ -10,11 +10,9 @@ from lab import (
     GATEWAY,
     IMAGES_URL,
     LabError,
-    builds,
     dhcp,
     lab_dir,
     network,
-    packages,
     postgres,
     vault,
 )
@@ -38,11 +36,6 @@ class Daemon(NamedTuple):
 
 def _python(module: str, *arguments: str) -> Callable[[], list[str]]:
     return lambda: [sys.executable, "-m", module, *arguments]
-
-
-def _installer() -> list[str]:
-    apiserver = builds.entry("kubernetes") / "kube-apiserver"
-    return [*_python("lab.k3s")(), f"--apiserver={apiserver}", f"--etcd={packages.etcd()}"]
 
 
 def _forge_answers() -> bool:
@@ -74,7 +67,7 @@ DAEMONS = (
     Daemon(dhcp.NAME, f"{BRIDGE}:67", dhcp.argv, dhcp.ready, prepare=dhcp.prepare),
     Daemon("proxmox", f"{GATEWAY}:8006", _python("lab.proxmox"), _listens(GATEWAY, 8006)),
     Daemon("images", f"{GATEWAY}:443", _python("lab.images"), _listens(GATEWAY, 443), prepare=_catalogue),
-    Daemon("k3s", f"{GATEWAY}:8080", _installer, _listens(GATEWAY, 8080)),
+    Daemon("k3s", f"{GATEWAY}:8080", _python("lab.k3s"), _listens(GATEWAY, 8080)),
     Daemon(
         "forge",
         "127.0.0.1:3000",

@@ -1,17 +1,14 @@
 #!/bin/sh
-# A stand-in for get.k3s.io in the lab: it puts the real kube-apiserver and etcd where K3s would put itself, as a
-# service k3s.service with the files, the kubeconfig and the commands that K3s has. There is no kubelet, so no pods.
+# A stand-in for get.k3s.io in the lab, which installs the lab's stand-in for k3s as the real script installs K3s: the
+# binary with its checksum from a release, the unit with its arguments, the files for removal.
 #
-# Like the real one it reads INSTALL_K3S_VERSION, INSTALL_K3S_EXEC (or arguments), INSTALL_K3S_SKIP_DOWNLOAD,
-# INSTALL_K3S_SKIP_ENABLE, INSTALL_K3S_SKIP_START, and keeps K3S_* variables for the service. What it does not know it
-# refuses, so that a misspelt setting shows up here and not in production.
+# It reads what it knows of the real one's settings (check_settings lists them) and keeps K3S_* variables for the service.
+# A setting that it does not know it refuses, so that a misspelt one shows up here and not in production; so do
+# arguments of k3s that the stand-in does not have.
 set -eu
 
-BASE_URL='@BASE_URL@'
-APISERVER_VERSION='@APISERVER_VERSION@'
-BIN=/usr/local/bin
-LIB=/usr/local/lib/k3s-stand-in
-UNIT=/etc/systemd/system/k3s.service
+GITHUB_URL=${GITHUB_URL:-@BASE_URL@/k3s-io/k3s/releases}
+CHANNEL_URL=${INSTALL_K3S_CHANNEL_URL:-@BASE_URL@/v1-release/channels}
 
 info() { echo "[INFO]  $*"; }
 fatal() {
@@ -22,48 +19,163 @@ fatal() {
 check_settings() {
   [ "$(id -u)" -eq 0 ] || fatal "must be run as root"
   for name in $(env | sed -n 's/^\(INSTALL_K3S_[A-Z0-9_]*\)=.*/\1/p'); do
-    case $name in
-      INSTALL_K3S_VERSION | INSTALL_K3S_EXEC | INSTALL_K3S_SKIP_DOWNLOAD | INSTALL_K3S_SKIP_ENABLE | INSTALL_K3S_SKIP_START) ;;
+    case ${name#INSTALL_K3S_} in
+      VERSION | EXEC | NAME | TYPE | CHANNEL | CHANNEL_URL | BIN_DIR | SYSTEMD_DIR | SYMLINK) ;;
+      SKIP_DOWNLOAD | SKIP_ENABLE | SKIP_START | FORCE_RESTART | SKIP_SELINUX_RPM | SELINUX_WARN) ;;
       *) fatal "the stand-in does not know $name" ;;
     esac
   done
-  VERSION=${INSTALL_K3S_VERSION:-v$APISERVER_VERSION+k3s1}
-  echo "$VERSION" | grep -Eqx 'v[0-9]+\.[0-9]+\.[0-9]+(-rc[0-9]+)?\+k3s[0-9]+' ||
-    fatal "no K3s release is called $VERSION; did you mean v$APISERVER_VERSION+k3s1?"
-  [ -z "${K3S_URL:-}" ] || fatal "K3S_URL asks for an agent, the stand-in only has servers"
+  VERSION=${INSTALL_K3S_VERSION:-}
+  [ -z "$VERSION" ] || echo "$VERSION" | grep -Eqx 'v[0-9]+\.[0-9]+\.[0-9]+(-rc[0-9]+)?\+k3s[0-9]+' ||
+    fatal "no K3s release is called $VERSION; did you mean v1.34.4+k3s1?"
+}
+
+# Sets COMMAND and everything that is named after it.
+name_files() {
+  case ${1:-} in
+    '' | -*)
+      COMMAND=server
+      if [ -n "${K3S_URL:-}" ]; then
+        COMMAND=agent
+        [ -n "${K3S_TOKEN:-}${K3S_TOKEN_FILE:-}" ] ||
+          fatal "Defaulted k3s exec command to 'agent' because K3S_URL is defined, but K3S_TOKEN or K3S_TOKEN_FILE is not defined."
+      fi
+      ;;
+    server | agent) COMMAND=$1 ;;
+    *) fatal "the stand-in has no command $1, only server and agent" ;;
+  esac
+  case ${K3S_URL:-} in
+    '' | https://*) ;;
+    *) fatal "Only https:// URLs are supported for K3S_URL (have $K3S_URL)" ;;
+  esac
+  SYSTEM_NAME=k3s
+  [ "$COMMAND" = server ] || SYSTEM_NAME=k3s-$COMMAND
+  [ -z "${INSTALL_K3S_NAME:-}" ] || SYSTEM_NAME=k3s-$INSTALL_K3S_NAME
+  BIN=${INSTALL_K3S_BIN_DIR:-/usr/local/bin}
+  UNIT=${INSTALL_K3S_SYSTEMD_DIR:-/etc/systemd/system}/$SYSTEM_NAME.service
+}
+
+get() {
+  if command -v curl >/dev/null; then
+    curl -sfL -o "$1" "$2" || fatal "Download failed"
+  elif command -v wget >/dev/null; then
+    wget -qO "$1" "$2" || fatal "Download failed"
+  else
+    fatal "Can not find curl or wget for downloading files"
+  fi
+}
+
+channel_version() {
+  if command -v curl >/dev/null; then
+    curl -sSL -o /dev/null -w '%{url_effective}' "$CHANNEL_URL/$1" | sed 's|.*/||'
+  else
+    wget -SqO /dev/null "$CHANNEL_URL/$1" 2>&1 | sed -n 's|^ *Location: .*/||p'
+  fi
 }
 
 download() {
-  if [ "${INSTALL_K3S_SKIP_DOWNLOAD:-false}" = true ]; then
-    [ -x "$LIB/kube-apiserver" ] || fatal "INSTALL_K3S_SKIP_DOWNLOAD is set, but nothing is there yet"
+  case ${INSTALL_K3S_SKIP_DOWNLOAD:-false} in
+    true | binary)
+      info "Skipping k3s download and verify"
+      [ -x "$BIN/k3s" ] || fatal "Executable k3s binary not found at $BIN/k3s"
+      return
+      ;;
+  esac
+  if [ -z "$VERSION" ]; then
+    info "Finding release for channel ${INSTALL_K3S_CHANNEL:-stable}"
+    VERSION=$(channel_version "${INSTALL_K3S_CHANNEL:-stable}")
+  fi
+  info "Using $VERSION as release: a stand-in without a kubelet, so no pod runs"
+  work=$(mktemp -d -t k3s-install.XXXXXXXXXX)
+  trap 'rm -rf "$work"' EXIT
+  info "Downloading hash $GITHUB_URL/download/$VERSION/sha256sum-amd64.txt"
+  get "$work/sums" "$GITHUB_URL/download/$VERSION/sha256sum-amd64.txt"
+  # Without such a line the real script ends here too, and without a word.
+  wanted=$(grep ' k3s$' "$work/sums")
+  wanted=${wanted%% *}
+  if [ "$wanted" = "$(sha256sum "$BIN/k3s" 2>/dev/null | cut -d' ' -f1)" ]; then
+    info "Skipping binary downloaded, installed k3s matches hash"
     return
   fi
-  mkdir -p "$LIB"
-  for file in etcd kube-apiserver; do
-    wanted=$(curl -sfS "$BASE_URL/$file.sha256") || fatal "Download failed"
-    if [ "$wanted" = "$(sha256sum "$LIB/$file" 2>/dev/null | cut -d' ' -f1)" ]; then
-      info "$file is there already"
-      continue
+  info "Downloading binary $GITHUB_URL/download/$VERSION/k3s"
+  get "$work/k3s" "$GITHUB_URL/download/$VERSION/k3s"
+  info "Verifying binary download"
+  found=$(sha256sum "$work/k3s" | cut -d' ' -f1)
+  [ "$found" = "$wanted" ] || fatal "Download sha256 does not match $wanted, got $found"
+  info "Installing k3s to $BIN/k3s"
+  chmod 755 "$work/k3s"
+  chown root:root "$work/k3s"
+  mkdir -p "$BIN"
+  mv -f "$work/k3s" "$BIN/k3s.new"
+  mv -f "$BIN/k3s.new" "$BIN/k3s"
+}
+
+make_links() {
+  [ "${INSTALL_K3S_SYMLINK:-}" != skip ] || return 0
+  for name in kubectl crictl ctr; do
+    if [ "${INSTALL_K3S_SYMLINK:-}" = force ] || { [ ! -e "$BIN/$name" ] && ! command -v "$name" >/dev/null; }; then
+      info "Creating $BIN/$name symlink to k3s"
+      ln -sf k3s "$BIN/$name"
     fi
-    info "Downloading $BASE_URL/$file"
-    curl -sfS -o "$LIB/$file.new" "$BASE_URL/$file" || fatal "Download failed"
-    chmod 755 "$LIB/$file.new"
-    mv "$LIB/$file.new" "$LIB/$file"
   done
-  curl -sfS -o "$BIN/k3s.new" "$BASE_URL/k3s" || fatal "Download failed"
-  sed -i "s/^VERSION=.*/VERSION='$VERSION'/" "$BIN/k3s.new"
-  chmod 755 "$BIN/k3s.new"
-  mv "$BIN/k3s.new" "$BIN/k3s"
+}
+
+# Of all k3s services of the machine, as the real one.
+write_killall() {
+  cat >"$BIN/k3s-killall.sh" <<'KILLALL'
+#!/bin/sh
+[ "$(id -u)" -eq 0 ] || exec sudo "$0" "$@"
+set -x
+for unit in /etc/systemd/system/k3s*.service; do
+  [ ! -s "$unit" ] || systemctl stop "$(basename "$unit")"
+done
+KILLALL
+  chmod 755 "$BIN/k3s-killall.sh"
+}
+
+write_uninstall() {
+  cat >"$BIN/$SYSTEM_NAME-uninstall.sh" <<UNINSTALL
+#!/bin/sh
+[ "\$(id -u)" -eq 0 ] || exec sudo --preserve-env=K3S_DATA_DIR "\$0" "\$@"
+set -x
+DATA=\${K3S_DATA_DIR:-/var/lib/rancher/k3s}
+$BIN/k3s-killall.sh
+systemctl disable $SYSTEM_NAME
+systemctl reset-failed $SYSTEM_NAME
+rm -f $UNIT $UNIT.env
+systemctl daemon-reload
+rm -f $BIN/$SYSTEM_NAME-uninstall.sh
+if ls $(dirname "$UNIT")/k3s*.service >/dev/null 2>&1; then
+  echo 'Additional k3s services installed, skipping uninstall of k3s'
+  exit
+fi
+for name in kubectl crictl ctr; do
+  [ ! -L $BIN/\$name ] || rm -f $BIN/\$name
+done
+rm -rf /etc/rancher/k3s /run/k3s /run/flannel /var/lib/kubelet
+# What is mounted there stays: -xdev does not go into it, and a folder that holds a mount is not removed.
+find "\$DATA" -xdev -depth -delete 2>/dev/null
+rm -f $BIN/k3s $BIN/k3s-killall.sh
+UNINSTALL
+  chmod 755 "$BIN/$SYSTEM_NAME-uninstall.sh"
+}
+
+# Anew at each run, from the environment of that run: what it does not have is lost.
+write_environment() {
+  mkdir -p "$(dirname "$UNIT")"
+  touch "$UNIT.env"
+  chmod 600 "$UNIT.env"
+  {
+    sh -c export | while read -r _ line; do echo "$line"; done | grep -E '^(K3S|CONTAINERD)_' || true
+    sh -c export | while read -r _ line; do echo "$line"; done | grep -Ei '^(NO|HTTP|HTTPS)_PROXY' || true
+  } >"$UNIT.env"
 }
 
 write_unit() {
-  mkdir -p "$(dirname "$UNIT")"
-  env | grep '^K3S_' >"$UNIT.env" || true
-  chmod 600 "$UNIT.env"
   {
-    cat <<'UNIT'
+    cat <<UNIT
 [Unit]
-Description=Lightweight Kubernetes (stand-in: kube-apiserver and etcd only)
+Description=Lightweight Kubernetes (stand-in without a kubelet)
 Wants=network-online.target
 After=network-online.target
 
@@ -71,15 +183,18 @@ After=network-online.target
 WantedBy=multi-user.target
 
 [Service]
-Type=notify
-NotifyAccess=all
+Type=${INSTALL_K3S_TYPE:-notify}
 EnvironmentFile=-/etc/default/%N
 EnvironmentFile=-/etc/sysconfig/%N
-EnvironmentFile=-/etc/systemd/system/k3s.service.env
+EnvironmentFile=-$UNIT.env
+KillMode=process
+Delegate=yes
+User=root
 LimitNOFILE=1048576
-KillMode=mixed
+LimitNPROC=infinity
+LimitCORE=infinity
+TasksMax=infinity
 TimeoutStartSec=0
-TimeoutStopSec=20s
 Restart=always
 RestartSec=5s
 UNIT
@@ -92,45 +207,38 @@ UNIT
   mv "$UNIT.new" "$UNIT"
 }
 
-write_uninstall() {
-  cat >"$BIN/k3s-uninstall.sh" <<'UNINSTALL'
-#!/bin/sh
-set -x
-systemctl disable --now k3s.service
-rm -rf /etc/systemd/system/k3s.service /etc/systemd/system/k3s.service.env /etc/rancher/k3s /var/lib/rancher/k3s
-rm -rf /usr/local/lib/k3s-stand-in /usr/local/bin/k3s /usr/local/bin/k3s-uninstall.sh
-systemctl daemon-reload
-UNINSTALL
-  chmod 755 "$BIN/k3s-uninstall.sh"
-}
-
-checksum() { sha256sum "$BIN/k3s" "$LIB"/* "$UNIT" "$UNIT.env" 2>/dev/null | sha256sum; }
+hashes() { sha256sum "$BIN/k3s" "$UNIT" "$UNIT.env" 2>&1 || true; }
 
 check_settings
 # As the real one: the words of INSTALL_K3S_EXEC, whose punctuation it escapes even between quotes, then the arguments;
-# `server` when no command is among them.
+# `server` or `agent` when no command is among them.
 words=$(printf %s "${INSTALL_K3S_EXEC:-}" | sed 's/[][!#$%&()*;<=>?\\_`{|}]/\\&/g')
 eval "set -- $words $(for argument; do printf "'%s' " "$(echo "$argument" | sed "s/'/'\\\\''/g")"; done)"
+name_files "$@"
 case ${1:-} in
-  '' | -*) set -- server "$@" ;;
-  server) ;;
-  *) fatal "the stand-in has no command $1, only server" ;;
+  '' | -*) set -- "$COMMAND" "$@" ;;
 esac
 
-info "Using $VERSION as release: a stand-in, in truth kube-apiserver $APISERVER_VERSION and etcd without a kubelet"
-before=$(checksum)
+before=$(hashes)
 download
 "$BIN/k3s" check-arguments "$@" || exit 1
-write_unit "$@"
+make_links
+write_killall
 write_uninstall
-systemctl daemon-reload
-[ "${INSTALL_K3S_SKIP_ENABLE:-false}" = true ] || systemctl -q enable k3s.service
-if [ "${INSTALL_K3S_SKIP_ENABLE:-false}" = true ] || [ "${INSTALL_K3S_SKIP_START:-false}" = true ]; then
+write_environment
+write_unit "$@"
+if [ "${INSTALL_K3S_SKIP_ENABLE:-false}" = true ]; then
   exit 0
 fi
-if [ "$before" = "$(checksum)" ] && systemctl -q is-active k3s.service; then
+info "systemd: Enabling $SYSTEM_NAME unit"
+systemctl -q enable "$UNIT"
+systemctl daemon-reload
+if [ "${INSTALL_K3S_SKIP_START:-false}" = true ]; then
+  exit 0
+fi
+if [ "$before" = "$(hashes)" ] && [ "${INSTALL_K3S_FORCE_RESTART:-false}" != true ]; then
   info "No change detected so skipping service start"
   exit 0
 fi
-info "systemd: Starting k3s"
-systemctl restart k3s.service
+info "systemd: Starting $SYSTEM_NAME"
+systemctl restart "$SYSTEM_NAME"
