@@ -63,10 +63,6 @@ def version(build: Build) -> str:
     return found[1]
 
 
-def find(name: str) -> Build:
-    return next(build for build in BUILDS if build.name == name)
-
-
 @functools.cache
 def entry(name: str) -> Path:
     """The folder in the cache that holds a built thing, whether it is there yet or not."""
