@@ -40,9 +40,11 @@ class Site(NamedTuple):
 
     folder: Path
     prefix: str  # of the namespaces' names
+    nodes: list["Node"]
 
     def node(self, name: str, last: int) -> "Node":
         one = Node(self, name, f"10.77.0.{last}")
+        self.nodes.append(one)
         one.make()
         return one
 
@@ -159,7 +161,7 @@ def site(folder: Path) -> Iterator[Site]:
     packages.fetch_etcd()
     for name in ("kubernetes", "k3s"):
         builds.build(builds.find(name))
-    one = Site(folder, f"k{os.getpid()}")
+    one = Site(folder, f"k{os.getpid()}", [])
     sh("ip", "netns", "add", one.prefix)
     server = None
     try:
@@ -179,6 +181,8 @@ def site(folder: Path) -> Iterator[Site]:
         )
         yield one
     finally:
+        for node in one.nodes:
+            node.stop(signal.SIGKILL)
         if server:
             server.kill()
             server.wait()

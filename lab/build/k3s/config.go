@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sirupsen/logrus"
 	"sigs.k8s.io/yaml"
 )
 
@@ -146,7 +147,7 @@ func configFiles(command string) (values, error) {
 				return nil, fmt.Errorf("%s: the stand-in does not know %s", path, key)
 			}
 			if command == "agent" && !known.agent {
-				fmt.Printf("Unknown flag --%s found in %s, skipping\n", name, path)
+				logrus.Warnf("Unknown flag --%s found in %s, skipping", name, path)
 				continue
 			}
 			if !adds {

@@ -102,7 +102,7 @@ func serve(name string, args []string) error {
 // kubectl becomes the real one, with K3s' kubeconfig where no other is named.
 func kubectl(args []string) error {
 	own, data := ownRelease(), dataDir
-	if v, err := configFiles("agent"); err == nil {
+	if v, err := configFiles("server"); err == nil {
 		data = v.or("data-dir", dataDir)
 	}
 	program, err := own.part(data, "kubectl")
