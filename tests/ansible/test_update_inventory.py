@@ -480,3 +480,55 @@ def test_what_cannot_be_written(tmp_path, capsys):
     assert "cannot be written" in capsys.readouterr().err
     assert update_inventory.main(arguments(tmp_path, f"--inventory={tmp_path}")) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+LB = "haproxy-p ansible_host=10.0.0.8 ansible_user=ops  # terraform\n"
+CP1 = "k8s-p-cp1 ansible_host=10.0.0.1 ansible_user=ops  # terraform\n"
+W1 = "k8s-p-w1 ansible_host=10.0.0.4 ansible_user=ops  # terraform\n"
+LBS = {"haproxy-p": machine("10.0.0.8", mac="", instance="")}
+CP, W = machine("10.0.0.1", mac="", instance=""), machine("10.0.0.4", mac="", instance="")
+FOLLOWS = "10.0.0.8,haproxy-p,haproxy\n"
+GROUPED = "[haproxy]\nhaproxy-p\n[k3s_control_plane]\n[k3s_workers]\n[k3s:children]\nk3s_control_plane\nk3s_workers\n"
+
+
+@pytest.mark.parametrize(
+    ("inventory", "waiting", "machines", "after", "said"),
+    [
+        # A control plane comes, moves, goes; the load balancer was provisioned before.
+        (LB, "", LBS | {"k8s-p-cp1": CP}, "10.0.0.1,k8s-p-cp1\n" + FOLLOWS, "k8s-p-cp1, which came, went or moved"),
+        (LB + CP1, "", LBS | {"k8s-p-cp1": CP | {"address": "10.0.0.2"}}, FOLLOWS, "is queued for haproxy"),
+        (LB + CP1, "", LBS, FOLLOWS, "is queued for haproxy"),
+        (LB, "", LBS | {"talos-p-cp1": CP}, "10.0.0.1,talos-p-cp1\n" + FOLLOWS, "is queued for haproxy"),
+        (LB, "", LBS | {"k8s-p": CP}, "10.0.0.1,k8s-p\n" + FOLLOWS, "is queued for haproxy"),
+        # Nothing of it changed, or nothing that it serves.
+        (LB + CP1, "", LBS | {"k8s-p-cp1": CP}, "", ""),
+        (LB + CP1, "", LBS | {"k8s-p-cp1": CP, "k8s-p-w1": W}, "10.0.0.4,k8s-p-w1\n", ""),
+        (LB + CP1 + W1, "", LBS | {"k8s-p-cp1": CP}, "", ""),
+        (LB, "", LBS | {"k8s-q-cp1": CP}, "10.0.0.1,k8s-q-cp1\n", ""),
+        # It waits already: for its first playbook, for its own, and for another, after which it follows.
+        (LB + CP1, "10.0.0.8,haproxy-p\n", LBS, "10.0.0.8,haproxy-p\n", ""),
+        (LB + CP1, FOLLOWS, LBS, FOLLOWS, ""),
+        (LB + CP1, "10.0.0.8,haproxy-p,base\n", LBS, "10.0.0.8,haproxy-p,base\n" + FOLLOWS, "is queued for haproxy"),
+        # It is made in the same run, or goes in it.
+        ("", "", LBS | {"k8s-p-cp1": CP}, "10.0.0.8,haproxy-p\n10.0.0.1,k8s-p-cp1\n", ""),
+        (LB + CP1, "", {"k8s-p-w1": W}, "10.0.0.4,k8s-p-w1\n", ""),
+        # A person's, which no run has ever touched.
+        ("haproxy-p ansible_host=10.0.0.8\n" + CP1, "", {"nas": W}, "10.0.0.4,nas\n",
+         "is not this automation's: run haproxy on it by hand if it is to follow"),
+    ],
+)  # fmt: skip
+def test_load_balancers_follow_their_clusters(inventory, waiting, machines, after, said):
+    approved = ["haproxy-p", "k8s-p-cp1", "k8s-p-w1"]
+    result = update(inventory + GROUPED, waiting, outputs_of(machines), approved=approved)
+    assert result.queue_text == after
+    told = "".join(one.message for one in result.findings if one.message.startswith("haproxy-p serves"))
+    assert (said in told) if said else not told
+    again = update(result.inventory_text, result.queue_text, outputs_of(machines), approved=approved)
+    assert (again.queue_text, again.inventory_text) == (after, result.inventory_text)
+
+
+def test_a_load_balancer_that_somebody_else_made_is_only_named():
+    adopted = outputs_of(LBS | {"k8s-p-cp1": CP}) | {"adopted": {"value": ["haproxy-p"]}}
+    result = update(LB + GROUPED, "", adopted)
+    assert result.queue_text == "10.0.0.1,k8s-p-cp1\n"
+    assert "run haproxy on it by hand" in "".join(one.message for one in result.findings)

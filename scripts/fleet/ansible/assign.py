@@ -1,13 +1,14 @@
-"""The playbooks that commits asked for, given to the machines that wait in the queue."""
+"""Which playbook is queued for which machine: what commits asked for, and load balancers that follow a cluster."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from fleet.ansible import inventory, queue
 from fleet.ansible.host import used
+from fleet.ansible.inventory import Inventory
 from fleet.ansible.queue import Entry
 from fleet.findings import Finding
-from fleet.names import KINDS, playbook_of, tag_playbook_of
+from fleet.names import KINDS, cluster_of, clusters_served_by, is_control_plane, playbook_of, tag_playbook_of
 
 TABLE = frozenset(kind.playbook for kind in KINDS if kind.playbook)
 
@@ -78,6 +79,40 @@ def assign(
         message = f"{entry.host} waits for a playbook; ask for it in a commit with [ansible {tag}]"
         found.append(Finding(message, queue_path, number, level="notice"))
     return Assigned(text, assigned, [entry for _, entry in left], found)
+
+
+def following(
+    before: Inventory, after: Inventory, queue_text: str, adopted: Collection[str]
+) -> tuple[list[Entry], list[Finding]]:
+    """The load balancers whose clusters got, lost or moved a control plane, to be queued, with a notice for each.
+
+    One that waits for its first playbook will read the inventory then. One that a person wrote, or that somebody else
+    made (`adopted`), is only named: nobody may have asked for a play on it.
+    """
+    waiting = {
+        one.host for _, one in queue.parse(queue_text)[0] if one.playbook in (None, playbook_of(one.host))
+    }
+    changed = {name for name, _ in _control_planes(before) ^ _control_planes(after)}
+    queued, found, ours = [], [], after.managed().keys() - set(adopted)
+    for name, variables in sorted(after.variables().items()):
+        moved = sorted(one for one in changed if cluster_of(one) in clusters_served_by(name))
+        if not moved or name in waiting:
+            continue
+        playbook = playbook_of(name)
+        if name in ours:
+            queued.append(Entry(used(variables).get("ansible_host", name), name, playbook))
+            what = f"is queued for {playbook}"
+        else:
+            what = f"is not this automation's: run {playbook} on it by hand if it is to follow"
+        message = f"{name} serves {' and '.join(moved)}, which came, went or moved, and {what}"
+        found.append(Finding(message, level="notice"))
+    return queued, found
+
+
+def _control_planes(lines: Inventory) -> set[tuple[str, str]]:
+    """The names and addresses of the machines on which a cluster's API runs."""
+    hosts = lines.variables().items()
+    return {(name, used(own).get("ansible_host", name)) for name, own in hosts if is_control_plane(name)}
 
 
 def _nothing(request: dict) -> Finding:

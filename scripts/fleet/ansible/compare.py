@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from fleet.ansible.groups import without_parent
 from fleet.ansible.host import Host
 from fleet.ansible.inventory import Inventory, parse
+from fleet.ansible.queue import Entry
 from fleet.findings import Finding
 from fleet.names import PARENTS, group_of
 from fleet.names import managed as is_managed
@@ -71,6 +72,15 @@ def without_address(names: Iterable[str]) -> list[Finding]:
         "has no inventory line yet, because its guest agent has not told its address; the next run asks again"
     )
     return [Finding(f"{name} {message}", level="notice") for name in sorted(names)]
+
+
+def unknown(entries: Iterable[tuple[int, Entry]], known: Collection[str], path: str) -> list[Finding]:
+    message = "is queued but not in the inventory; its line is kept"
+    return [
+        Finding(f"{entry.host} {message}", path, number, level="warning")
+        for number, entry in entries
+        if entry.host not in known
+    ]
 
 
 def left_alone(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fleet.ansible import by_hand, compare, queue
 from fleet.ansible import command as ansible
+from fleet.ansible.assign import following
 from fleet.ansible.edit import change
 from fleet.ansible.groups import contradictions
 from fleet.ansible.host import used
@@ -91,12 +92,14 @@ def update(
         return None if entry.host in leaving else entry._replace(address=address)
 
     new_queue = queue.edit(queue_text, current, [queue.Entry(addresses[name], name) for name in queued])
+    follow, told = following(before, parse(text), new_queue, outputs.adopted(terraform))
+    new_queue = queue.edit(new_queue, lambda entry: entry, follow)
     found = [finding._replace(level="warning") for finding in broken]  # such a line stays as it is
-    found += compare.left_behind(text, removed, inventory_path)
-    found += _unknown(entries, addresses, queue_path)
-    known = machines.keys() | before.variables().keys()
-    found += compare.without_address(name for name in there.keys() - known if there[name].plays)
-    changed = compare.differences(before, machines)
+    found += told + compare.left_behind(text, removed, inventory_path)
+    found += compare.unknown(entries, addresses, queue_path)
+    unknown = there.keys() - machines.keys() - before.variables().keys()
+    found += compare.without_address(name for name in unknown if there[name].plays)
+    changed, queued = compare.differences(before, machines), queued + [entry.host for entry in follow]
     without = compare.missing(missing, managed, inventory_path)
     return Result(text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found, without)
 
@@ -105,15 +108,6 @@ def _queued(fresh: Iterable[str], entries: list[tuple[int, queue.Entry]]) -> lis
     """The new machines that do not wait already, for no playbook or for their own."""
     waiting = {(entry.host, entry.playbook) for _, entry in entries}
     return [name for name in fresh if not {(name, None), (name, playbook_of(name))} & waiting]
-
-
-def _unknown(entries: list[tuple[int, queue.Entry]], known: Iterable[str], path: str) -> list[Finding]:
-    message = "is queued but not in the inventory; its line is kept"
-    return [
-        Finding(f"{entry.host} {message}", path, number, level="warning")
-        for number, entry in entries
-        if entry.host not in known
-    ]
 
 
 def update_files(
