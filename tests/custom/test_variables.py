@@ -73,6 +73,7 @@ def test_terraform_never_sees_them():
     assert tfvars.as_data(given) == tfvars.as_data(plain)
 
 
+LOOKUP = "{{ lookup('community.hashi_vault.vault_kv2_get', 'playbooks/myapp', engine_mount_point='kv').secret.number }}"
 PLAY = """# needs: nothing
 - hosts: "{{ target_hosts }}"
   gather_facts: false
@@ -182,13 +183,19 @@ def test_a_play_gets_them_and_nobody_else_sees_the_secrets(fleet, capfd):
     fleet.add("k8s-b")
     (fleet.folder / "host_vars").mkdir()
     (fleet.folder / "host_vars/k8s-a.yml").write_text("beside: host_vars\n")
+    (fleet.folder / "host_vars/k8s-b.yml").write_text(
+        f'other: "{LOOKUP}"\nmine: vault:kv/playbooks/myapp#password\n'
+    )
+    (fleet.folder / "group_vars").mkdir()
+    (fleet.folder / "group_vars/all.yml").write_text("where: group_vars\nlist: group_vars\n")
     assert fleet.run("k8s-a,k8s-b") == 0
     assert fleet.got("k8s-a") == {
         "where": "file", "list": ["--disable=traefik", {"a": True}], "secret": PASSWORD,
         "other": {"deep": [7]}, "mine": "line", "beside": "host_vars",
     }  # fmt: skip
     assert fleet.got("k8s-b") == {
-        "where": "inventory", "list": "none", "secret": "none", "other": "none", "mine": "x", "beside": "x"
+        "where": "group_vars", "list": "group_vars", "secret": "none", "other": 7, "beside": "x",
+        "mine": "vault:kv/playbooks/myapp#password",
     }  # fmt: skip
     # Another machine's variables are there, and its secrets are not.
     assert (fleet.folder / "k8s-b.other").read_text() == "192.168.1.9 none"

@@ -22,9 +22,11 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 STEPS = ["create", *re.search(r"STEP=([\w|]+)", MAKEFILE)[1].split("|")]
 # What a user makes, or a run.
 USERS = {
-    "proxmox/images.lock.yml", "proxmox/authorized_keys", "proxmox/backend_override.tf", "proxmox/.terraform.lock.hcl",
-    "proxmox/vms/NAME.yaml", "proxmox/vms/k8s-dev.yaml", "proxmox/playbooks/myapp.yml", "scripts/NAME.py",
-    ".github/CODEOWNERS", "proxmox/inventory-vms.ini", "proxmox/inventory-vms.known_hosts",
+    "proxmox/images.lock.yml", "proxmox/authorized_keys", "proxmox/backend_override.tf",
+    "proxmox/.terraform.lock.hcl", "proxmox/vms/NAME.yaml", "proxmox/vms/k8s-dev.yaml",
+    "proxmox/playbooks/myapp.yml", "scripts/NAME.py", ".github/CODEOWNERS", "proxmox/inventory-vms.ini",
+    "proxmox/inventory-vms.known_hosts", "proxmox/playbooks/roles/myapp", "proxmox/vms/myapp.yaml.example",
+    "proxmox/vms/app-1.yaml", "tests/custom/test_myapp.py", "proxmox/group_vars/", "proxmox/host_vars/NAME.yml",
     "proxmox/vars/vm_config.yml", "proxmox/inventory.ini", "proxmox/playbooks/look.yml",
 }  # fmt: skip
 
