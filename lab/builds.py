@@ -50,6 +50,8 @@ BUILDS = (
     Build("talosctl", "github.com/siderolabs/talos",
           {"talosctl": "github.com/siderolabs/talos/cmd/talosctl"},
           "Talos' command line", "15 s, the first time 4 min", on_demand=True),
+    Build("talosnode", "github.com/siderolabs/talos/pkg/machinery", {"talosnode": "."},
+          "what stands in for a machine with Talos", "10 s, the first time 3 min", on_demand=True),
 )  # fmt: skip
 
 
