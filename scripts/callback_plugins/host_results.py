@@ -24,6 +24,13 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self.aborted = False  # a play ended early: hosts without a failure may not have come to its end
+        self.last = self.begun = None  # the playbook's last play, and the last that has begun
+
+    def v2_playbook_on_start(self, playbook):
+        self.last = playbook.get_plays()[-1]._uuid
+
+    def v2_playbook_on_play_start(self, play):
+        self.begun = play._uuid
 
     def v2_playbook_on_no_hosts_remaining(self):
         self.aborted = True
@@ -43,4 +50,6 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats):
         if file := os.environ.get("FLEET_RESULTS"):
             hosts = {host: stats.summarize(host) for host in stats.processed}
-            Path(file).write_text(json.dumps({"hosts": hosts, "aborted": self.aborted}), "utf-8")
+            # Where all hosts of a batch fail, Ansible leaves out the batches and plays that follow.
+            aborted = self.aborted or self.begun != self.last
+            Path(file).write_text(json.dumps({"hosts": hosts, "aborted": aborted}), "utf-8")

@@ -310,6 +310,18 @@ def test_hosts_of_a_play_that_ended_early_are_not_done(fleet, kind):
     assert fleet.queue.read_text().splitlines() == waiting
 
 
+def test_hosts_that_a_later_play_did_not_reach_are_not_done(fleet):
+    """Each was fine in the first play; a batch that fails whole ends the playbook for those that follow."""
+    text = (fleet.playbooks / "k8s.yml").read_text()
+    first = "- hosts: '{{ target_hosts }}'\n  gather_facts: false\n  tasks: [{ansible.builtin.ping: }]\n"
+    serial = text.replace("gather_facts", "serial: 1\n  gather_facts")
+    (fleet.playbooks / "k8s.yml").write_text(first + serial + first)
+    waiting = ["10.0.0.1,k8s-a,k8s", "10.0.0.2,k8s-b,k8s"]
+    fleet.write([f"k8s-{name} {LOCAL}" for name in "ab"], waiting, broken="k8s-a")
+    assert fleet.run() == 1
+    assert fleet.queue.read_text().splitlines() == waiting
+
+
 @pytest.mark.parametrize(
     "text",
     [
