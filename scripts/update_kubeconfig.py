@@ -11,9 +11,10 @@ Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or 
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from fleet import cli, dotenv
-from fleet.clusters import kubeconfig, shared_kubeconfig
+from fleet.clusters import contents, current, kubeconfig, shared_kubeconfig
 from fleet.clusters.vault import Store
 from fleet.findings import Finding, guarded, printable, report
 from fleet.paths import INVENTORY, shown
@@ -40,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="the cluster's and user's name (default: as it was, else drawn)",
     )
+    keep = "write nothing while the stored entry has the same server and CA and lasts 90 days more"
+    option("--keep", action="store_true", help=keep)
     option("--remove", metavar="NAME", help="instead: take this machine's context, cluster and user out")
     option("--inventory", type=Path, default=INVENTORY, help=f"default: {shown(INVENTORY)}")
     option("--address", help="the machine's address (default: its ansible_host in the inventory)")
@@ -82,12 +85,13 @@ def main(argv: list[str] | None = None) -> int:
         address = options.address or cluster.address_of(name, options.inventory)
         chosen = (options.context, options.allow_exec)
         new = cluster.read_kubeconfig(options.kubeconfig, name, address, *chosen)
-        result = shared_kubeconfig.update(
-            Store(*access),
-            lambda data: kubeconfig.merge(data, new, name, address, options.cluster_name),
-            name,
-            options.dry_run,
-        )
+
+        def edit(data: dict[str, Any]) -> kubeconfig.Edit:
+            if options.keep and current.serves(data, new, name, address):
+                return kubeconfig.Edit(data, contents.chosen(data, name)[1]["name"], [])
+            return kubeconfig.merge(data, new, name, address, options.cluster_name)
+
+        result = shared_kubeconfig.update(Store(*access), edit, name, options.dry_run)
     report([Finding(printable(note), level="notice") for note in result.notes])
     print(as_json(result) if options.format == "json" else as_text(result, options))
     return 0

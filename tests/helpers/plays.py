@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 import pytest
 
 import lab as laboratory
+from fleet.names import PARENTS, group_of
 from lab import GATEWAY, PROXMOX_URL, ROOT, daemons, network, secrets_dir, setup, user
 from lab.environment import environment
 
@@ -65,11 +66,12 @@ def api(method: str, path: str, **fields) -> object:
 
 def inventory(machines: Sequence[Machine], variables: str = "") -> str:
     """Each machine in the group that its name gives it; `variables` come at the end of each line."""
-    groups = {"haproxy": "haproxy", "k8s": "k3s"}
     text = ""
-    for prefix, group in groups.items():
-        names = [one.name for one in machines if one.name.startswith(prefix)]
+    for group in dict.fromkeys(["haproxy", "k3s", *filter(None, (group_of(one.name) for one in machines))]):
+        names = [one.name for one in machines if group_of(one.name) == group]
         text += "\n".join([f"[{group}]", *names]) + "\n\n"
+        if group in PARENTS:
+            text += f"[{PARENTS[group]}:children]\n{group}\n\n"
     return text + "\n".join(["[all]", *(one.line(variables) for one in machines)]) + "\n"
 
 

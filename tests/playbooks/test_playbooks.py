@@ -20,7 +20,11 @@ PLAYBOOKS = sorted(PLAYBOOKS_DIR.glob("*.yml"))
 # Not the role `controller`, which is one check and has no variables.
 ROLES = sorted(path.parent for path in (PLAYBOOKS_DIR / "roles").glob("*/defaults"))
 # Task files that nothing in their role brings in: a playbook or platform-exec.sh enters the role there.
-ENTRIES = {"k3s": {"renew.yml"}, "proxmox_vm": {"lookup_template.yml"}}
+ENTRIES = {
+    "k3s": {"member.yml", "renew.yml"},
+    "k8s_ha": {"kubeconfig.yml", "look.yml"},
+    "proxmox_vm": {"lookup_template.yml"},
+}
 INVENTORY = """
 [k3s]
 k8s-dev
@@ -328,6 +332,7 @@ def test_arguments_of_k3s_do_not_pass_through_the_installers_escaping():
     assert step["environment"] == "{{ k3s_installer_environment }}"
     assert set(re.findall(r"'([A-Z0-9_]+)':", known["k3s_installer_environment"])) == {
         "INSTALL_K3S_VERSION",
+        "INSTALL_K3S_SKIP_START",
         "GITHUB_URL",
     }
     assert "k3s_server_args" in step["ansible.builtin.command"]["argv"]

@@ -11,8 +11,9 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from fleet.clusters.yaml_parse import parse
@@ -34,17 +35,9 @@ def question(kubeconfig: str, address: str) -> Question | None:
     try:
         config = parse(kubeconfig, "the kubeconfig").data
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        authority, certificate, key = (
-            base64.b64decode(entry[field])
-            for entry, field in (
-                (cluster, "certificate-authority-data"),
-                (user, "client-certificate-data"),
-                (user, "client-key-data"),
-            )
-        )
         host = f"[{address}]" if ":" in address else address
         url = f"https://{host}:{urlsplit(cluster['server']).port or 443}/readyz"
-        return Question(url, _context(authority.decode(), certificate + b"\n" + key))
+        return Question(url, context(cluster, user))
     except (Fault, LookupError, TypeError, ValueError, AttributeError, OSError):
         return None
 
@@ -97,12 +90,21 @@ def _body(error: urllib.error.HTTPError) -> str:
     return printable(error.read(300).decode(errors="replace").strip())
 
 
-def _context(authority: str, client: bytes) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=authority)
+def context(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ssl.SSLContext:
+    """For requests as the user of a kubeconfig's entries. Raises LookupError, TypeError, ValueError, OSError."""
+    authority, certificate, key = (
+        base64.b64decode(entry[field])
+        for entry, field in (
+            (cluster, "certificate-authority-data"),
+            (user, "client-certificate-data"),
+            (user, "client-key-data"),
+        )
+    )
+    made = ssl.create_default_context(cadata=authority.decode())
     # OpenSSL reads a key only from a file; the folder is this user's alone and removed at once.
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "client.pem"
         pem.touch(0o600)
-        pem.write_bytes(client)
-        context.load_cert_chain(pem)
-    return context
+        pem.write_bytes(certificate + b"\n" + key)
+        made.load_cert_chain(pem)
+    return made

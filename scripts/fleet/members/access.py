@@ -1,0 +1,54 @@
+"""How a cluster of several machines is asked with credentials: its tokens, its CA, and the administrator's key."""
+
+import base64
+import ssl
+from typing import NamedTuple
+
+from fleet.clusters import contents, ready, yaml_parse
+from fleet.clusters.vault import FIELD, Store
+from fleet.findings import Fault
+from fleet.members import ask, tokens
+from fleet.members.tokens import Tokens
+
+
+class Access(NamedTuple):
+    tokens: Tokens
+    authority: str  # the cluster's CA as PEM
+    administrator: ssl.SSLContext  # for requests as the kubeconfig's user
+
+
+def known(cluster: str, addr: str | None = None, token: str | None = None) -> bool:
+    """Whether Vault's kubeconfig has the cluster. Raises Fault."""
+    return any(one["name"] == cluster for one in _stored(addr, token).get("contexts") or [])
+
+
+def access(cluster: str, kubeconfig: str, addr: str | None = None, token: str | None = None) -> Access:
+    """By a member's own kubeconfig, or with "" by the one in Vault. Raises Fault."""
+    found = tokens.Store(cluster, addr, token).read()
+    if kubeconfig:
+        data, what = yaml_parse.parse(kubeconfig, "the kubeconfig").data, "the kubeconfig"
+        contents.check(data, what)
+    else:
+        data, what = _stored(addr, token), f"Vault's kubeconfig of {cluster}"
+        if not any(one["name"] == cluster for one in data.get("contexts") or []):
+            raise Fault(f"Vault has no kubeconfig of {cluster} yet: its control planes come first", code=2)
+    _, server, user = contents.chosen(data, cluster)
+    try:
+        authority = base64.b64decode(server["cluster"]["certificate-authority-data"]).decode()
+        administrator = ready.context(server["cluster"], user["user"])
+    except (LookupError, TypeError, ValueError, OSError):
+        raise Fault(f"{what} cannot be used: it is not one that K3s wrote", code=2) from None
+    if found.authority and not ask.has_hash(authority, found.authority):
+        raise Fault(
+            f"{what} is of another cluster: its CA is not the one of the token in Vault"
+            f" (kv/cluster-bootstrap/{cluster})"
+        )
+    return Access(found, authority, administrator)
+
+
+def _stored(addr: str | None, token: str | None) -> dict:
+    store = Store(addr, token)
+    what = f"{FIELD} of {store.place}"
+    data = yaml_parse.parse(store.read().text, what).data
+    contents.check(data, what)
+    return data
