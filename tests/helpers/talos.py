@@ -27,26 +27,51 @@ class Nodes:
         self.programs = folder / "programs"
         self.programs.mkdir()
         (self.programs / "kube-apiserver").symlink_to(builds.entry("kubernetes") / "kube-apiserver")
-        (self.programs / "etcd").symlink_to(packages.etcd())
+        (self.programs / "etcd").symlink_to(packages.fetched("etcd"))
 
-    def inside(self, argv: list[str]) -> list[str]:
-        return ["ip", "netns", "exec", self.namespace, *argv]
+    def inside(self, argv: list[str], node: str = "") -> list[str]:
+        """The command in the network of who calls the nodes, or in that of one node."""
+        return ["ip", "netns", "exec", f"{self.namespace}{node}", *argv]
 
     def start(self, name: str, *options: str) -> str:
         """Start a node, again if it was stopped; its address."""
         if name not in self.address:
-            self.address[name] = f"{NETWORK}.{11 + len(self.address)}"
-            subprocess.run(
-                self.inside(["ip", "address", "add", f"{self.address[name]}/24", "dev", "nodes"]), check=True
-            )
+            self._connect(name)
         program = str(builds.entry("talosnode") / "talosnode")
-        argv = [program, "--address", self.address[name], "--disk", str(self.folder / name),
+        argv = [program, "--address", self.address[name], "--link", "eth0", "--disk", str(self.folder / name),
                 "--programs", str(self.programs), *options]  # fmt: skip
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                self.inside(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.inside(argv, name), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         return self.address[name]
+
+    def _connect(self, name: str) -> None:
+        """A network namespace for the node: etcd checks from which address another member calls."""
+        port = f"node{len(self.address)}"
+        self.address[name] = f"{NETWORK}.{11 + len(self.address)}"
+        subprocess.run(["ip", "netns", "add", f"{self.namespace}{name}"], check=True)
+        link = [
+            "ip",
+            "link",
+            "add",
+            port,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "eth0",
+            "netns",
+            f"{self.namespace}{name}",
+        ]
+        subprocess.run(self.inside(link), check=True)
+        subprocess.run(self.inside(["ip", "link", "set", port, "master", "nodes", "up"]), check=True)
+        for command in (
+            "link set lo up",
+            "link set eth0 up",
+            f"address add {self.address[name]}/24 dev eth0",
+        ):
+            subprocess.run(self.inside(["ip", *command.split()], name), check=True)
 
     def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
         """Switch a node off; with SIGKILL, as if its power failed."""
@@ -80,7 +105,7 @@ def nodes(folder: Path) -> Iterator[Nodes]:
     """A place for nodes; all that was started ends with it."""
     setup.on_demand("kubernetes", "talosctl", "talosnode")
     packages.fetch_etcd()
-    namespace = f"talos-{os.getpid()}-{int(time.monotonic() * 1000) % 1_000_000}"
+    namespace = f"nodes-{os.getpid()}-{time.monotonic_ns() % 1_000_000}-"
     subprocess.run(["ip", "netns", "add", namespace], check=True)
     found = Nodes(folder, namespace)
     try:
@@ -94,8 +119,9 @@ def nodes(folder: Path) -> Iterator[Nodes]:
         yield found
     finally:
         for name in list(found.processes):
-            found.stop(name)
-        subprocess.run(["ip", "netns", "delete", namespace], check=True)
+            found.stop(name, signal.SIGKILL)
+        for name in ("", *found.address):
+            subprocess.run(["ip", "netns", "delete", f"{namespace}{name}"], check=True)
 
 
 def wait(condition, seconds: float = 60, pause: float = 0.5) -> None:

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	stdlib "crypto/x509"
+	"encoding/pem"
 	"log"
+	"maps"
+	"slices"
 	"strings"
 	"time"
-
-	stdlib "crypto/x509"
-	"crypto/x509/pkix"
 
 	"github.com/siderolabs/crypto/x509"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -117,7 +118,7 @@ func (b *Boot) sign(ctx context.Context, client *kubernetes.Clientset) error {
 
 	for _, request := range list.Items {
 		joining := strings.HasPrefix(request.Spec.Username, "system:bootstrap:")
-		if !joining || request.Spec.SignerName != certificatesv1.KubeAPIServerClientKubeletSignerName || len(request.Status.Certificate) > 0 {
+		if !joining || !ofNode(request.Spec.Request) || request.Spec.SignerName != certificatesv1.KubeAPIServerClientKubeletSignerName || len(request.Status.Certificate) > 0 {
 			continue
 		}
 
@@ -139,8 +140,7 @@ func (b *Boot) sign(ctx context.Context, client *kubernetes.Clientset) error {
 
 		signed, err := x509.NewCertificateFromCSRBytes(authority.Crt, authority.Key, request.Spec.Request,
 			x509.KeyUsage(stdlib.KeyUsageDigitalSignature), x509.ExtKeyUsage(asClient),
-			x509.NotBefore(time.Now().Add(-skew)), x509.NotAfter(time.Now().Add(certificateLife)),
-			x509.OverrideSubject(func(*pkix.Name) {}))
+			x509.NotBefore(time.Now().Add(-skew)), x509.NotAfter(time.Now().Add(certificateLife)))
 		if err != nil {
 			return err
 		}
@@ -152,6 +152,18 @@ func (b *Boot) sign(ctx context.Context, client *kubernetes.Clientset) error {
 	}
 
 	return nil
+}
+
+// ofNode is whether a request is for the name of a node, as the signer for kubelets demands.
+func ofNode(text []byte) bool {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return false
+	}
+
+	found, err := stdlib.ParseCertificateRequest(block.Bytes)
+
+	return err == nil && strings.HasPrefix(found.Subject.CommonName, nodeUser) && slices.Equal(found.Subject.Organization, []string{nodeGroup})
 }
 
 // markSilent takes Ready from nodes whose lease is over.
@@ -182,8 +194,7 @@ func (b *Boot) markSilent(ctx context.Context, client *kubernetes.Clientset) err
 	return nil
 }
 
-// markOwn gives this node the label and the taint of a control plane node, and the labels of its configuration; it
-// takes back the cordon of an upgrade.
+// markOwn gives this node the label and the taint of a control plane node, and the labels of its configuration.
 func (b *Boot) markOwn(ctx context.Context, client *kubernetes.Clientset) error {
 	node, err := client.CoreV1().Nodes().Get(ctx, b.hostname(), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -214,7 +225,7 @@ func (b *Boot) markOwn(ctx context.Context, client *kubernetes.Clientset) error 
 		})
 	}
 
-	if len(changed.Spec.Taints) == len(node.Spec.Taints) && equal(node.Labels, changed.Labels) {
+	if len(changed.Spec.Taints) == len(node.Spec.Taints) && maps.Equal(node.Labels, changed.Labels) {
 		return nil
 	}
 
@@ -224,18 +235,4 @@ func (b *Boot) markOwn(ctx context.Context, client *kubernetes.Clientset) error 
 	}
 
 	return err
-}
-
-func equal(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-
-	for name, value := range b {
-		if found, ok := a[name]; !ok || found != value {
-			return false
-		}
-	}
-
-	return true
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	stdlib "crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -28,7 +27,11 @@ type Kubelet struct {
 	boot *Boot
 }
 
-const heartbeat = 5 * time.Second
+const (
+	heartbeat = 5 * time.Second
+	nodeUser  = "system:node:"
+	nodeGroup = "system:nodes"
+)
 
 // server is where the node finds Kubernetes: a control plane node has one of its own.
 func (k *Kubelet) server() string {
@@ -104,7 +107,7 @@ func valid(text []byte, hostname string) bool {
 
 	found, err := stdlib.ParseCertificate(pair.Certificate[0])
 
-	return err == nil && found.Subject.CommonName == "system:node:"+hostname && time.Until(found.NotAfter) > time.Hour
+	return err == nil && found.Subject.CommonName == nodeUser+hostname && time.Until(found.NotAfter) > time.Hour
 }
 
 // request has a client certificate signed, as the kubelet's TLS bootstrap does.
@@ -117,9 +120,7 @@ func (k *Kubelet) request(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 
-	asked, pair, err := x509.NewECDSACSRAndIdentity(x509.OverrideSubject(func(name *pkix.Name) {
-		*name = pkix.Name{CommonName: "system:node:" + k.boot.hostname(), Organization: []string{"system:nodes"}}
-	}))
+	asked, pair, err := x509.NewECDSACSRAndIdentity(x509.CommonName(nodeUser+k.boot.hostname()), x509.Organization(nodeGroup))
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +180,15 @@ func (k *Kubelet) beat(ctx context.Context, client *kubernetes.Clientset) error 
 	node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return err
+	}
+
+	if node.Annotations[cordoned] != "" && len(k.boot.ready()) == 0 {
+		node.Spec.Unschedulable = false
+		delete(node.Annotations, cordoned)
+
+		if node, err = client.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{}); err != nil {
+			return err
+		}
 	}
 
 	leases := client.CoordinationV1().Leases(corev1.NamespaceNodeLease)

@@ -59,6 +59,7 @@ func kubernetesCAs(cluster config.ClusterConfig) []byte {
 func (b *Boot) settings(server string) *rest.Config {
 	return &rest.Config{
 		Host: server, Timeout: 10 * time.Second, QPS: 50, Burst: 100,
+		WarningHandler:  rest.NoWarnings{},
 		TLSClientConfig: rest.TLSClientConfig{CAData: kubernetesCAs(b.config().Cluster())},
 	}
 }

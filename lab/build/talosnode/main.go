@@ -26,7 +26,8 @@ func main() {
 		return
 	}
 
-	address := flag.String("address", "", "the node's only address; it listens on no other")
+	address := flag.String("address", "", "the node's address; without --link, it listens on no other")
+	link := flag.String("link", "", "the network device of a namespace of the node's own, for shared addresses")
 	disk := flag.String("disk", "", "the folder that stands for the machine's disk")
 	programs := flag.String("programs", "", "the folder of kube-apiserver and etcd")
 	release := flag.String("version", version.Tag, "the release of Talos that the disk's image holds")
@@ -34,7 +35,7 @@ func main() {
 
 	addr, err := netip.ParseAddr(*address)
 	if err != nil || *disk == "" || *programs == "" || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "usage: talosnode --address IP --disk FOLDER --programs FOLDER [--version v1.12.0]")
+		fmt.Fprintln(os.Stderr, "usage: talosnode --address IP [--link DEVICE] --disk FOLDER --programs FOLDER [--version v1.12.0]")
 		os.Exit(2)
 	}
 
@@ -44,11 +45,15 @@ func main() {
 	node := &Node{
 		disk:    Disk{root: *disk, image: *release},
 		address: addr,
-		bind:    addr.String(),
+		link:    *link,
 		programs: Programs{
 			APIServer: filepath.Join(*programs, "kube-apiserver"),
 			Etcd:      filepath.Join(*programs, "etcd"),
 		},
+	}
+
+	if *link == "" {
+		node.bind = addr.String()
 	}
 
 	log.SetFlags(log.Ltime | log.Lmicroseconds)

@@ -200,20 +200,20 @@ var (
 	readers   = role.MakeSet(role.Admin, role.Operator, role.Reader)
 	operators = role.MakeSet(role.Admin, role.Operator)
 	rights    = map[string]role.Set{
-		"/cluster.ClusterService/HealthCheck":       readers,
-		"/cosi.resource.State/Get":                  readers,
-		"/cosi.resource.State/List":                 readers,
-		"/cosi.resource.State/Watch":                readers,
-		"/machine.MachineService/EtcdMemberList":    readers,
-		"/machine.MachineService/Events":            readers,
-		"/machine.MachineService/Logs":              readers,
-		"/machine.MachineService/ServiceList":       readers,
-		"/machine.MachineService/Version":           readers,
-		"/storage.StorageService/Disks":             readers,
-		"/machine.MachineService/Reboot":            operators,
-		"/machine.MachineService/Shutdown":          operators,
-		"/machine.MachineService/EtcdSnapshot":      operators,
-		"/machine.MachineService/EtcdForfeitLeader": operators,
+		"/cluster.ClusterService/HealthCheck":    readers,
+		"/cosi.resource.State/Get":               readers,
+		"/cosi.resource.State/List":              readers,
+		"/cosi.resource.State/Watch":             readers,
+		"/machine.MachineService/EtcdMemberList": readers,
+		"/machine.MachineService/Events":         readers,
+		"/machine.MachineService/Logs":           readers,
+		"/machine.MachineService/ServiceList":    readers,
+		"/machine.MachineService/Version":        readers,
+		"/storage.StorageService/Disks":          readers,
+		"/machine.MachineService/Reboot":         operators,
+		"/machine.MachineService/Shutdown":       operators,
+		"/machine.MachineService/EtcdSnapshot":   operators,
+		"/machine.MachineService/EtcdStatus":     readers,
 	}
 )
 
