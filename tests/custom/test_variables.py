@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import run_plays
 import validate_vms
+from fleet.paths import PLAYBOOKS_DIR
 from fleet.playbooks import source, variables
 from fleet.rules import file as rules
 from fleet.terraform import tfvars
@@ -203,6 +205,25 @@ def test_a_play_gets_them_and_nobody_else_sees_the_secrets(fleet, capfd):
     streams = capfd.readouterr()
     assert "p4ss" not in streams.out + streams.err
     assert list((fleet.folder / "tmp").iterdir()) == []
+
+
+def test_ansible_alone_is_refused_where_it_would_miss_them(fleet, monkeypatch):
+    """It would set a machine back to a role's defaults."""
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", str(PLAYBOOKS_DIR / "roles"))
+    play = PLAY.replace("  tasks:", "  roles: [controller]\n  tasks:")
+    play = play[: play.index("    - ansible.builtin.copy")] + "    - ansible.builtin.ping:\n"
+    (fleet.folder / "playbooks/app.yml").write_text(play)
+    (fleet.folder / "playbooks/roles").symlink_to(PLAYBOOKS_DIR / "roles")
+    fleet.add("k8s-a", playbook_vars={"where": "file"})
+    fleet.add("k8s-b")
+    assert fleet.run("k8s-a,k8s-b") == 0
+    command = [Path(sys.executable).with_name("ansible-playbook"), fleet.folder / "playbooks/app.yml"]
+    command += ["-i", fleet.folder / "k8s.ini", "-e", "target_hosts=k8s-a,k8s-b"]
+    settings = os.environ | {"ANSIBLE_INJECT_FACT_VARS": "false", "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "vms/k8s-a.yaml has playbook_vars, which ansible-playbook does not read" in done.stdout
+    assert re.search(r"^k8s-b +: ok=[1-9].* failed=0", done.stdout, re.M)
 
 
 MISSING = {

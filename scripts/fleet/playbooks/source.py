@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+GIVEN = "playbook_vars_are_given"  # the role `controller` refuses a machine whose file has some, without it
+
 
 class _Text(str):
     """Text that Ansible must not evaluate, whatever is in it."""
@@ -31,7 +33,7 @@ def inventory(folder: Path, variables: Mapping[str, Mapping[str, Any]]) -> Itera
     if not variables:
         yield []
         return
-    hosts = {name: {key: _marked(value) for key, value in own.items()} for name, own in variables.items()}
+    hosts = {name: {GIVEN: True} | _marked(own) for name, own in variables.items()}
     text = yaml.dump({"all": {"hosts": hosts}}, Dumper=_Dumper, allow_unicode=True, width=1 << 20)
     handle = os.memfd_create("inventory", os.MFD_CLOEXEC)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -14,8 +14,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 # What Ansible, the run or the inventory says of a machine; `ansible_…` too.
 TAKEN = frozenset(
     {"disk_mounts", "environment", "group_names", "groups", "hostvars", "inventory_dir", "inventory_file",
-     "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir", "role_name", "role_names",
-     "role_path", "target_hosts", "vars", "vault_addr", "vault_token"}
+     "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir", "playbook_vars_are_given",
+     "role_name", "role_names", "role_path", "target_hosts", "vars", "vault_addr", "vault_token"}
 )  # fmt: skip
 # The last word of a name under which a plain text would be a secret in Git, or may be one.
 SECRET = {"password", "passwd", "passphrase", "secret", "token", "credentials", "credential"}
