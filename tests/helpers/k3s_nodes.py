@@ -26,11 +26,12 @@ def sh(*argv: str, check: bool = True, **options) -> str:
     return done.stdout.strip()
 
 
-def until(condition: Callable[[], object], seconds: float, what: str) -> object:
+def until(condition: Callable[[], object], seconds: float, what: str | Callable[[], str]) -> object:
     """What the condition gives as soon as that is something."""
     end = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.3)
     return found
 
@@ -116,10 +117,12 @@ class Node:
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         if self.process and self.process.poll() is None:
-            # The first process of the namespace; the one that we started only waits for it.
-            child = sh("pgrep", "--parent", str(self.process.pid), check=False)
-            os.kill(int(child or self.process.pid), how)
+            os.kill(self.main(), how)
             self.process.wait(30)
+
+    def main(self) -> int:
+        """K3s' process: the first of its namespace. The one that we started only waits for it."""
+        return int(sh("pgrep", "--parent", str(self.process.pid), check=False) or self.process.pid)
 
     def tail(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

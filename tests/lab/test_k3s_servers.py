@@ -45,7 +45,7 @@ def joining(node: Node, *args: str, token: str = TOKEN) -> Node:
 
 def refused(node: Node) -> str:
     """What a server said that ended by itself."""
-    until(node.ended, 60, f"it ends:\n{node.tail()}")
+    until(node.ended, 60, lambda: f"it ends:\n{node.tail()}")
     assert node.process.returncode == 1
     return node.tail()
 

@@ -109,11 +109,18 @@ func (p pki) authority(name, common string) error {
 }
 
 func (p pki) leaf(one leaf) error {
-	if current, err := p.certificate(one.name); err == nil && time.Until(current.NotAfter) > renewBefore {
+	parent, err := p.certificate(one.authority)
+	if err != nil {
+		return err
+	}
+	// A restored cluster has other authorities than the new machine had made before.
+	current, err := p.certificate(one.name)
+	fits := err == nil && current.CheckSignatureFrom(parent) == nil
+	if fits && time.Until(current.NotAfter) > renewBefore {
 		if one.names == nil || slices.Equal(namesOf(current), sorted(one.names)) {
 			return nil
 		}
-	} else if err == nil {
+	} else if fits {
 		logrus.Infof("certificate %s ends %s: renewed", current.Subject, current.NotAfter.Format(time.RFC3339))
 	}
 	key, err := p.key(one.name)
