@@ -112,7 +112,8 @@ download() {
 
 make_links() {
   [ "${INSTALL_K3S_SYMLINK:-}" != skip ] || return 0
-  for name in kubectl crictl ctr; do
+  # etcdctl is the lab's addition: with K3s people install it themselves.
+  for name in kubectl crictl ctr etcdctl; do
     if [ "${INSTALL_K3S_SYMLINK:-}" = force ] || { [ ! -e "$BIN/$name" ] && ! command -v "$name" >/dev/null; }; then
       info "Creating $BIN/$name symlink to k3s"
       ln -sf k3s "$BIN/$name"
@@ -149,7 +150,7 @@ if ls $(dirname "$UNIT")/k3s*.service >/dev/null 2>&1; then
   echo 'Additional k3s services installed, skipping uninstall of k3s'
   exit
 fi
-for name in kubectl crictl ctr; do
+for name in kubectl crictl ctr etcdctl; do
   [ ! -L $BIN/\$name ] || rm -f $BIN/\$name
 done
 rm -rf /etc/rancher/k3s /run/k3s /run/flannel /var/lib/kubelet

@@ -223,9 +223,10 @@ def test_a_firewall_is_named_when_the_api_does_not_answer(home: Path):
 TLS = "/var/lib/rancher/k3s/server/tls"
 # A certificate with few days left, in the kubeconfig too.
 OLD = f"""cd {TLS}
+echo extendedKeyUsage=clientAuth >/tmp/ext
 openssl req -new -key client-admin.key -subj /O=system:masters/CN=system:admin -out /tmp/csr
 openssl x509 -req -in /tmp/csr -CA client-ca.crt -CAkey client-ca.key -set_serial 7 -days {{0}} \\
- -extfile client-admin.ext -out client-admin.crt
+ -extfile /tmp/ext -out client-admin.crt
 sed -i "s|\\(client-certificate-data:\\) .*|\\1 $(base64 -w0 client-admin.crt)|" /etc/rancher/k3s/k3s.yaml"""
 
 

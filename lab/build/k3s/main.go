@@ -41,7 +41,7 @@ func main() {
 }
 
 func command(name string, args []string) error {
-	if name == "k3s" || strings.HasPrefix(name, "k3s-") || len(args) > 0 && name != "kubectl" && name != "crictl" && name != "ctr" {
+	if linked := name == "kubectl" || name == "crictl" || name == "ctr" || name == "etcdctl"; !linked {
 		if len(args) == 0 {
 			return fmt.Errorf("give a command: the stand-in has server, agent, kubectl, etcd-snapshot and --version")
 		}
@@ -60,7 +60,13 @@ func command(name string, args []string) error {
 		_, err := arguments(args[0], args[1:])
 		return err
 	case "kubectl":
-		return kubectl(args)
+		if os.Getenv("KUBECONFIG") == "" { // K3s' own, where no other is named
+			os.Setenv("KUBECONFIG", kubeconfigFile)
+		}
+		return become(name, args)
+	case "etcdctl":
+		os.Setenv("ETCDCTL_API", "3")
+		return become(name, args)
 	case "etcd-snapshot":
 		return snapshotCommand(args)
 	case "crictl", "ctr":
@@ -99,20 +105,17 @@ func serve(name string, args []string) error {
 	return nil
 }
 
-// kubectl becomes the real one, with K3s' kubeconfig where no other is named.
-func kubectl(args []string) error {
+// become runs a program that K3s has inside itself in place of this one.
+func become(name string, args []string) error {
 	own, data := ownRelease(), dataDir
 	if v, err := configFiles("server"); err == nil {
 		data = v.or("data-dir", dataDir)
 	}
-	program, err := own.part(data, "kubectl")
+	program, err := own.part(data, name)
 	if err != nil {
 		return err
 	}
-	if os.Getenv("KUBECONFIG") == "" {
-		os.Setenv("KUBECONFIG", kubeconfigFile)
-	}
-	return syscall.Exec(program, append([]string{"kubectl"}, args...), os.Environ())
+	return syscall.Exec(program, append([]string{name}, args...), os.Environ())
 }
 
 // notifyReady tells systemd that the service has started.
