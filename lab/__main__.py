@@ -71,11 +71,12 @@ def down(_args) -> int:
 def clean_cache(_args) -> int:
     import shutil
 
-    from lab import builds, cache_dir, packages, template
+    from lab import builds, cache_dir, packages, talos, template
 
     used = {builds.entry(build.name).name for build in builds.BUILDS} | {template.image().parent.name}
+    used.add(talos.entry().name)
     used |= {packages.fetched(program).parent.name for program in packages.PROGRAMS}
-    names = (*(build.name for build in builds.BUILDS), *packages.PROGRAMS, "qemu", "rootfs")
+    names = (*(build.name for build in builds.BUILDS), *packages.PROGRAMS, "qemu", "rootfs", "talosimage")
     made = tuple(f"{name}-" for name in names)
     for entry in sorted(cache_dir().glob("*-*")):
         if entry.name.startswith(made) and entry.name not in used:
