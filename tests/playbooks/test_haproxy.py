@@ -89,8 +89,71 @@ def test_a_machine_without_dpkg(home: Path):
 
 def test_the_packages_own_configuration_may_go(home: Path):
     MACHINE.ssh("sudo apt-get -q update; sudo apt-get -q install --yes haproxy")
-    assert play(home).changed() > 0
+    assert (first := play(home)).changed() > 0
+    assert "web a " in first.output  # the server that nobody has, told and no failure
     assert play(home).changed() == 0
+
+
+MAIN = "systemctl show haproxy -P MainPID"
+CONNECTED = "sudo ss -Htn state established sport = :80 | wc -l"
+
+
+def test_a_reload_keeps_connections_and_what_is_known_of_servers(home: Path):
+    """A server that answers beside one that does not, then a third: the connection of before stays, and so does the
+    state that the first two had, a drain by hand too."""
+    serve = SERVE.format("127.0.0.1", 8001).replace("by-hand", "server")
+    MACHINE.ssh(f"{serve}; until sudo ss -Hltnp | grep -q :8001; do sleep 0.1; done")
+    servers = [
+        {"name": name, "address": "127.0.0.1", "port": port} for name, port in (("a", 8001), ("b", 8002))
+    ]
+    here = [{"name": "web", "servers": servers}]
+    play(home, haproxy_backends=here).changed()
+    MACHINE.ssh(
+        "sudo systemd-run -q --unit=client bash -c 'exec 3<>/dev/tcp/127.0.0.1/80; sleep 300'; sleep 7"
+    )
+    ask = "printf '{}\\n' | sudo python3 -c \"import socket, sys; s = socket.socket(socket.AF_UNIX);"
+    ask += " s.connect('/run/haproxy/admin.sock'); s.sendall(sys.stdin.buffer.read()); print(s.makefile().read())\""
+    MACHINE.ssh(ask.format("set server web/a state drain"))
+    before = MACHINE.ssh(MAIN), MACHINE.ssh(CONNECTED)
+    assert before[1] == "1"
+    here[0]["servers"].append({"name": "c", "address": "127.0.0.1", "port": 8001})
+    third = play(home, haproxy_backends=here)
+    assert third.changed() == 2  # written and read
+    assert (MACHINE.ssh(MAIN), MACHINE.ssh(CONNECTED)) == before
+    assert all(line in third.output for line in ("web a DRAIN L4OK", "web b DOWN L4CON", "web c UP L4OK")), (
+        third.output
+    )
+    assert MACHINE.ssh("sudo cat /var/lib/haproxy/server-state") == "1"
+    MACHINE.ssh("sudo systemctl stop client server")
+
+
+def test_a_configuration_that_haproxy_refuses_is_not_put_in_place(home: Path):
+    before = MACHINE.ssh(f"sudo sha256sum {CONFIG}; {MAIN}")
+    said = play(home, haproxy_frontends=[WANTED["haproxy_frontends"][0] | {"extra": ["nonsense here"]}])
+    assert said.code == 2 and "nonsense" in said.output
+    assert MACHINE.ssh(f"sudo sha256sum {CONFIG}; {MAIN}") == before
+
+
+def test_a_run_that_was_killed_before_the_reload(home: Path):
+    """Its configuration is in place and valid; only the process does not know it."""
+    MACHINE.ssh(f"sudo sed -i 's/maxconn .*/maxconn 4000 #/' {CONFIG}")
+    assert play(home).changed() > 0
+    MACHINE.ssh(f"sudo touch {CONFIG}")
+    assert play(home).changed() == 1
+    assert play(home).changed() == 0
+
+
+def test_a_configuration_that_haproxy_cannot_start_with(home: Path):
+    """Valid, but the address is none of the machine's: the old process serves on, and no later run is green."""
+    elsewhere = [
+        *WANTED["haproxy_frontends"],
+        {"name": "far", "port": 81, "address": "192.0.2.9", "backend": "web"},
+    ]
+    for _ in range(2):
+        said = play(home, haproxy_frontends=elsewhere, haproxy_check_timeout=5)
+        assert said.code == 2 and "still serves its earlier configuration" in " ".join(said.output.split())
+    MACHINE.ssh("curl -s http://127.0.0.1/ -m 2; sudo ss -Hltn | grep -q :80")
+    assert play(home).changed() > 0
 
 
 def test_a_configuration_of_a_person_is_refused(home: Path):
