@@ -98,6 +98,11 @@ def is_control_plane(name: str) -> bool:
     return bool(kind and kind.control_plane)
 
 
+def is_talos(name: str) -> bool:
+    """Whether a machine runs Talos: no user, no SSH and no Python, but an API of its own."""
+    return playbook_of(name) == "talos"
+
+
 def is_member(name: str) -> bool:
     """Whether a machine belongs to a cluster of several."""
     return cluster_of(name) not in (None, name)

@@ -221,6 +221,22 @@ def test_defaults_fill_groups_that_are_absent_and_those_that_are_there():
     assert with_defaults({}, schema())["disks"] == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "scsihw", "agent"),
+    [
+        ("talos-prod-cp01", "", "virtio-scsi-pci", False),
+        ("talos-prod-w01", "agent: true\nscsihw: lsi\n", "lsi", True),
+        ("talos-prod", "ciuser: suporte\n", "virtio-scsi-single", True),
+    ],
+)
+def test_a_machine_of_talos_has_defaults_of_its_own(name: str, said: str, scsihw: str, agent: bool):
+    head = f"name: {name}\ntarget_node: node01\ncores: 2\nmemory: 4096\nclone: t1\nipconfig0: ip=10.0.0.2/8\n"
+    vm, found = load_text(f"{name}.yaml", head + said)
+    assert [*found, *rules.check(vm)] == []
+    one = machine(vm)
+    assert (one.scsihw, one.agent) == (scsihw, agent)
+
+
 def test_no_other_room_sees_the_raw_mapping():
     """`VM.data` is what a person wrote, unchecked; the other rooms take a `Machine`."""
     root = PROXMOX_DIR.parent / "scripts"

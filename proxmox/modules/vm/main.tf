@@ -229,10 +229,15 @@ resource "proxmox_virtual_environment_vm" "this" {
         }
       }
 
-      user_account {
-        username = each.value.ciuser
-        keys     = each.value.sshkeys
-        password = lookup(var.passwords, each.key, null)
+      # A system without users, such as Talos, has none here either.
+      dynamic "user_account" {
+        for_each = each.value.ciuser == null && length(each.value.sshkeys) == 0 ? [] : [each.value]
+
+        content {
+          username = user_account.value.ciuser
+          keys     = user_account.value.sshkeys
+          password = lookup(var.passwords, each.key, null)
+        }
       }
     }
   }

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fleet.findings import Finding, cut
-from fleet.rules import cards, devices, hardware, naming, playbook_vars, source
+from fleet.names import is_talos
+from fleet.rules import cards, devices, hardware, naming, playbook_vars, source, talos
 from fleet.vms import addresses, public_keys, schema, values, violations
 from fleet.vms.files import VM
 from fleet.vms.machine import MARK
@@ -69,7 +70,7 @@ def addresses_are_usable(vm: VM) -> Iterator[Finding]:
 def leased_address_can_be_known(vm: VM) -> Iterator[Finding]:
     text, given = vm.data.get("ipconfig0"), vm.data.get("address")
     config = addresses.parse(text)[0] if isinstance(text, str) else addresses.IPConfig()
-    agent = vm.data.get("agent")
+    agent = vm.data.get("agent", not is_talos(vm.name))
     agent = agent.get("enabled") if isinstance(agent, dict) else agent
     silent = agent in (False, 0) and not vm.unplayed
     if config.automatic4 and "address" not in vm.data and silent:
@@ -135,4 +136,5 @@ RULES = (
     *cards.RULES,
     *devices.RULES,
     *playbook_vars.RULES,
+    *talos.RULES,
 )

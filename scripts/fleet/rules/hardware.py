@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 
 from fleet.findings import Finding, cut
+from fleet.names import is_talos
 from fleet.vms import values
 from fleet.vms.files import VM
 from fleet.vms.hardware import NONE
+from fleet.vms.machine import TALOS
 
 MAX_GIB = 128 * 1024
 MAX_CPUS = 2304  # cores of all sockets; the limit of the provider and of QEMU
@@ -65,7 +67,8 @@ def _system_disk(vm: VM) -> str | None:
 
 
 def disk_options_are_possible(vm: VM) -> Iterator[Finding]:
-    disks, scsihw = vm.data.get("disks"), vm.data.get("scsihw", "virtio-scsi-single")
+    disks, usual = vm.data.get("disks"), TALOS["scsihw"] if is_talos(vm.name) else "virtio-scsi-single"
+    scsihw = vm.data.get("scsihw", usual)
     for slot, disk in disks.items() if isinstance(disks, dict) else ():
         given = disk if isinstance(disk, dict) else {}
         if given.get("ssd") is True and slot.startswith("virtio"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
+from fleet.names import is_talos
 from fleet.preflight import devices, images, leftovers, needs, offered
 from fleet.proxmox import ha, ids
 from fleet.proxmox.client import Client, Guest
@@ -85,7 +86,7 @@ def build(
         given = taken_over.Kept(boot.order(one, disks, have.get(name)), tuple(keys))
         if name in adopted:
             given = taken_over.kept(have.get(name), configs.get(name, {}))
-        order, sshkeys = one.boot or given.boot, one.sshkeys or given.sshkeys
+        order, sshkeys = one.boot or given.boot, one.sshkeys or (() if is_talos(name) else given.sshkeys)
         disks = made_of[name].filled() if name in made_of else disks
         machines[name] = one._replace(vmid=numbers[name], disks=disks, boot=order, sshkeys=sshkeys)
         findings += _incomplete(machines[name], name not in adopted, offline=client is None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet.findings import Fault
-from fleet.names import RESERVED
+from fleet.names import RESERVED, is_talos
 from fleet.paths import PROXMOX_DIR, shown
 from fleet.settings import NO_CONNECTION
 from fleet.terraform import program
@@ -37,7 +37,7 @@ class Machine(NamedTuple):
     plays: bool = True
 
     def variables(self) -> dict[str, str]:
-        variables = {"ansible_host": self.address, "ansible_user": self.user}
+        variables = {"ansible_host": self.address} | ({"ansible_user": self.user} if self.user else {})
         if self.mounts:
             pairs = (f"{slot}:{path}" for slot, path in sorted(self.mounts.items()))
             variables["disk_mounts"] = ",".join(pairs)
@@ -97,9 +97,10 @@ def machines(outputs: dict) -> dict[str, Machine]:
             marks = [value.get(key) or "" for key in ("mac", "instance")]
             place = str(value.get("node") or ""), int(value.get("vmid") or 0)
             plays = value.get("plays") is not False  # an older state's outputs do not say it
-            user = value["user"] if plays else value["user"] or ""  # which a machine without cloud-init lacks
+            loose = not plays or is_talos(name)  # a machine without cloud-init, or of Talos, has no user
+            user = value["user"] or "" if loose else value["user"]
             found[name] = Machine(address, user, *marks, mounts, *place, plays)
-            checks = [(name, _NAME), *([(user, _USER)] if plays or user else [])]
+            checks = [(name, _NAME), *([(user, _USER)] if user or not loose else [])]
             checks += [(text, _PLAIN) for text in (*marks, *mounts)]
             checks += [(mount, _MOUNT) for mount in mounts.values()]
             # Anything else could end the line, or be a template that Ansible evaluates.

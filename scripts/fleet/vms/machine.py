@@ -1,6 +1,6 @@
 """The finished machine: what a valid VM file means, typed, with the schema's defaults filled in.
 
-The field names are those of the VM file. A default stands in schemas/vm.schema.json and nowhere else.
+The field names are those of the VM file. A default stands in schemas/vm.schema.json, but for those of TALOS.
 """
 
 import re
@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fleet.findings import Finding
+from fleet.names import is_talos
 from fleet.vms import addresses, files, values
 from fleet.vms.hardware import NONE, Hardware, Network, hardware, network
 from fleet.vms.schema import child_of, form_of, resolved, schema
 from fleet.vms.strict_yaml import Lines
 
+TALOS = {"scsihw": "virtio-scsi-pci", "agent": False}  # its defaults; rules/talos.py has the reasons
 TAG = "proxmox-gitops"  # of every machine of this project
 MARK = re.compile(rf"^\s*{TAG}:", re.MULTILINE)
 
@@ -62,7 +64,7 @@ class Machine(NamedTuple):
     address: str | None
     nameserver: tuple[str, ...]
     searchdomain: str | None
-    ciuser: str | None  # None, as ipconfig0 is empty, only without cloud-init
+    ciuser: str | None  # None on Talos, and without cloud-init, where ipconfig0 is empty too
     sshkeys: tuple[str, ...]
     disks: tuple[Disk, ...]
     network: Network
@@ -103,7 +105,7 @@ def is_marked(description: object, name: str) -> bool:
 
 def machine(vm: files.VM) -> Machine:
     """The machine that a VM file describes, if `rules.check` finds no error in the file."""
-    data = with_defaults(vm.data, schema())
+    data = with_defaults((TALOS if is_talos(vm.name) else {}) | vm.data, schema())
     config = addresses.parse(data["ipconfig0"] or "")[0]
     agent = data["agent"] if isinstance(data["agent"], dict) else {"enabled": data["agent"]}
     if data["skip_ipv6"]:
