@@ -1,5 +1,7 @@
 """Waiting until machines can be provisioned: SSH answers, its host keys are known, cloud-init is done.
 
+A machine of Talos has none of these: there the port of its API must answer, and talosctl proves to whom it talks.
+
 Waits for all machines at once; those that fail are reported, the others continue.
 """
 
@@ -17,7 +19,7 @@ from typing import NamedTuple
 
 from fleet import processes
 from fleet.findings import printable
-from fleet.hosts import cloud_init, known_hosts, ssh
+from fleet.hosts import cloud_init, known_hosts, ssh, talos
 
 WORKERS = 64
 SSH_TIMEOUT = 300
@@ -96,6 +98,8 @@ def _ending_early(over: threading.Event) -> Iterator[None]:
 
 def _wait_for(machine: ssh.Target, wait: Wait) -> Outcome:
     """One machine from no answer at all to a finished cloud-init."""
+    if machine.connection == talos.CONNECTION:
+        return Outcome(machine.name, *talos.wait(machine.address, wait.start, wait.ssh_timeout, wait.over))
     if machine.connection not in ("ssh", "paramiko", "smart"):
         return Outcome(machine.name, True, f"no SSH, its connection is {machine.connection}")
     deadline = wait.start + wait.ssh_timeout

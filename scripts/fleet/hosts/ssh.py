@@ -20,7 +20,9 @@ class Target(NamedTuple):
     user: str = ""
     instance: str = ""  # cloud-init's, as the inventory has it
     key_file: str = ""
-    connection: str = "ssh"
+    connection: str = (
+        "ssh"  # or another of Ansible's, or "talos" for a machine that is played over its own API
+    )
 
     @property
     def place(self) -> str:

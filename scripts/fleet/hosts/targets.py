@@ -10,7 +10,9 @@ from fleet.ansible.host import used
 from fleet.ansible.inventory import parse
 from fleet.files import read_text
 from fleet.findings import Finding
+from fleet.hosts import talos
 from fleet.hosts.ssh import Target
+from fleet.names import is_talos
 from fleet.paths import VMS_DIR, shown
 
 
@@ -48,7 +50,7 @@ def targets(names: Iterable[str], inventory: Path) -> tuple[list[Target], list[F
                 str(own.get("ansible_user", "")),
                 marks.get(name, {}).get("instance", ""),
                 str(own.get("ansible_ssh_private_key_file", own.get("ansible_private_key_file", ""))),
-                str(own.get("ansible_connection", "ssh")),
+                talos.CONNECTION if is_talos(name) else str(own.get("ansible_connection", "ssh")),
             )
         )
     return wanted, found
