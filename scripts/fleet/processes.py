@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 KEPT, MOST = 8192, 1 << 20  # bytes of a machine's answer
 GRACE = 10  # seconds between a signal that is passed on and SIGKILL
@@ -80,15 +82,15 @@ class Endless(Exception):
     """A command printed more than MOST bytes."""
 
 
-def answer(command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
-    """Run a command that prints what a machine says, at most `timeout` seconds.
+def answer(command: list[str], timeout: float, most: int = KEPT, **options: Any) -> CompletedProcess[str]:
+    """Run a command that prints what a machine says, at most `timeout` seconds; `options` are those of Popen.
 
-    A machine that was taken over may answer without end: only the last KEPT bytes of each stream are held, the rest
-    is dropped while reading, and after MOST bytes the command is ended. Raises Endless, subprocess.TimeoutExpired.
+    A machine that was taken over may answer without end: of each stream the last `most` bytes are held, and after MOST
+    bytes the command is ended. Raises Endless, subprocess.TimeoutExpired.
     """
     end, total = time.monotonic() + timeout, 0
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe) as process:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, **options) as process:
         kept = {process.stdout: bytearray(), process.stderr: bytearray()}
         try:
             with selectors.DefaultSelector() as selector:
@@ -102,7 +104,7 @@ def answer(command: list[str], timeout: float) -> subprocess.CompletedProcess[st
                         if not data:
                             selector.unregister(key.fileobj)
                         kept[key.fileobj] += data
-                        del kept[key.fileobj][:-KEPT]
+                        del kept[key.fileobj][:-most]
                         total += len(data)
                     if total > MOST:
                         raise Endless
@@ -111,7 +113,7 @@ def answer(command: list[str], timeout: float) -> subprocess.CompletedProcess[st
             process.kill()
             raise
     texts = (text.decode(errors="replace") for text in kept.values())
-    return subprocess.CompletedProcess(command, process.returncode, *texts)
+    return CompletedProcess(command, process.returncode, *texts)
 
 
 def signal_descendants(signum: int) -> None:

@@ -6,7 +6,7 @@ A machine may be in a stranger's hands, and everybody who uses the shared kubeco
 
 from typing import Any
 
-from fleet.clusters import contents
+from fleet.clusters import contents, readable, yaml_parse
 from fleet.clusters.server import refuse_elsewhere
 from fleet.findings import Fault, cut, listed, printable
 
@@ -17,6 +17,34 @@ TAKEN = {
     "cluster": {"server", "certificate-authority-data"},
     "user": set(CREDENTIALS),
 }
+
+
+def parsed(
+    raw: bytes,
+    what: str,
+    machine: str,
+    address: str | None,
+    context: str | None = None,
+    own: bool = False,
+) -> dict[str, Any]:
+    """A machine's kubeconfig as data, limited to what a machine may give unless it is the caller's `own`.
+
+    With `context` only that context of it is left. Raises Fault that does not quote it.
+    """
+    try:
+        document = yaml_parse.parse(raw.decode(), what)
+    except UnicodeDecodeError:
+        raise Fault(f"{what} is not valid UTF-8") from None
+    data = document.data
+    if not data:
+        raise Fault(f"{what} is empty: no kubeconfig came from the machine")
+    contents.check(data, what)
+    readable.check(data, document, what)
+    if context is not None:
+        data = contents.with_context(data, context)
+    if not own:
+        check(data, machine, address)
+    return data
 
 
 def check(new: dict[str, Any], machine: str, address: str | None) -> None:

@@ -5,6 +5,7 @@ to another host, whose answer would count as the cluster's.
 """
 
 import base64
+import json
 import signal
 import ssl
 import tempfile
@@ -61,9 +62,7 @@ def wait_at_most(asked: Question, seconds: float) -> str:
 
 def wait(asked: Question, seconds: float) -> str:
     """Ask until the API answers 200, for `seconds` at most; empty then, else the problem of the last try."""
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=asked.context), _NoRedirect
-    )
+    opener = _opener(asked)
     end = time.monotonic() + seconds
     while True:
         try:
@@ -77,6 +76,22 @@ def wait(asked: Question, seconds: float) -> str:
         if time.monotonic() > end:
             return problem
         time.sleep(0.5)
+
+
+def version(asked: Question) -> str | None:
+    """The version that the API tells, such as v1.34.4; None when it does not answer."""
+    url = urlsplit(asked.url)._replace(path="/version").geturl()
+    try:
+        with _opener(asked).open(url, timeout=TIMEOUT) as answer:
+            return str(json.loads(answer.read(4096))["gitVersion"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _opener(asked: Question) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=asked.context), _NoRedirect
+    )
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

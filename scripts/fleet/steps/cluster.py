@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.ansible import inventory
 from fleet.ansible.host import used
-from fleet.clusters import contents, from_machine, readable, yaml_parse
+from fleet.clusters import from_machine
 from fleet.clusters.server import HOST
 from fleet.findings import Fault, Finding, report
 from fleet.paths import shown
@@ -60,17 +60,4 @@ def read_kubeconfig(
             f"{what} is larger than {from_machine.MAX_BYTES >> 10} kB, the limit for a machine's kubeconfig; export"
             " one context with `kubectl config view --raw --minify --context NAME`"
         )
-    try:
-        document = yaml_parse.parse(raw.decode(), what)
-    except UnicodeDecodeError:
-        raise Fault(f"{what} is not valid UTF-8") from None
-    data = document.data
-    if not data:
-        raise Fault(f"{what} is empty: no kubeconfig came from the machine")
-    contents.check(data, what)
-    readable.check(data, document, what)
-    if context is not None:
-        data = contents.with_context(data, context)
-    if not own:
-        from_machine.check(data, machine, address)
-    return data
+    return from_machine.parsed(raw, what, machine, address, context, own)
