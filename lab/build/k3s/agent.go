@@ -88,6 +88,21 @@ func (b *balancer) reachable(token string) (access, error) {
 	return access{}, failed
 }
 
+// again gives the first server that answers, as the same access: what it shows is known by then.
+func (b *balancer) again(to access) access {
+	b.Lock()
+	addresses := slices.Clone(b.Addresses)
+	b.Unlock()
+	for _, address := range addresses {
+		one := to
+		one.url = "https://" + address
+		if _, err := one.get("/ping", nil); err == nil {
+			return one
+		}
+	}
+	return to
+}
+
 // runAgent is `k3s agent`: it waits for a server for as long as it takes, and returns when the signal to end came.
 func runAgent(ctx context.Context, v values) error {
 	own, data, server := ownRelease(), v.or("data-dir", dataDir), v.text("server")
@@ -120,7 +135,7 @@ func runAgent(ctx context.Context, v values) error {
 	if err != nil {
 		return err
 	}
-	one.dial = servers.dial
+	one.dial, one.again = servers.dial, servers.again
 	if err := one.join(ctx); err != nil {
 		return errors.Join(err, ctx.Err())
 	}
@@ -128,13 +143,10 @@ func runAgent(ctx context.Context, v values) error {
 	notifyReady()
 	go one.run(ctx)
 	for ; ctx.Err() == nil; pause(ctx, 10*time.Second) {
-		if to, err := servers.reachable(token); err == nil {
-			if text, err := to.get("/v1-k3s/apiservers", nil); err == nil {
-				var addresses []string
-				if json.Unmarshal(text, &addresses) == nil {
-					servers.set(addresses)
-				}
-			}
+		text, err := servers.again(to).get("/v1-k3s/apiservers", nil)
+		var addresses []string
+		if err == nil && json.Unmarshal(text, &addresses) == nil {
+			servers.set(addresses)
 		}
 	}
 	return nil

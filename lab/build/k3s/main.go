@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,7 @@ var (
 )
 
 func main() {
+	debug.SetGCPercent(40) // several of us share one computer
 	logrus.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true})
 	klog.SetOutput(io.Discard)
 	klog.LogToStderr(false)

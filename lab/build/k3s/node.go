@@ -41,6 +41,7 @@ type node struct {
 	name, address string
 	to            access
 	dial          func(ctx context.Context, network, address string) (net.Conn, error) // nil: as usual
+	again         func(access) access                                                  // another server, if this one is away
 	kube          kubernetes.Interface
 }
 
@@ -101,6 +102,9 @@ func (n *node) join(ctx context.Context) error {
 		logrus.Infof("Waiting to retrieve agent configuration; server is not ready: %v", err)
 		if pause(ctx, 5*time.Second); ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if n.again != nil {
+			n.to = n.again(n.to)
 		}
 	}
 	server := n.to.url

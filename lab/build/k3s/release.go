@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -62,11 +63,12 @@ func (r release) part(data, name string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	// A machine that was killed meanwhile left only this file.
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o755)
+	// A server and a kubectl may fetch at the same time; one that was killed meanwhile leaves only this file.
+	file, err := os.CreateTemp(filepath.Dir(path), "."+name+".new-")
 	if err != nil {
 		return "", err
 	}
+	defer os.Remove(file.Name())
 	defer file.Close()
 	client := http.Client{Timeout: 10 * time.Minute}
 	answer, err := client.Get(r.from + "/parts/" + name)
@@ -81,8 +83,8 @@ func (r release) part(data, name string) (string, error) {
 	if got := hex.EncodeToString(hash.Sum(nil)); got != sum {
 		return "", fmt.Errorf("%s/parts/%s: %s, sha256 %s instead of %s", r.from, name, answer.Status, got, sum)
 	}
-	if err := file.Close(); err != nil {
+	if err := errors.Join(file.Chmod(0o755), file.Close()); err != nil {
 		return "", err
 	}
-	return path, os.Rename(path+".new", path)
+	return path, os.Rename(file.Name(), path)
 }
