@@ -7,7 +7,8 @@ the environment or `.env`: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_ST
 VAULT_ADDR, VAULT_TOKEN.
 Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
 3 done but for a part that needs a person: a machine that could not be made or changed, a file that was
-removed without approval since the requests' `since`, or a machine on DHCP whose address is not known.
+removed without approval since the requests' `since`, a member that could not leave its K3s cluster, which its machine
+must before it is destroyed, or a machine on DHCP whose address is not known.
 """
 
 import json
@@ -22,6 +23,7 @@ from fleet.findings import Finding, guarded, report
 from fleet.forge import step
 from fleet.git import deleted
 from fleet.hosts import leases
+from fleet.members.destroying import Stays
 from fleet.plans.guard import MAX_CHANGES
 from fleet.preflight import bringing
 from fleet.proxmox import client as proxmox
@@ -29,7 +31,7 @@ from fleet.rules.taken import addresses as taken_addresses
 from fleet.secrets import passwords
 from fleet.settings import number
 from fleet.steps import provider, unfinished
-from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint
+from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint, with_members
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
@@ -63,11 +65,15 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
         untaint(job, have)
     # No inventory line tells of a machine that no play runs on, or whose address is not known yet.
     job = job._replace(known={*job.known, *state.finished(have)})
+    job = with_members(job, have, hosts)
     keys = job.directory / paths.AUTHORIZED_KEYS.name
     sources = Sources(job.vms_dir, keys, job.tfvars)
     values, without_file, findings, made_of = build(sources, have, job.approved.destroy, job.client)
-    partly = False
-    for entry in without_file.values():
+    partly = bool(job.held)
+    for name, entry in without_file.items():
+        if name in job.held:
+            findings.append(kept.held(entry, job.held[name]))
+            continue
         # Said as an error by the run that brought it, as a warning by those after it.
         fresh = deleted.is_since(job.vms_dir, entry.commit, job.approved.since)
         partly |= fresh
@@ -77,11 +83,14 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
     if not plan_only:
         values, failed = bringing.brought(job.client, values, made_of)
         partly |= bool(report(failed))
-        job = job._replace(secrets=passwords_of_new(values, have))
+        job = job._replace(secrets=passwords.of_new(values, have))
     note(f"{len(values['vms'])} machines; taken over: {', '.join(values['imports']) or 'none'}")
     with temporary("proxmox-gitops-") as folder:
         plan = folder / "plan"
-        done = carry_out(job, values, plan, plan_only)
+        try:
+            done = carry_out(job, values, plan, plan_only)
+        except Stays as stays:
+            return run(job._replace(held=job.held | stays.reasons), plan_only, outputs, hosts, wait)
         if plan_only:
             return int(partly or not done)
         if done:
@@ -97,15 +106,6 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
         step.output("applied", "true")
     note("done, except for the findings above" if partly else "done")
     return 3 if partly else 0
-
-
-def passwords_of_new(values: dict, have: dict) -> dict[str, str]:
-    """What Terraform must know when it makes a machine, and no file may have."""
-    new = {name: vm.get("hardware", {}) for name, vm in values["vms"].items() if name not in have}
-    places = {name: more["cipassword"] for name, more in new.items() if "cipassword" in more}
-    made = places.keys() - values["imports"].keys()
-    found = passwords.read({name: places[name] for name in sorted(made)})
-    return {"TF_VAR_passwords": json.dumps(found)} if found else {}
 
 
 @guarded

@@ -108,6 +108,12 @@ def is_member(name: str) -> bool:
     return cluster_of(name) not in (None, name)
 
 
+def leaves_cluster(name: str) -> bool:
+    """Whether a machine has to leave its cluster, with K3s's own rules, before it is destroyed."""
+    kind = kind_of(name)
+    return bool(kind and kind.parent == "k3s")
+
+
 def clusters_served_by(name: str) -> tuple[str, ...]:
     """The clusters that a load balancer serves by its name; () for any other machine.
 

@@ -205,11 +205,18 @@ def test_what_counts_as_knowing_a_kind(code, found):
     assert any(NAMED.search(text) for _, text in literals(code)) is found
 
 
+def is_about_a_kind(path) -> bool:
+    """Rooms for K3s and Talos themselves, and the scripts over them: what they say and call has those names."""
+    if path.parent == SCRIPTS:
+        return bool(re.search(r"^from fleet\.(members|talos)\b", path.read_text(), re.MULTILINE))
+    return path.parent.name in ("members", "talos") or path.stem == "talos"
+
+
 def test_no_other_module_knows_a_kind():
     known = [
         f"{path.relative_to(ROOT)}:{line}: {text!r}"
         for path in sorted(SCRIPTS.rglob("*.py"))
-        if path.name != "names.py"
+        if path.name != "names.py" and not is_about_a_kind(path)
         for line, text in literals(path.read_text())
         if NAMED.search(text)
     ]

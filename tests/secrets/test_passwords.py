@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-import apply_terraform
 from fleet.findings import Fault
 from fleet.secrets import passwords
 from tests.helpers import vault_server
@@ -53,8 +52,8 @@ def test_what_is_wrong_with_a_place(vault, place, problem):
 def test_only_a_machine_that_is_made_needs_one(vault):
     vms = {name: {"hardware": {"cipassword": "kv/machines/a#password"}} for name in ("new", "old", "taken")}
     values = {"vms": vms | {"without": {}}, "imports": {"taken": "node01/500"}}
-    found = apply_terraform.passwords_of_new(values, {"old": None})
+    found = passwords.of_new(values, {"old": None})
     assert {key: json.loads(value) for key, value in found.items()} == {
         "TF_VAR_passwords": {"new": "geheim!"}
     }
-    assert apply_terraform.passwords_of_new({"vms": {"without": {}}, "imports": {}}, {}) == {}
+    assert passwords.of_new({"vms": {"without": {}}, "imports": {}}, {}) == {}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from fleet.ansible import inventory, queue
-from fleet.ansible.host import used
+from fleet.ansible.host import addresses_of
 from fleet.ansible.inventory import Inventory
 from fleet.ansible.queue import Entry
 from fleet.findings import Finding
@@ -36,7 +36,7 @@ def assign(
     hosts = inventory.parse(inventory_text, inventory_path)
     if hosts.findings:
         return Assigned(queue_text, [], [], hosts.findings)
-    addresses = {name: used(keys).get("ansible_host", name) for name, keys in hosts.variables().items()}
+    addresses = addresses_of(hosts.variables())
     lines, found = queue.parse(queue_text, queue_path)
     found = [finding._replace(level="warning") for finding in found]  # such a line stays as it is
     queued: dict[str, dict[str | None, str]] = {}  # host to its playbooks, each with the line's address
@@ -94,13 +94,13 @@ def following(
     }
     changed = {name for name, _ in _control_planes(before) ^ _control_planes(after)}
     queued, found, ours = [], [], after.managed().keys() - set(adopted)
-    for name, variables in sorted(after.variables().items()):
+    for name, address in sorted(addresses_of(after.variables()).items()):
         moved = sorted(one for one in changed if cluster_of(one) in clusters_served_by(name))
         if not moved or name in waiting:
             continue
         playbook = playbook_of(name)
         if name in ours:
-            queued.append(Entry(used(variables).get("ansible_host", name), name, playbook))
+            queued.append(Entry(address, name, playbook))
             what = f"is queued for {playbook}"
         else:
             what = f"is not this automation's: run {playbook} on it by hand if it is to follow"
@@ -111,8 +111,7 @@ def following(
 
 def _control_planes(lines: Inventory) -> set[tuple[str, str]]:
     """The names and addresses of the machines on which a cluster's API runs."""
-    hosts = lines.variables().items()
-    return {(name, used(own).get("ansible_host", name)) for name, own in hosts if is_control_plane(name)}
+    return {one for one in addresses_of(lines.variables()).items() if is_control_plane(one[0])}
 
 
 def _nothing(request: dict) -> Finding:

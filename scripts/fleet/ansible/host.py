@@ -27,6 +27,11 @@ def used(variables: Mapping[str, str]) -> dict[str, str]:
     return dict(variables) | {name: variables[older] for older, name in OLDER.items() if older in variables}
 
 
+def addresses_of(known: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Every host to its address by its variables; to its name where they give none."""
+    return {name: used(variables).get("ansible_host", name) for name, variables in known.items()}
+
+
 class Host(NamedTuple):
     """One host line. `names` are several where `pattern` is a range."""
 

@@ -9,7 +9,7 @@ from fleet.ansible import command as ansible
 from fleet.ansible.assign import following
 from fleet.ansible.edit import change
 from fleet.ansible.groups import contradictions
-from fleet.ansible.host import used
+from fleet.ansible.host import addresses_of
 from fleet.ansible.inventory import parse
 from fleet.files import read_text, write_text
 from fleet.findings import Finding
@@ -83,8 +83,7 @@ def update(
     # A machine that somebody else made is as that person wants it, until a tag asks for a play.
     fresh = [name for name in added if name not in outputs.adopted(terraform)]
     queued = _queued(fresh + compare.remade(before, machines), entries)
-    addresses = {name: used(keys).get("ansible_host", name) for name, keys in before.variables().items()}
-    addresses |= {name: machine.address for name, machine in machines.items()}
+    addresses = addresses_of(before.variables()) | {name: one.address for name, one in machines.items()}
     leaving = set(gone)
 
     def current(entry: queue.Entry) -> queue.Entry | None:

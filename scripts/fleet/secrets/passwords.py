@@ -1,6 +1,8 @@
 """The passwords of new machines, which their files name by a place in Vault."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from fleet.findings import Fault
 from fleet.vault import fields
@@ -25,3 +27,12 @@ def _password(name: str, place: str) -> str:
             f"{name}: cipassword: {secret} has no text on one line as {key}; add it, or correct the key"
         )
     return password
+
+
+def of_new(values: Mapping[str, Any], have: Collection[str]) -> dict[str, str]:
+    """What Terraform must know when it makes a machine, and no file may have, as variables of its environment."""
+    new = {name: vm.get("hardware", {}) for name, vm in values["vms"].items() if name not in have}
+    places = {name: more["cipassword"] for name, more in new.items() if "cipassword" in more}
+    made = places.keys() - values["imports"].keys()
+    found = read({name: places[name] for name in sorted(made)})
+    return {"TF_VAR_passwords": json.dumps(found)} if found else {}

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleet import paths
+from fleet.ansible.host import addresses_of
+from fleet.ansible.inventory import parse
 from fleet.console import note
-from fleet.files import write_atomic
+from fleet.files import read_text, write_atomic
 from fleet.findings import Fault, Finding, report
 from fleet.forge import step
+from fleet.members.destroying import cannot_leave, let_leave
+from fleet.names import vm_names
 from fleet.plans import plan as changes
 from fleet.plans import text as plan_text
 from fleet.plans.guard import Allowed, judge
@@ -39,6 +43,10 @@ class Job(NamedTuple):
     client: Client
     parallelism: int = PARALLELISM  # machines at once
     secrets: Mapping[str, str] = {}  # variables of Terraform's environment
+    addresses: Mapping[str, str] = {}  # of the machines in the inventory that there are
+    held: Mapping[
+        str, str
+    ] = {}  # machines that stay although a commit approves their removal, with the reason
 
     @property
     def tfvars(self) -> Path:
@@ -90,14 +98,26 @@ def passes(job: Job, found: list[changes.Change], more: Collection[Finding] = ()
     return not report([*judge(found, allowed, lost), *more])
 
 
+def with_members(job: Job, have: Collection[str], hosts: Path) -> Job:
+    """With the machines' addresses by the inventory `hosts`, and without approving what cannot leave its cluster."""
+    lines = parse(read_text(hosts))
+    known = lines.variables().keys() - (lines.managed().keys() - set(have))
+    addresses = {name: address for name, address in addresses_of(lines.variables()).items() if name in known}
+    held = dict(job.held) | cannot_leave(job.approved.destroy, have, vm_names(job.vms_dir), addresses)
+    approved = job.approved._replace(destroy=job.approved.destroy - held.keys())
+    return job._replace(addresses=addresses, held=held, approved=approved)
+
+
 def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> bool:
-    """Plan, guard and apply; False when a part of the apply failed. Raises Fault when the guard refuses."""
+    """Plan, guard and apply; False when a part of the apply failed. Raises Fault when it is refused, and Stays."""
     found = planned(job, values, plan)
     if not plan_only and (anew := provider.read_anew(job.directory, values, found)):
         values, found = anew, planned(job, anew, plan)
     if anew := provider.kept(values, found):
         values, found = anew, planned(job, anew, plan)
     must_pass(job, found, provider.lacking(job.client, values, found))
+    going, replaced = ([one.name for one in found if one.kind == kind] for kind in ("destroy", "replace"))
+    let_leave(going, replaced, values["vms"], job.addresses, dry_run=plan_only)
     if plan_only:
         return not report(provider.set_directly(job.client, values, found))
     provider.forget_dns(job.client, found)

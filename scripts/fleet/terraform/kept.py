@@ -104,6 +104,13 @@ def unapproved(entry: Kept, level: str = "warning") -> Finding:
     return Finding(message, entry.machine.path, level=level)
 
 
+def held(entry: Kept, reason: str) -> Finding:
+    """What to report of a machine that stays although a commit approves its removal."""
+    name = entry.machine.name
+    message = f"{name} is not removed: {reason}. It stays as {entry.source}; then say [destroy {name}] again"
+    return Finding(message, entry.machine.path)
+
+
 def clashes(present: Mapping[str, Machine], kept: Mapping[str, Kept]) -> list[Finding]:
     """Machines of vms/ that claim the address of one that still runs though its file is gone."""
     findings = []

@@ -1,0 +1,60 @@
+"""What an apply does about members of K3s clusters whose machines Terraform is to destroy, or to make again."""
+
+from collections.abc import Collection, Mapping
+
+from fleet.console import note
+from fleet.findings import Fault, Finding, report
+from fleet.members import departures
+from fleet.members.departures import Fleet
+
+Addresses = Mapping[str, str]  # of the machines in the inventory that there are
+
+
+class Stays(Exception):
+    """Machines that were to be destroyed and could not leave their clusters, each with the reason."""
+
+    def __init__(self, reasons: Mapping[str, str]):
+        super().__init__(", ".join(reasons))
+        self.reasons = reasons
+
+
+def cannot_leave(
+    approved: Collection[str], have: Collection[str], files: Collection[str], addresses: Addresses
+) -> dict[str, str]:
+    """The machines whose removal is approved and that cannot leave their clusters now, each with the reason.
+
+    `have`: those of Terraform's state; `files`: those of the VM files.
+    """
+    going = frozenset(approved).intersection(have).difference(files)
+    staying = frozenset(files).union(have, addresses) - going
+    return departures.refused(Fleet(going, frozenset(), staying, addresses))
+
+
+def let_leave(
+    going: Collection[str],
+    replaced: Collection[str],
+    wanted: Collection[str],
+    addresses: Addresses,
+    dry_run: bool,
+) -> None:
+    """Members leave their clusters. Raises Stays for machines to be kept, Fault for those to be made again.
+
+    `wanted`: the machines that are there after the apply.
+    """
+    staying = frozenset(wanted).union(addresses).difference(going)
+    fleet = Fleet(frozenset(going), frozenset(replaced), staying, addresses)
+    if not dry_run:
+        _leave(fleet)
+    elif lines := departures.told(fleet):
+        print("\n".join(lines), flush=True)
+
+
+def _leave(fleet: Fleet) -> None:
+    for cluster in fleet.ending():
+        note(f"{cluster} ends with all of its control planes, so nobody leaves it")
+    reasons = departures.depart(fleet, note)[1]
+    if stuck := sorted(reasons.keys() & fleet.replaced):
+        report(Finding(f"refused: would destroy and recreate {name}: {reasons[name]}") for name in stuck)
+        raise Fault("a member is recreated only after it has left its cluster; nothing was applied")
+    if reasons:
+        raise Stays(reasons)

@@ -1,0 +1,58 @@
+"""What an apply does about members of clusters that nobody can ask: who is kept, and whom nothing stops."""
+
+import pytest
+
+from fleet.findings import Fault
+from fleet.members import destroying
+
+P = "k8s-prod-"
+PLANES = {f"{P}cp0{number}": f"10.0.0.{number}" for number in (1, 2, 3)}
+
+
+@pytest.fixture(autouse=True)
+def no_vault(monkeypatch, tmp_path):
+    monkeypatch.delenv("VAULT_ADDR", raising=False)
+    monkeypatch.delenv("VAULT_TOKEN", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("approved", "have", "files", "kept"),
+    [
+        ([f"{P}w01"], [*PLANES, f"{P}w01"], PLANES, [f"{P}w01"]),
+        ([f"{P}cp02"], PLANES, [f"{P}cp01", f"{P}cp03"], [f"{P}cp02"]),
+        ([f"{P}cp02"], PLANES, PLANES, []),  # its file is there: it is made again, if at all
+        ([f"{P}cp02"], [f"{P}cp01"], [f"{P}cp01"], []),  # it is gone
+        ([], PLANES, [], []),  # kept without this: nobody approved it
+        (["k8s-dev", "web"], ["k8s-dev", "web", *PLANES], PLANES, []),
+        (PLANES, [*PLANES, f"{P}w01"], [f"{P}w01"], []),  # the cluster ends
+        ([*PLANES, f"{P}w01"], [*PLANES, f"{P}w01"], [], []),
+        (["talos-prod-w1"], ["talos-prod-w1", "talos-prod-cp1"], ["talos-prod-cp1"], []),
+    ],
+)
+def test_a_member_is_kept_while_its_cluster_cannot_be_asked(approved, have, files, kept):
+    there = {name: address for name, address in PLANES.items() if name in have}
+    reasons = destroying.cannot_leave(approved, have, files, {})
+    assert list(reasons) == kept
+    if kept:
+        assert "it cannot leave k8s-prod: the address of Vault is missing: set VAULT_ADDR" in reasons[kept[0]]
+        with pytest.raises(destroying.Stays) as stays:
+            destroying.let_leave(
+                kept, [], files, {k: v for k, v in there.items() if k in files}, dry_run=False
+            )
+        assert list(stays.value.reasons) == kept
+
+
+def test_a_machine_is_not_recreated_while_it_cannot_leave(capsys):
+    with pytest.raises(Fault, match="only after it has left its cluster; nothing was applied"):
+        destroying.let_leave([], [f"{P}cp02"], PLANES, PLANES, dry_run=False)
+    assert f"refused: would destroy and recreate {P}cp02: it cannot leave k8s-prod" in capsys.readouterr().err
+
+
+def test_a_plan_says_who_would_leave(capsys):
+    destroying.let_leave([f"{P}w01"], [], PLANES, PLANES, dry_run=True)
+    assert f"{P}w01 would be kept: it cannot leave k8s-prod" in capsys.readouterr().out
+    destroying.let_leave([*PLANES], [], [f"{P}w01"], {}, dry_run=True)
+    assert "k8s-prod ends with all of its control planes" in capsys.readouterr().out
+    destroying.let_leave(["web"], ["k8s-dev"], ["k8s-dev"], {}, dry_run=True)
+    assert capsys.readouterr().out == ""
