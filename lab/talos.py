@@ -1,6 +1,6 @@
 """The disk of a machine with the stand-in for Talos, as qcow2: what its nocloud image is in production.
 
-The root file system has the stand-in as process 1, etcd, kube-apiserver and nothing else: no shell, no SSH, no
+The root file system has the stand-in as process 1, etcd, etcdctl, kube-apiserver and nothing else: no shell, no SSH, no
 cloud-init, no guest agent. It is made when a demo or a test first asks for it.
 """
 
@@ -38,7 +38,7 @@ def entry() -> Path:
     parts = [
         builds.entry("talosnode").name,
         builds.entry("kubernetes").name,
-        packages.fetched("etcd").parent.name,
+        [packages.fetched(name).parent.name for name in packages.PROGRAMS],
         SIZE,
         FOLDERS,
         inspect.getsource(_fill),
@@ -76,15 +76,15 @@ def _build(folder: Path) -> None:
 def _fill(root: Path) -> None:
     for name in FOLDERS:
         (root / name).mkdir(parents=True)
-    etcd = packages.fetched("etcd")
     programs = {
         "sbin/init": builds.entry("talosnode") / "talosnode",
         "usr/local/bin/kube-apiserver": builds.entry("kubernetes") / "kube-apiserver",
-        "usr/local/bin/etcd": etcd,
     }
-    # Of these programs, only Debian's etcd needs libraries: the host's.
-    for library in _libraries(etcd):
-        programs[str(library).lstrip("/")] = library
+    for name in packages.PROGRAMS:
+        programs[f"usr/local/bin/{name}"] = packages.fetched(name)
+        # Of all these programs, only Debian's need libraries: the host's.
+        for library in _libraries(packages.fetched(name)):
+            programs[str(library).lstrip("/")] = library
     for place, source in programs.items():
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, root / place)

@@ -27,7 +27,8 @@ class Nodes:
         self.programs = folder / "programs"
         self.programs.mkdir()
         (self.programs / "kube-apiserver").symlink_to(builds.entry("kubernetes") / "kube-apiserver")
-        (self.programs / "etcd").symlink_to(packages.fetched("etcd"))
+        for name in packages.PROGRAMS:
+            (self.programs / name).symlink_to(packages.fetched(name))
 
     def inside(self, argv: list[str], node: str = "") -> list[str]:
         """The command in the network of who calls the nodes, or in that of one node."""

@@ -1,5 +1,6 @@
 """The stand-in for Talos as the real talosctl sees it: one node from nothing, then a cluster of several."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -34,7 +35,7 @@ def named(file: Path, name: str) -> Path:
     shared = SHARE if "cp" in name else ""
     text = file.read_text()
     assert text.count("auto: stable\n") == 1
-    path = file.with_name(f"{name}.yaml")
+    path = file.with_name(f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml")
     path.write_text(text.replace("auto: stable\n", f"auto: off\nhostname: {name}\n") + shared)
     return path
 
@@ -56,6 +57,13 @@ def answers(nodes: Nodes, name: str) -> bool:
     """Whether the node's API accepts the certificates of the cluster."""
     address = nodes.address[name]
     return nodes.talosctl(f"--nodes={address}", f"--endpoints={address}", "version").returncode == 0
+
+
+def has_runtime(nodes: Nodes, name: str) -> bool:
+    """Whether the node is far enough to be bootstrapped."""
+    address = nodes.address[name]
+    done = nodes.talosctl(f"--nodes={address}", f"--endpoints={address}", "services")
+    return "cri        Running" in done.stdout
 
 
 def configure(nodes: Nodes, name: str, file: Path) -> None:
@@ -112,7 +120,7 @@ def first(nodes) -> str:
     wait(lambda: answers(nodes, name))
     assert "bootstrap is not available yet" in refused(nodes, name, "bootstrap")
     assert "code = Unavailable" in nodes.talosctl(*insecure, f"--file={configure_again}").stderr
-    wait(lambda: "cri        Running" in call(nodes, name, "services"))
+    wait(lambda: has_runtime(nodes, name))
     call(nodes, name, "bootstrap")
     assert readyz(nodes, SHARED) == "000"  # held only with a quorum of etcd
     return name
@@ -164,6 +172,20 @@ def test_a_change_shows_as_a_difference_and_is_applied(nodes, first):
     assert "No changes." in call(nodes, first, "apply-config", "--dry-run", f"--file={same}")
 
 
+def test_a_trial_of_a_configuration_ends_by_itself(nodes, first):
+    same = named(made(nodes)["controlplane"], first)
+    changed = named(made(nodes, '{"machine": {"sysctls": {"a": "1"}}}')["controlplane"], first)
+    call(nodes, first, "apply-config", "--mode=try", "--timeout=2s", f"--file={changed}")
+    assert "No changes." in call(nodes, first, "apply-config", "--mode=try", "--dry-run", f"--file={changed}")
+    # Asked in another mode, Talos would end the trial, and keep its configuration.
+    wait(
+        lambda: (
+            "No changes." in call(nodes, first, "apply-config", "--mode=try", "--dry-run", f"--file={same}")
+        ),
+        20,
+    )
+
+
 def test_a_wrong_configuration_is_refused_by_the_node_in_its_own_words(nodes, first):
     wrong = named(made(nodes, '{"machine": {"nodeLabels": {"a b": "c"}}}')["controlplane"], first)
     assert '* name "a b" is invalid' in refused(nodes, first, "apply-config", f"--file={wrong}")
@@ -184,8 +206,7 @@ def test_more_nodes_join(nodes, first, kubeconfig):
     configure(nodes, "talos-prod-w01", files["worker"])
     wait(lambda: answers(nodes, "talos-prod-w01"))
     assert "only be performed on a control plane node" in (
-        wait(lambda: "cri        Running" in call(nodes, "talos-prod-w01", "services"))
-        or refused(nodes, "talos-prod-w01", "bootstrap")
+        wait(lambda: has_runtime(nodes, "talos-prod-w01")) or refused(nodes, "talos-prod-w01", "bootstrap")
     )
     lists = (
         f"--control-plane-nodes={','.join(nodes.address[f'talos-prod-cp0{n}'] for n in (1, 2, 3))}",
@@ -256,3 +277,22 @@ def test_a_worker_that_is_reset_whole_boots_no_more(nodes):
     nodes.start(name)
     wait(lambda: "no bootable device" in nodes.log(name))
     assert not answers(nodes, name)
+
+
+def test_a_lost_cluster_is_recovered_from_a_snapshot(nodes, first, kubeconfig):
+    controls = [name for name in nodes.address if "cp" in name]
+    assert nodes.kubectl(kubeconfig, "create", "namespace", "precious").returncode == 0
+    snapshot = nodes.folder / "db.snapshot"
+    call(nodes, first, "etcd", "snapshot", str(snapshot))
+    booted = {name: nodes.log(name).count(": talos-prod") for name in controls}
+    for name in controls:  # all at once lose etcd's data
+        call(nodes, name, "reset", "--graceful=false", "--reboot", WIPE[1], "--wait=false")
+    for name in controls:
+        wait(
+            lambda name=name: (
+                nodes.log(name).count(": talos-prod") > booted[name] and has_runtime(nodes, name)
+            )
+        )
+    call(nodes, first, "bootstrap", f"--recover-from={snapshot}")
+    wait(lambda: nodes.kubectl(kubeconfig, "get", "namespace", "precious").returncode == 0)
+    wait(lambda: members(nodes, first) == controls)

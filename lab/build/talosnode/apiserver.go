@@ -24,11 +24,11 @@ type APIServer struct {
 	process *Process
 }
 
-func (a *APIServer) running() bool {
+func (a *APIServer) current() *Process {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 
-	return a.process != nil
+	return a.process
 }
 
 func (a *APIServer) stop() {
@@ -43,7 +43,7 @@ func (a *APIServer) stop() {
 // this stand-in lacks.
 func (b *Boot) serveKubernetes(ctx context.Context) {
 	for every(ctx, time.Second) {
-		if b.etcd.running() && !b.apiserver.running() && b.services.healthy("etcd") {
+		if b.etcd.running() && b.apiserver.current() == nil && b.services.healthy("etcd") {
 			argv, err := b.apiserverArguments()
 			if err != nil {
 				log.Printf("kube-apiserver: %v", err)
@@ -58,7 +58,7 @@ func (b *Boot) serveKubernetes(ctx context.Context) {
 			}
 			b.apiserver.mu.Unlock()
 
-			go b.control(ctx)
+			go b.control(ctx, b.apiserver.current())
 		}
 	}
 }

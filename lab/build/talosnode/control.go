@@ -26,8 +26,8 @@ const (
 
 // control does, on each control plane node, what Talos itself does in the cluster (the rights of those that join,
 // labels and taints), and the two things of kube-controller-manager that are needed: it signs kubelets' certificates
-// and marks nodes that fell silent.
-func (b *Boot) control(ctx context.Context) {
+// and marks nodes that fell silent. It ends with the process of kube-apiserver.
+func (b *Boot) control(ctx context.Context, server *Process) {
 	client, err := b.admin(b.own())
 	if err != nil {
 		log.Print(err)
@@ -37,7 +37,7 @@ func (b *Boot) control(ctx context.Context) {
 
 	prepared, last := false, ""
 
-	for b.apiserver.running() && every(ctx, 2*time.Second) {
+	for b.apiserver.current() == server && every(ctx, 2*time.Second) {
 		if !prepared {
 			err = b.manifests(ctx, client)
 			prepared = err == nil

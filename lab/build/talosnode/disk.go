@@ -30,6 +30,9 @@ func (d Disk) path(parts ...string) string {
 
 func (d Disk) etcd() string { return d.path("var", "lib", "etcd") }
 
+// snapshot is where one of etcd is kept between its upload and the bootstrap from it.
+func (d Disk) snapshot() string { return d.path("var", "lib", "etcd.snapshot") }
+
 func (d Disk) prepare() error {
 	if err := os.RemoveAll(d.path("run")); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -124,10 +125,6 @@ func (e *Etcd) run(state, members string) {
 
 // bootstrap begins a new cluster on this node.
 func (e *Etcd) bootstrap(recover, skipHash bool) error {
-	if recover {
-		return errors.New("error recovering from the snapshot: this stand-in of Talos restores none")
-	}
-
 	if e.joining != nil {
 		e.joining()
 		<-e.joined
@@ -137,9 +134,51 @@ func (e *Etcd) bootstrap(recover, skipHash bool) error {
 		return errors.New("etcd data directory is not empty")
 	}
 
-	e.run("new", fmt.Sprintf("%s=%s", e.boot.hostname(), e.boot.url(2380)))
+	if recover {
+		if err := e.restore(skipHash); err != nil {
+			return fmt.Errorf("error recovering from the snapshot: %w", err)
+		}
+
+		e.run("existing", "")
+
+		return nil
+	}
+
+	e.run("new", e.alone())
 
 	return nil
+}
+
+// alone is an initial cluster of this node.
+func (e *Etcd) alone() string {
+	return fmt.Sprintf("%s=%s", e.boot.hostname(), e.boot.url(2380))
+}
+
+// restore makes the data of a new cluster, with this node as its only member, of the snapshot that was uploaded.
+func (e *Etcd) restore(skipHash bool) error {
+	disk := e.boot.disk
+	if err := os.Remove(disk.etcd()); err != nil { // it is empty, and etcdctl makes it
+		return err
+	}
+
+	argv := []string{
+		"snapshot", "restore", disk.snapshot(), "--name=" + e.boot.hostname(), "--data-dir=" + disk.etcd(),
+		"--initial-cluster=" + e.alone(), "--initial-advertise-peer-urls=" + e.boot.url(2380),
+	}
+	if skipHash {
+		argv = append(argv, "--skip-hash-check")
+	}
+
+	command := exec.Command(e.boot.programs.Etcdctl, argv...)
+	command.Env = []string{"ETCDCTL_API=3"}
+
+	if output, err := command.CombinedOutput(); err != nil {
+		_ = os.RemoveAll(disk.etcd())
+
+		return errors.Join(fmt.Errorf("%w: %s", err, output), os.Mkdir(disk.etcd(), 0o700))
+	}
+
+	return os.Remove(disk.snapshot())
 }
 
 // join asks the cluster's members to take this node as a learner, starts it, and has it promoted.

@@ -179,6 +179,40 @@ func (a *API) EtcdSnapshot(_ *machine.EtcdSnapshotRequest, stream machine.Machin
 	})
 }
 
+// EtcdRecover takes the snapshot that a bootstrap is to begin from.
+func (a *API) EtcdRecover(stream machine.MachineService_EtcdRecoverServer) error {
+	if err := a.controlPlane("etcd recover"); err != nil {
+		return err
+	}
+
+	place := a.boot.disk.snapshot()
+
+	file, err := os.OpenFile(place+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("error creating etcd recovery snapshot: %w", err)
+	}
+	defer file.Close()
+
+	for {
+		piece, err := stream.Recv()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+
+		if _, err := file.Write(piece.Bytes); err != nil {
+			return fmt.Errorf("error writing snapshot: %w", err)
+		}
+	}
+
+	if err := os.Rename(place+".new", place); err != nil {
+		return err
+	}
+
+	return stream.SendAndClose(&machine.EtcdRecoverResponse{Messages: []*machine.EtcdRecover{{}}})
+}
+
 // leave removes this node's member from the cluster, and its data. etcd refuses what would cost the quorum; the only
 // member cannot leave.
 func (e *Etcd) leave(ctx context.Context) error {

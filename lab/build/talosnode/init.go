@@ -55,8 +55,10 @@ func machineMain() {
 	}
 
 	node := &Node{
-		disk:     Disk{root: ownDisk, image: strings.TrimSpace(string(release))},
-		programs: Programs{APIServer: "/usr/local/bin/kube-apiserver", Etcd: "/usr/local/bin/etcd"},
+		disk: Disk{root: ownDisk, image: strings.TrimSpace(string(release))},
+		programs: Programs{
+			APIServer: "/usr/local/bin/kube-apiserver", Etcd: "/usr/local/bin/etcd", Etcdctl: "/usr/local/bin/etcdctl",
+		},
 		userData: userData(),
 	}
 

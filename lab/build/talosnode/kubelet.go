@@ -235,7 +235,8 @@ func ready(node *corev1.Node) bool {
 func (k *Kubelet) status(node *corev1.Node) corev1.NodeStatus {
 	b, now := k.boot, metav1.Now()
 
-	_, version, _ := strings.Cut(b.config().Machine().Kubelet().Image(), ":")
+	image := b.config().Machine().Kubelet().Image()
+	version := image[strings.LastIndex(image, ":")+1:]
 	status := node.Status
 	status.Addresses = []corev1.NodeAddress{
 		{Type: corev1.NodeInternalIP, Address: b.address.String()},

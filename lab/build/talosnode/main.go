@@ -29,7 +29,7 @@ func main() {
 	address := flag.String("address", "", "the node's address; without --link, it listens on no other")
 	link := flag.String("link", "", "the network device of a namespace of the node's own, for shared addresses")
 	disk := flag.String("disk", "", "the folder that stands for the machine's disk")
-	programs := flag.String("programs", "", "the folder of kube-apiserver and etcd")
+	programs := flag.String("programs", "", "the folder of kube-apiserver, etcd and etcdctl")
 	release := flag.String("version", version.Tag, "the release of Talos that the disk's image holds")
 	flag.Parse()
 
@@ -49,6 +49,7 @@ func main() {
 		programs: Programs{
 			APIServer: filepath.Join(*programs, "kube-apiserver"),
 			Etcd:      filepath.Join(*programs, "etcd"),
+			Etcdctl:   filepath.Join(*programs, "etcdctl"),
 		},
 	}
 

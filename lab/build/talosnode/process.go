@@ -12,7 +12,7 @@ import (
 
 // Programs are the paths of what runs behind the API.
 type Programs struct {
-	APIServer, Etcd string
+	APIServer, Etcd, Etcdctl string
 }
 
 const (

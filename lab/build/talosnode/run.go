@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/siderolabs/talos/pkg/machinery/api/machine"
@@ -74,6 +76,8 @@ func (b *Boot) run(ctx context.Context, provider config.Provider) (Ending, error
 
 // reconfigure takes what can change while the node runs.
 func (b *Boot) reconfigure(provider config.Provider) {
+	old, name, shared := b.config(), b.hostname(), b.sharedAddresses()
+
 	b.setConfig(provider)
 	setHostname(b.hostname())
 
@@ -81,7 +85,10 @@ func (b *Boot) reconfigure(provider config.Provider) {
 		log.Print(err)
 	}
 
-	b.apiserver.stop() // the loop of serveKubernetes starts it with what is wanted now
+	same := reflect.DeepEqual(old.RawV1Alpha1().ClusterConfig, provider.RawV1Alpha1().ClusterConfig)
+	if !same || name != b.hostname() || !slices.Equal(shared, b.sharedAddresses()) {
+		go b.apiserver.stop() // the loop of serveKubernetes starts it with what is wanted now
+	}
 }
 
 // ready is whether all services of the node are.
