@@ -121,7 +121,7 @@ def test_a_path_exists_or_is_the_users_to_make(page, path):
 
 @pytest.mark.parametrize(("page", "name"), found(r"`([a-z]\w*\.(?:py|yml))`"))
 def test_a_script_playbook_or_workflow_exists(page, name):
-    users = {"talos.yml", "myapp.yml"}
+    users = {"myapp.yml"}
     folders = ("scripts", "proxmox/playbooks", ".github/workflows")
     assert name in users or any((ROOT / folder / name).is_file() for folder in folders)
 
