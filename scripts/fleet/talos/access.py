@@ -27,6 +27,10 @@ def stored(store: Store, cluster: str) -> dict[str, Any] | None:
     what = f"{FIELD} of {store.place}"
     data = yaml_parse.parse(store.read().text, what).data
     contents.check(data, what)
+    return _of(data, cluster)
+
+
+def _of(data: dict[str, Any], cluster: str) -> dict[str, Any] | None:
     if not any(context["name"] == cluster for context in data.get("contexts") or []):
         return None
     context, entry, user = contents.chosen(contents.with_context(data, cluster), cluster)
@@ -62,9 +66,13 @@ def publish(
         raise Fault(f"the kubeconfig of {cluster.name} cannot be used")
     if problem := ready.wait_at_most(asked, READY):
         raise NotYet(f"{asked.url} {problem}")
-    result = shared_kubeconfig.update(
-        store, lambda data: kubeconfig.merge(data, new, cluster.name, cluster.endpoint), cluster.name
-    )
+
+    def edit(data: dict[str, Any]) -> kubeconfig.Edit:
+        if not _outdated(_of(data, cluster.name), cluster, bundle):
+            return kubeconfig.Edit(data, None, [])  # another member of the same run was faster
+        return kubeconfig.merge(data, new, cluster.name, cluster.endpoint)
+
+    result = shared_kubeconfig.update(store, edit, cluster.name)
     notes = "".join(f"\n{printable(note)}" for note in result.notes)
     return Outcome(result.changed, f"context {cluster.name} is in Vault: {why}{notes}")
 

@@ -3,7 +3,7 @@
 from fleet.findings import listed
 from fleet.talos import node
 from fleet.talos.bundle import Bundle
-from fleet.talos.cluster import Cluster
+from fleet.talos.cluster import Cluster, Node
 from fleet.talos.configure import Outcome
 from fleet.talos.node import State
 from fleet.talos.talosctl import Talosctl
@@ -14,11 +14,12 @@ class NotYet(Exception):
 
 
 def bootstrap(
-    cluster: Cluster, bundle: Bundle, talosctl: Talosctl, known: bool, dry_run: bool = False
+    cluster: Cluster, member: Node, bundle: Bundle, talosctl: Talosctl, known: bool, dry_run: bool = False
 ) -> Outcome:
     """Have the lowest control plane start etcd where no control plane has one. Raises NotYet.
 
-    `known`: Vault has the cluster's kubeconfig, so it was started before, and what etcd held is not to be forgotten.
+    Seen from any other `member` it is only waited for, so that of several at once one alone starts it. `known`: Vault
+    has the cluster's kubeconfig, so it was started before, and what etcd held is not to be forgotten.
     """
     for one in cluster.control_planes:
         if members := node.etcd_members(talosctl, bundle.talosconfig, one):
@@ -42,7 +43,9 @@ def bootstrap(
             " second time; bring it up, or take it out of the inventory"
         )
     if dry_run:
-        return Outcome(True, f"{first.name} would start etcd")
+        return Outcome(member == first, f"{first.name} would start etcd")
+    if member != first:
+        raise NotYet(f"no control plane has an etcd yet; {first.name} starts it when the playbook runs on it")
     done = talosctl.ask(bundle.talosconfig, first, "bootstrap")
     if done.code == 0:
         return Outcome(True, f"{first.name} starts etcd")

@@ -66,7 +66,7 @@ def _configure(run: Run) -> Outcome:
 
 def _bootstrap(run: Run) -> Outcome:
     known = access.stored(run.kubeconfig, run.cluster.name) is not None
-    return bootstrap.bootstrap(run.cluster, run.bundle(), run.talosctl, known, run.dry_run)
+    return bootstrap.bootstrap(run.cluster, run.member, run.bundle(), run.talosctl, known, run.dry_run)
 
 
 def _kubeconfig(run: Run) -> Outcome:
