@@ -20,7 +20,7 @@ ROLES = sorted(path.parent for path in (PLAYBOOKS_DIR / "roles").glob("*/default
 # Task files that nothing in their role brings in: a playbook or platform-exec.sh enters the role there.
 ENTRIES = {
     "k3s": {"member.yml", "renew.yml"},
-    "k8s_ha": {"kubeconfig.yml", "look.yml"},
+    "k8s_ha": {"look.yml", "renew.yml"},
     "proxmox_vm": {"lookup_template.yml"},
 }
 INVENTORY = """

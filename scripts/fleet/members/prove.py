@@ -47,6 +47,7 @@ def lacking(name: str, address: str, server: str, version: str, access: Access) 
     """What a member still lacks; "" when it is whole.
 
     `address`: a control plane's own, "" for a worker. `server`: the control plane that is asked for the Node.
+    `version`: what the Node is to report, "" for any.
     """
     if address:
         if problem := ready(address, access):
@@ -63,7 +64,7 @@ def lacking(name: str, address: str, server: str, version: str, access: Access) 
         return f"the Node {name} is not Ready"
     if address and not found.voter:
         return f"the Node {name} does not say EtcdIsVoter"
-    if found.version != version:
+    if version and found.version != version:
         return f"the Node {name} reports {printable(found.version)}, not {version}"
     return ""
 
