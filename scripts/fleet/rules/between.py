@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 
 from fleet import names
 from fleet.findings import Finding
-from fleet.rules import subnets
+from fleet.rules import members, subnets
 from fleet.rules.places import Only, asked_first, interfaces, place
 from fleet.vms import addresses
 from fleet.vms.files import VM
@@ -24,6 +24,7 @@ def check(vms: Collection[VM], playbooks: Collection[str], only: Only = None) ->
     ]
     findings += subnets.check(vms, only)
     findings += _shared_devices(vms, only)
+    findings += members.check(vms, only)
     for vm in vms:
         own = names.tag_playbook_of(vm.name)
         if own and vm.name in playbooks and (only is None or vm.path in only):
