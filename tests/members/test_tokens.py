@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fleet.findings import Fault
-from fleet.members.tokens import Store
+from fleet.members.tokens import Store, retire
 from fleet.vault.secret import Secret
 
 HASH, OTHER = "a" * 64, "b" * 64
@@ -37,6 +37,16 @@ def test_the_life_of_a_cluster(store):
     assert (known.authority, known.password) == (HASH, made.token)
     assert store.claim(CP02) == known  # it runs: nobody starts it again
     assert set(fields()) == {"token", "server_token"}
+
+
+def test_another_cluster_takes_the_name_of_one_that_is_gone(store):
+    assert not retire("k8s-prod") and not retire("talos-prod")  # nothing is written where nothing was
+    old = store.claim(CP01)
+    store.keep(full(old.token))
+    assert retire("k8s-prod") and not retire("k8s-prod")
+    assert store.read() == ("", "", "")
+    assert store.claim(CP02).token not in ("", old.token)
+    assert Secret("cluster-bootstrap/k8s-prod").read().version == 4  # the old ones can be brought back
 
 
 def test_many_runs_at_once_make_one_cluster(environment):

@@ -15,6 +15,7 @@ from fleet.findings import Fault
 from fleet.git import publish
 from fleet.git.checkout import bring_to_head
 from fleet.git.command import SERVED
+from fleet.members import tokens
 
 ROOT = Path(__file__).resolve().parents[2]
 VM = """name: {name}
@@ -301,6 +302,14 @@ def test_a_removed_machine_takes_its_host_keys_along(fleet, capsys):
     assert fleet.git("show", f"{fleet.head()}:proxmox/known_hosts") == others.rstrip()
 
 
+@pytest.fixture(autouse=True)
+def retired(monkeypatch) -> list[str]:
+    """The clusters whose tokens left Vault, without a Vault."""
+    clusters: list[str] = []
+    monkeypatch.setattr(tokens, "retire", lambda name: not clusters.append(name))
+    return clusters
+
+
 # Machines, those of them that leave, and the contexts that leave Vault with them.
 LEAVING = [
     (["haproxy-dev"], ["haproxy-dev"], []),
@@ -317,7 +326,7 @@ LEAVING = [
 
 @pytest.mark.parametrize(("machines", "gone", "contexts"), LEAVING)
 def test_the_context_of_a_cluster_leaves_vault_with_its_last_control_plane(
-    fleet, capsys, monkeypatch, machines, gone, contexts
+    fleet, capsys, monkeypatch, retired, machines, gone, contexts
 ):
     fleet.vm("web-dev", *machines)
     fleet.commit("feat: add")
@@ -331,6 +340,7 @@ def test_the_context_of_a_cluster_leaves_vault_with_its_last_control_plane(
     )
     assert fleet.publish(capsys, "web-dev", *(name for name in machines if name not in gone)) == 0
     assert calls == contexts
+    assert retired == [name for name in contexts if name in ("talos-prod", "k8s-ha")]
 
 
 def test_a_control_plane_that_a_person_wrote_keeps_the_context_of_its_cluster(fleet, capsys, monkeypatch):

@@ -34,6 +34,14 @@ class Tokens(NamedTuple):
         return found[2] if found else self.token
 
 
+def retire(cluster: str) -> bool:
+    """Empty what Vault keeps of a cluster that is gone, so that another can take its name; whether that changed it.
+
+    Vault keeps the earlier versions: the cluster's snapshots can only be restored with its token. Raises Fault.
+    """
+    return Secret(f"{FOLDER}/{cluster}").change(lambda _: {}).changed
+
+
 class Store:
     """A cluster's tokens in Vault. Every method raises Fault for errors that retries do not solve."""
 

@@ -9,7 +9,8 @@ from fleet.files import read_text, write_text
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
 from fleet.hosts import known_hosts
-from fleet.names import contexts_of, managed, vm_names
+from fleet.members import tokens
+from fleet.names import cluster_of, contexts_of, is_member, managed, vm_names
 from fleet.paths import INVENTORY, KNOWN_HOSTS, QUEUE, ROOT, VMS_DIR, shown
 from fleet.terraform import outputs
 from fleet.vms import files as vms
@@ -116,11 +117,17 @@ def needed_contexts(machines: Iterable[str]) -> dict[str, str]:
 
 
 def remove_context(context: str, machine: str) -> Finding | None:
-    """Remove a context of a machine that is gone from Vault's kubeconfig; why that failed, or None."""
+    """Remove a context of a machine that is gone from Vault's kubeconfig; why that failed, or None.
+
+    With the context of a cluster of several machines goes what Vault keeps to bring members in.
+    """
     try:
         result = shared_kubeconfig.remove(context)
+        retired = is_member(machine) and context == cluster_of(machine) and tokens.retire(context)
     except Fault as fault:
         said = f"{machine} is gone, but its context {context} could not be removed from Vault, so its"
         return Finding(f"{said} inventory line stays: {fault}")
     print(f"{machine}: {'removed' if result.changed else 'Vault has no'} context {context}")
+    if retired:
+        print(f"{context}: its tokens left Vault; for its snapshots, `vault kv rollback` brings them back")
     return None
