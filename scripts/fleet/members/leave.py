@@ -12,7 +12,7 @@ from fleet.members.api import Api
 from fleet.members.place import Place, api, lost, state
 from fleet.names import is_control_plane
 
-ETCD_WAIT = 120  # seconds until K3s has removed a member of etcd whose Node is gone
+ETCD_WAIT = 120  # seconds until K3s has let a deleted Node go, and its member of etcd
 SILENCE = 60  # seconds after which the Node of a machine that was made again is not Ready any more
 
 
@@ -68,15 +68,15 @@ def _drained(server: Api, node: object, seconds: float, say: Callable[[str], Non
 def _removed(place: Place, server: Api, name: str, say: Callable[[str], None]) -> bool:
     changed = server.delete("node", name)
     changed |= server.delete("secret", f"{name}.node-password.k3s", "kube-system")
-    if not is_control_plane(name):
-        return changed
     end = time.monotonic() + ETCD_WAIT
-    while name in _etcd(place, server):
+    # K3s lets a Node go only when it has done its own part, which takes the member out of etcd.
+    while (lasts := server.get("node", name)) or (is_control_plane(name) and name in _etcd(place, server)):
         changed = True
         if time.monotonic() > end:
+            what = f"the Node {name}" if lasts else f"the member {name} in etcd"
             raise Fault(
-                f"etcd of {place.cluster} still has the member of {name} {ETCD_WAIT} s after its Node was deleted; see"
-                " the journal of K3s on another control plane, or remove it there with `etcdctl member remove`"
+                f"{place.cluster} still has {what} {ETCD_WAIT} s after it was deleted; see the journal of K3s on"
+                " another control plane"
             )
         time.sleep(0.5)
     say(f"{name} is no member of {place.cluster} any more")
