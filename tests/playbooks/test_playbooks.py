@@ -177,6 +177,35 @@ def test_no_log_says_why():
     assert found
 
 
+WITH_SECRET = """
+- hosts: k8s-dev
+  gather_facts: false
+  vars: {}
+  tasks:
+    - ansible.builtin.command: {{argv: ["true"], stdin: a secret}}
+      delegate_to: localhost
+"""
+
+
+@pytest.mark.parametrize("variables", ["{ansible_pipelining: true}", "{}"])
+def test_no_file_on_the_controller_has_what_a_task_is_given(tmp_path: Path, inventory: Path, variables: str):
+    """By the playbook, wherever it is started, and by proxmox/ansible.cfg for a playbook of one's own."""
+    play = tmp_path / "play.yml"
+    play.write_text(WITH_SECRET.format(variables))
+    config = {} if variables != "{}" else {"ANSIBLE_CONFIG": str(PROXMOX_DIR / "ansible.cfg")}
+    said = run(["ansible-playbook", "-vvv", "-i", inventory, play], **config).stdout
+    assert "ok=1" in said and " PUT " not in said
+
+
+def test_every_playbook_of_machines_keeps_its_tasks_out_of_files():
+    for playbook in PLAYBOOKS:
+        if playbook.stem in names.OF_PROXMOX | {"reboot"}:  # the actions of these never leave Ansible itself
+            continue
+        for play in yaml.safe_load(playbook.read_text()):
+            if not all("ansible.builtin.assert" in task for task in play.get("tasks", [{}])):
+                assert play["vars"]["ansible_pipelining"] is True, f"{playbook.name}: {play['name']}"
+
+
 def test_arguments_of_k3s_do_not_pass_through_the_installers_escaping():
     tasks = yaml.safe_load((PLAYBOOKS_DIR / "roles/k3s/tasks/install.yml").read_text())
     steps = next(task["block"] for task in tasks if "block" in task)
