@@ -20,7 +20,7 @@ from fleet.ansible.host import addresses_of
 from fleet.console import note
 from fleet.files import read_text
 from fleet.findings import Finding, guarded, listed, report
-from fleet.members import departures, drain, leave, place
+from fleet.members import access, departures, drain, leave, place
 from fleet.members.departures import Fleet
 from fleet.names import cluster_of, leaves_cluster
 from fleet.paths import INVENTORY, shown
@@ -81,9 +81,10 @@ def main(argv: list[str] | None = None) -> int:
 def rebuilt(fleet: Fleet, vault: departures.Vault, dry_run: bool) -> int:
     for name in sorted(fleet.going):
         cluster = cluster_of(name) or ""
-        found = fleet.place(cluster, vault)
+        # Until its first run is through, a cluster has tokens there and no kubeconfig.
+        found = fleet.place(cluster, vault) if access.known(cluster, *vault) else None
         if found is None:
-            print(f"unchanged: Vault does not know {cluster}, so {name} was never in it")
+            print(f"unchanged: Vault has no kubeconfig of {cluster}, so {name} was never handed over")
             continue
         if dry_run:
             has = place.api(found, [name]).get("node", name)
