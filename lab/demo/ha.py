@@ -32,10 +32,10 @@ MEMORY = {BALANCER: 512, WORKER: 768, ADDED: 768}  # MB; a server has 1536
 OUTAGE = 10  # seconds until the API answers again after the loss of a server
 
 
-def machine(name: str) -> str:
+def machine(name: str, **changes: object) -> str:
     node = "node02" if name in (SERVERS[1], WORKER) else "node01"
     size = MEMORY.get(name, 1536)
-    return user.machine_file(name, ADDRESS[name], node, cores=2, memory=size)
+    return user.machine_file(name, ADDRESS[name], node, cores=2, memory=size, **changes)
 
 
 def create(fleet: Clone) -> None:
@@ -81,16 +81,16 @@ def loss(fleet: Clone) -> None:
 def rebuild(fleet: Clone) -> None:
     """A server is destroyed with its disk and made again: it joins the cluster that is there."""
     name = SERVERS[1]
-    title(f"{name} is destroyed and made again")
-    cluster = etcd(SERVERS[0])[0]
-    served(fleet.push(f"chore(proxmox): make {name} again [destroy {name}]", {file(name): None}))
-    need(name not in user.kubectl(CLUSTER, "get", "nodes", "--output=name"), f"{name} has left the cluster")
-    need(len(etcd(SERVERS[0])[1]) == 2, "and etcd")
-    runs = served(
-        fleet.push(f"feat(proxmox): {name} again [ansible {PLAYBOOK}]", {file(name): machine(name)})
-    )
+    fleet.pull()
+    vmid = 700 if user.terraform_output(fleet)["vm_ids"][name] != 700 else 701
+    message = f"chore(proxmox): make {name} again [destroy {name}] [ansible {PLAYBOOK}]"
+    title(f"a push with another vmid: {message}")
+    cluster, before = etcd(SERVERS[0])
+    runs = served(fleet.push(message, {file(name): machine(name, vmid=vmid)}))
     table(fleet, runs)
-    need(etcd(name)[0] == cluster, f"{name} is a member of the same etcd cluster, {cluster}")
+    after = etcd(name)
+    need(after[0] == cluster, f"{name} is a member of the same etcd cluster, {cluster}")
+    need(len(set(before) & set(after[1])) == 2, "the others are the members that they were")
     prove(fleet)
 
 

@@ -3,7 +3,6 @@
 import io
 
 import leave_cluster
-
 from fleet.members.tokens import Store
 
 

@@ -107,5 +107,6 @@ def even(cluster: str, going: Collection[str], after: Collection[str]) -> str:
     tags = " ".join(f"[destroy {name}]" for name in sorted(going))
     return (
         f"without {listed(sorted(going))} {cluster} would have {len(after)} control planes ({listed(sorted(after))}),"
-        f" and etcd needs an odd number: remove one more, or add one, in one push with {tags}"
+        f" and etcd needs an odd number: remove one more, or add one, in one push with {tags}; to make a machine"
+        " again, keep its file and give it another vmid"
     )
