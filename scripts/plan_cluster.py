@@ -86,7 +86,7 @@ def as_json(plans: list[tuple[Cluster, plan.Plan]]) -> str:
                 "names": cluster.names,
                 "planes": {one.name: one.address for one in cluster.control_planes},
                 "members": [one.name for one in cluster.members],
-                "token": made.tokens.token or made.tokens.password,
+                "token": made.tokens.password,
                 "server_token": made.tokens.server_token,
             }
             for cluster, made in plans

@@ -81,6 +81,12 @@ def test_a_cluster_made_by_hand_has_only_the_full_token(store):
     assert not store.keep(full("by-hand"))
 
 
+@pytest.mark.parametrize("old", [{}, {"token": "before-it-was-rotated"}])
+def test_started_from_nothing_the_token_that_its_snapshots_need_stays(store, old):
+    Secret("cluster-bootstrap/k8s-prod").write(old | {"server_token": full("by-hand")}, 0)
+    assert store.claim(CP01, anew=True) == ("by-hand", "", CP01)
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

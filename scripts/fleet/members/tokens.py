@@ -66,7 +66,7 @@ class Store:
             if found.token and found.starter not in ("", instead) and not found.server_token:
                 return data
             kept = {key: value for key, value in data.items() if key != "server_token"}
-            return kept | {"token": found.token or secrets.token_hex(32), "starter": starter}
+            return kept | {"token": found.password or secrets.token_hex(32), "starter": starter}
 
         self._secret.change(edited)
         return self.read()
