@@ -12,6 +12,7 @@ Exit codes: 0 planned, also where the plan refuses a cluster; 1 a wrong descript
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,25 @@ def main(argv: list[str] | None = None) -> int:
         token = read_token("-")
         given = json.load(sys.stdin)
     check = options.check or bool(options.cluster)
-    plans = [(one, planned(one, options.vault_addr, token, check)) for one in clusters(given)]
+    found = clusters(given)
+    with ThreadPoolExecutor(max(len(found), 1)) as pool:  # one may wait for minutes
+        made = pool.map(lambda one: planned(one, options.vault_addr, token, check), found)
+        plans = list(zip(found, made, strict=True))
     print(as_text(*plans[0]) if options.cluster else as_json(plans))
     return 0
 
 
 def planned(cluster: Cluster, addr: str | None, token: str | None, check: bool) -> plan.Plan:
+    """A cluster's plan. What is wrong with it alone refuses it and no other. Raises Fault where Vault is away."""
+    try:
+        return _planned(cluster, addr, token, check)
+    except Fault as fault:
+        if fault.code == 2:
+            raise
+        return plan.Plan((str(fault),))
+
+
+def _planned(cluster: Cluster, addr: str | None, token: str | None, check: bool) -> plan.Plan:
     force = any(str(one.settings.get("force_init")).lower() == "true" for one in cluster.targets)
     wait = 0 if check else plan.Wish._field_defaults["wait"]
     wish = plan.Wish(access.known(cluster.name, addr, token), force, check, wait)
