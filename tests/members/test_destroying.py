@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.findings import Fault
-from fleet.members import destroying
+from fleet.members import departures, destroying
 
 P = "k8s-prod-"
 PLANES = {f"{P}cp0{number}": f"10.0.0.{number}" for number in (1, 2, 3)}
@@ -56,3 +56,34 @@ def test_a_plan_says_who_would_leave(capsys):
     assert "k8s-prod ends with all of its control planes" in capsys.readouterr().out
     destroying.let_leave(["web"], ["k8s-dev"], ["k8s-dev"], {}, dry_run=True)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("going", "replaced", "refused"),
+    [
+        ([], PLANES, PLANES),
+        ([f"{P}cp03"], [f"{P}cp01", f"{P}cp02"], [f"{P}cp01", f"{P}cp02"]),
+        ([*PLANES, "web"], [], []),  # it ends, and that was asked for
+        ([], [f"{P}cp01"], []),  # a cluster of one, as a single machine
+    ],
+)
+def test_a_cluster_is_not_recreated_whole(going, replaced, refused, monkeypatch, capsys):
+    monkeypatch.setattr(departures.Fleet, "place", lambda *_: True)  # Vault knows it
+    there = {*going, *replaced}
+    fleet = departures.Fleet(frozenset(going), frozenset(replaced), frozenset(there.difference(going)), {})
+    reasons = departures.refused(fleet)
+    assert sorted(reasons) == sorted(refused)
+    assert all("with it go all control planes of k8s-prod" in one for one in reasons.values())
+    if refused:
+        with pytest.raises(Fault, match="nothing was applied"):
+            destroying.let_leave(going, replaced, replaced, {}, dry_run=False)
+        assert "ends with all" not in capsys.readouterr().err
+    monkeypatch.setattr(departures.Fleet, "place", lambda *_: None)  # nothing was ever in it
+    assert departures.refused(fleet) == {}
+
+
+def test_nobody_leaves_for_an_apply_that_is_refused(monkeypatch):
+    monkeypatch.setattr(departures, "refused", lambda *_: {f"{P}cp02": "not now"})
+    monkeypatch.setattr(departures, "depart", lambda *_: pytest.fail("somebody left"))
+    with pytest.raises(Fault, match="nothing was applied"):
+        destroying.let_leave([f"{P}w01"], [f"{P}cp02"], PLANES, PLANES, dry_run=False)

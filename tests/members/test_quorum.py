@@ -21,6 +21,7 @@ def state(voters: str, well: str | None = None, joining: str = "") -> State:
         (state("a b c d e", "a b c"), "a d e", ""),
         (state("a b c d e", "a b c"), "a", "would have 4 members, of which 3 must be well, and d, e are not"),
         (state("a b c", "a c"), "a", "without a etcd of k would have 2 members, of which 2 must be well, and b is not"),
+        (state("a", "a"), "a", "a would be the last to leave etcd of k"),
         (state("a b c", "a"), "b", "would have 3 members, of which 2 must be well, and b, c are not"),  # lost already
         (state("a b", "a b"), "b", ""),
         (state("a b", "a"), "b", "of which 2 must be well, and b is not"),

@@ -1,9 +1,9 @@
 """Which members leave their clusters before a run destroys or replaces their machines, and which machines are kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from fleet.findings import Fault
+from fleet.findings import Fault, listed
 from fleet.members import drain, leave, place
 from fleet.names import cluster_of, is_control_plane, leaves_cluster
 
@@ -36,30 +36,41 @@ class Fleet(NamedTuple):
 
     def planes(self, cluster: str) -> frozenset[str]:
         """The control planes that a cluster has afterwards."""
-        return frozenset(
-            name
-            for name in self.staying
-            if leaves_cluster(name) and is_control_plane(name) and cluster_of(name) == cluster
-        )
+        return frozenset(_planes_of(cluster, self.staying))
 
     def place(self, cluster: str, vault: Vault) -> place.Place | None:
-        planes = {
-            name: address
-            for name, address in self.addresses.items()
-            if leaves_cluster(name) and is_control_plane(name) and cluster_of(name) == cluster
-        }
+        planes = {name: self.addresses[name] for name in _planes_of(cluster, self.addresses)}
         return place.find(cluster, planes, *vault)
 
 
 def refused(fleet: Fleet, vault: Vault = (None, None)) -> dict[str, str]:
     """The members that cannot leave now, each with the reason. Changes nothing, and never raises Fault."""
-    reasons: dict[str, str] = {}
+    reasons = _started_over(fleet, vault)
     for cluster, names in fleet.clusters().items():
         try:
             if found := fleet.place(cluster, vault):
                 reasons |= _refused(fleet, found, names)
         except Fault as fault:
             reasons |= dict.fromkeys(names, f"it cannot leave {cluster}: {fault}")
+    return reasons
+
+
+def _started_over(fleet: Fleet, vault: Vault) -> dict[str, str]:
+    """The control planes that would be made again when no other is left: the cluster is to go on, and could not."""
+    reasons: dict[str, str] = {}
+    for cluster in fleet.ending():
+        again = sorted(fleet.planes(cluster) & fleet.replaced)
+        planes = _planes_of(cluster, fleet.going | fleet.replaced)
+        if not again or len(planes) < 2:
+            continue
+        reason = (
+            f"with it go all control planes of {cluster} ({listed(sorted(planes))}), and the cluster with them."
+            " Recreate one in a push, and the next when k8s-ha.yml has brought it back; to end it, remove their files"
+        )
+        try:
+            reasons |= dict.fromkeys(again, reason) if fleet.place(cluster, vault) else {}
+        except Fault as fault:
+            reasons |= dict.fromkeys(again, f"it cannot leave {cluster}: {fault}")
     return reasons
 
 
@@ -124,6 +135,14 @@ def told(fleet: Fleet, vault: Vault = (None, None)) -> list[str]:
             except Fault as fault:
                 reasons[name] = f"it cannot leave {cluster}: {fault}"
     return lines + [f"{name} would be kept: {reason}" for name, reason in reasons.items()]
+
+
+def _planes_of(cluster: str, names: Iterable[str]) -> list[str]:
+    return [
+        name
+        for name in names
+        if leaves_cluster(name) and is_control_plane(name) and cluster_of(name) == cluster
+    ]
 
 
 def _workers_first(name: str) -> tuple[bool, str]:

@@ -50,11 +50,13 @@ def let_leave(
 
 
 def _leave(fleet: Fleet) -> None:
-    for cluster in fleet.ending():
-        note(f"{cluster} ends with all of its control planes, so nobody leaves it")
-    reasons = departures.depart(fleet, note)[1]
+    reasons = departures.refused(fleet) if fleet.replaced else {}
+    if not reasons.keys() & fleet.replaced:  # else nothing is applied, and nobody leaves for that
+        reasons = departures.depart(fleet, note)[1]
     if stuck := sorted(reasons.keys() & fleet.replaced):
         report(Finding(f"refused: would destroy and recreate {name}: {reasons[name]}") for name in stuck)
         raise Fault("a member is recreated only after it has left its cluster; nothing was applied")
+    for cluster in fleet.ending():
+        note(f"{cluster} ends with all of its control planes, so nobody leaves it")
     if reasons:
         raise Stays(reasons)

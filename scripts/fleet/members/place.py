@@ -87,6 +87,11 @@ def lost(cluster: str, state: State, leaving: Collection[str]) -> str:
     left = set(state.voters)
     for name in (None, *going):
         left.discard(name or "")
+        if not left:
+            return (
+                f"{listed(going)} would be the last to leave etcd of {cluster}, and the cluster's data with it; let the"
+                " control planes that stay join first"
+            )
         needed = len(left) // 2 + 1
         if len(state.well & left) < needed:
             unwell = sorted(left - state.well)
