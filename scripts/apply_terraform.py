@@ -93,6 +93,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
             return run(job._replace(held=job.held | stays.reasons), plan_only, outputs, hosts, wait)
         if plan_only:
             return int(partly or not done)
+        partly |= bool(report(unfinished.forgotten(job, have, values, hosts)))
         if done:
             partly |= bool(report(provider.set_directly(job.client, values)))
         else:

@@ -1,9 +1,12 @@
 """What an apply does about members of clusters that nobody can ask: who is kept, and whom nothing stops."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from fleet.findings import Fault
 from fleet.members import departures, destroying
+from fleet.steps import unfinished
 
 P = "k8s-prod-"
 PLANES = {f"{P}cp0{number}": f"10.0.0.{number}" for number in (1, 2, 3)}
@@ -87,3 +90,45 @@ def test_nobody_leaves_for_an_apply_that_is_refused(monkeypatch):
     monkeypatch.setattr(departures, "depart", lambda *_: pytest.fail("somebody left"))
     with pytest.raises(Fault, match="nothing was applied"):
         destroying.let_leave([f"{P}w01"], [f"{P}cp02"], PLANES, PLANES, dry_run=False)
+
+
+def test_a_member_that_joined_again_is_forgotten_when_its_machine_is_gone(monkeypatch):
+    asked = []
+
+    def forget(_: object, name: str, __: object) -> bool:
+        asked.append(name)
+        if name.endswith("cp02"):
+            raise Fault("no quorum")
+        return True
+
+    monkeypatch.setattr(departures.Fleet, "place", lambda *_: True)
+    monkeypatch.setattr(destroying.leave, "forget", forget)
+    found = destroying.forget([f"{P}w01", f"{P}cp02", "web", "k8s-other-cp01"], [f"{P}cp01"], PLANES)
+    assert asked == [f"{P}w01", f"{P}cp02"]  # k8s-other has ended
+    assert [one.message for one in found] == [
+        f"{P}cp02 is gone, and k8s-prod may still have it: run leave_cluster.py {P}cp02 (no quorum)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "state", "gone"),
+    [
+        (
+            [*PLANES, "web"],
+            [f"{P}cp01"],
+            [f"{P}cp01", f"{P}cp02"],
+            [f"{P}cp03"],
+        ),  # one could not be destroyed
+        ([*PLANES, "web"], PLANES, PLANES, None),
+        (["web"], [], [], None),
+    ],
+)
+def test_who_is_forgotten(before, wanted, state, gone, monkeypatch, tmp_path):
+    hosts = tmp_path / "k8s.ini"
+    hosts.write_text("".join(f"{name} ansible_host=192.0.2.1 # terraform\n" for name in before[1:]))
+    asked = []
+    monkeypatch.setattr(unfinished, "current", lambda _: dict.fromkeys(state))
+    monkeypatch.setattr(unfinished, "forget", lambda names, *_: asked.append(sorted(names)) or [])
+    job = SimpleNamespace(addresses={})
+    assert unfinished.forgotten(job, before[:1], {"vms": dict.fromkeys(wanted)}, hosts) == []
+    assert asked == ([gone] if gone else [])

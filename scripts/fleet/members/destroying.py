@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from fleet.console import note
 from fleet.findings import Fault, Finding, report
-from fleet.members import departures
+from fleet.members import departures, leave
 from fleet.members.departures import Fleet
 
 Addresses = Mapping[str, str]  # of the machines in the inventory that there are
@@ -47,6 +47,26 @@ def let_leave(
         _leave(fleet)
     elif lines := departures.told(fleet):
         print("\n".join(lines), flush=True)
+
+
+def forget(gone: Collection[str], wanted: Collection[str], addresses: Addresses) -> list[Finding]:
+    """Take out of their clusters what came back; a finding for each member that its cluster may still have.
+
+    A K3s that is started anew between its leaving and the end of its machine joins again, and etcd would count it.
+    `gone`: the destroyed machines; `wanted`: those that are there.
+    """
+    left = {name: address for name, address in addresses.items() if name not in gone}
+    fleet = Fleet(frozenset(gone), frozenset(), frozenset(wanted).union(left).difference(gone), left)
+    found = []
+    for cluster, names in fleet.clusters().items():
+        for name in names:
+            try:
+                if place := fleet.place(cluster, (None, None)):
+                    leave.forget(place, name, note)
+            except Fault as fault:
+                again = f"{cluster} may still have it: run leave_cluster.py {name}"
+                found.append(Finding(f"{name} is gone, and {again} ({fault})"))
+    return found
 
 
 def _leave(fleet: Fleet) -> None:

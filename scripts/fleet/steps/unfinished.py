@@ -1,10 +1,18 @@
-"""What a failed apply left to do, machine by machine: Terraform's own error names a resource and no value."""
+"""What an apply left to do, machine by machine: Terraform's own error names a resource and no value.
 
+And what destroyed members left in their clusters.
+"""
+
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from fleet.ansible.inventory import parse
+from fleet.files import read_text
 from fleet.findings import Fault, Finding
 from fleet.forge import step
+from fleet.members.destroying import forget
+from fleet.names import leaves_cluster
 from fleet.plans import text as plan_text
 from fleet.plans.plan import Change
 from fleet.steps.apply import Job, current, planned
@@ -48,3 +56,14 @@ def without_failed(job: Job, values: dict[str, Any]) -> None:
         )
     finally:
         job.write(values)
+
+
+def forgotten(job: Job, before: Collection[str], values: dict[str, Any], hosts: Path) -> list[Finding]:
+    """Take destroyed members out of their clusters, where they came back; a finding for each that may still be there.
+
+    `before`: the machines of the state as it was. Those of the inventory `hosts`, which is changed later, are a run's
+    that was killed.
+    """
+    names = {*before, *parse(read_text(hosts)).managed()}
+    gone = set(filter(leaves_cluster, names)) - values["vms"].keys()
+    return forget(gone - current(job).keys(), values["vms"], job.addresses) if gone else []
