@@ -36,6 +36,11 @@ CHECKED = [
     ({"ANSIBLE_user": "root"}, "error playbook_vars.ANSIBLE_user is not for a VM file to say"),
     ({"target_hosts": "all"}, "error playbook_vars.target_hosts is not for a VM file to say"),
     ({"vault_addr": "https://other"}, "error playbook_vars.vault_addr is not for a VM file to say"),
+    ({"k3s_vault_addr": "https://other"}, "error playbook_vars.k3s_vault_addr is not for a VM file to say"),
+    ({"talos_vault_addr": "https://other"}, "error playbook_vars.talos_vault_addr is not for a VM file to say"),
+    ({"talos_vault_token": "vault:kv/playbooks/x#y"}, "error playbook_vars.talos_vault_token is not for a VM"),
+    ({"reboot_endpoint": "https://other:8006"}, "error playbook_vars.reboot_endpoint is not for a VM file to say"),
+    ({"reboot_insecure": True}, "error playbook_vars.reboot_insecure is not for a VM file to say"),
     ({"disk_mounts": "scsi1:/x"}, "error playbook_vars.disk_mounts is not for a VM file to say"),
     ({"my-app": 1}, "error playbook_vars.my-app is not a variable's name"),
     ({"class": 1}, "error playbook_vars.class is not a variable's name"),
@@ -73,6 +78,17 @@ def test_terraform_never_sees_them():
     plain, given = made("a"), made("a", playbook_vars={"x": 1})
     assert given.playbook_vars == {"x": 1}
     assert tfvars.as_data(given) == tfvars.as_data(plain)
+
+
+def test_no_role_takes_the_address_or_the_token_of_a_service_from_a_vm_file():
+    """Whatever a role's default takes from the controller's environment and is a secret, or is given one."""
+    asked = re.compile(r"^(\w+):.*lookup\('ansible.builtin.env', '(?:VAULT|PROXMOX)_\w+'\)", re.M)
+    files = [PLAYBOOKS_DIR / f"roles/{role}/defaults/main.yml" for role in ("k3s", "talos", "reboot")]
+    names = [name for file in files for name in asked.findall(file.read_text())]
+    assert len(names) == 7
+    for name in names:
+        vm, _ = load_text("a.yaml", text("a", playbook_vars={name: "vault:kv/playbooks/x#y"}))
+        assert [one.field for one in rules.check(vm)] == [f"playbook_vars.{name}"]
 
 
 LOOKUP = "{{ lookup('community.hashi_vault.vault_kv2_get', 'playbooks/myapp', engine_mount_point='kv').secret.number }}"

@@ -17,6 +17,9 @@ TAKEN = frozenset(
      "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir", "playbook_vars_are_given",
      "role_name", "role_names", "role_path", "target_hosts", "vars", "vault_addr", "vault_token"}
 )  # fmt: skip
+# Whom the controller asks, with the run's own token: another address would be given that token. These are the roles'
+# names for it, as k3s_vault_addr.
+_ASKED = re.compile(r"\w+_vault_(addr|token)|reboot_(endpoint|api_token|insecure)")
 # The last word of a name under which a plain text would be a secret in Git, or may be one.
 SECRET = {"password", "passwd", "passphrase", "secret", "token", "credentials", "credential"}
 PERHAPS = {"key", "pass", "pin"}
@@ -35,7 +38,7 @@ def check(vm: VM) -> Iterator[Finding]:
 
 def names_are_free(vm: VM) -> Iterator[Finding]:
     for name in vm.playbook_vars:
-        if name in TAKEN or name.lower().startswith("ansible_"):
+        if name in TAKEN or name.lower().startswith("ansible_") or _ASKED.fullmatch(name):
             message = "is not for a VM file to say: Ansible, the run or the inventory does; remove it"
         elif not _NAME.fullmatch(name) or keyword.iskeyword(name):
             message = "is not a variable's name: use letters, digits and _, not beginning with a digit"
