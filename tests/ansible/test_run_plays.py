@@ -342,6 +342,7 @@ def test_a_playbook_that_does_not_run_leaves_all_queued(fleet, text):
     [
         ("- hosts: all\n", "k8s.yml:1:10: hosts: all reaches every machine of the inventory"),
         ('- hosts: "{{ target_hosts | default(\'all\') }}"\n', "reaches other machines where target_hosts is missing"),
+        ("# caf\xe9\n" + PLAYBOOK, "k8s.yml:1: is not valid UTF-8; save the file as UTF-8"),
         ("# needs: vault\n" + PLAYBOOK, "needs vault, and this run does not have it: the address of Vault is missing"),
     ],
 )  # fmt: skip
@@ -350,7 +351,7 @@ def test_a_playbook_that_is_refused_leaves_the_others(fleet, capfd, monkeypatch,
     """Before anybody waits for a machine."""
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     monkeypatch.delenv("VAULT_ADDR", raising=False)
-    (fleet.playbooks / "k8s.yml").write_text(text)
+    (fleet.playbooks / "k8s.yml").write_text(text, "latin-1")
     fleet.write([f"k8s-a {LOCAL}"], ["10.0.0.1,k8s-a,k8s", "10.0.0.1,k8s-a,base"])
     assert fleet.run(*options) == 1
     streams = capfd.readouterr()

@@ -85,6 +85,7 @@ WRONG = {
     "not yaml": ("- hosts: [\n", "app.yml:3:1: is not valid YAML"),
     "a mapping": ("hosts: all\n", "app.yml:2:1: is not a list of plays or tasks") ,
     "text": ("- all\n", "app.yml:2:3: is not a list of plays or tasks"),
+    "an alias of itself": (TARGETS + "  tasks: &a\n    - block: *a\n", "app.yml: is nested too deeply"),
     "two documents": (TARGETS + TASKS + "---\n" + LOCAL, "app.yml:5:1: is not valid YAML"),
     "import all": ("- import_playbook: other/all.yml\n", "other/all.yml:2:10: hosts: all reaches"),
     "import good": ("- ansible.builtin.import_playbook: other/good.yml\n", ""),
@@ -193,6 +194,16 @@ def test_proxmox_is_lacking(tmp_path, monkeypatch):
 def test_names(name, problem):
     assert problem in names.problem_of(name)
     assert bool(problem) == bool(names.problem_of(name))
+
+
+def test_a_file_that_cannot_be_read_hides_nothing_of_the_others(tmp_path, capsys, monkeypatch):
+    playbooks = write(tmp_path, "- hosts: all\n", "other")
+    (playbooks / "app.yml").write_bytes(b"# caf\xe9\n" + GOOD.encode())
+    code, err = said(playbooks, capsys, monkeypatch)
+    assert code == 1
+    assert (
+        "app.yml:1: is not valid UTF-8; save the file as UTF-8" in err and "other.yml:1:10: hosts: all" in err
+    )
 
 
 def test_a_file_that_no_tag_finds(tmp_path, capsys, monkeypatch):

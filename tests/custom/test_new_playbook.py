@@ -72,7 +72,22 @@ def test_a_role_of_that_name_is_somebody_elses(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "My", "k8s-dev", "all", "../x", "a b", "a--b", "a-", "1a", "x" * 41, "groups", "a.yml", "-h\n"],
+    [
+        "",
+        "My",
+        "k8s-dev",
+        "all",
+        "../x",
+        "a b",
+        "a--b",
+        "a-",
+        "1a",
+        "x" * 41,
+        "groups",
+        "inventory",
+        "a.yml",
+        "-h\n",
+    ],
 )
 def test_names_that_are_refused(name, tmp_path):
     with pytest.raises(Fault) as caught:

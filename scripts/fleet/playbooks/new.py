@@ -12,7 +12,16 @@ from fleet.playbooks import skeleton
 from fleet.playbooks.names import problem_of
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
-TAKEN = {"ansible", "environment", "groups", "hostvars", "omit", "role", "vars"}  # no beginning of variables
+TAKEN = {
+    "ansible",
+    "environment",
+    "groups",
+    "hostvars",
+    "inventory",
+    "omit",
+    "role",
+    "vars",
+}  # no beginning of variables
 
 
 class Made(NamedTuple):

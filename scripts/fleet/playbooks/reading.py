@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from fleet.files import read_text
-from fleet.findings import Finding, cut, printable
+from fleet.findings import Fault, Finding, cut, printable
 from fleet.paths import shown
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,10 +27,13 @@ class Document(NamedTuple):
 
 
 def read(file: Path) -> tuple[Document | None, list[Finding]]:
-    """A file that is a list of plays or tasks; None, and why, for any other. Raises Fault if it cannot be read."""
-    path, text = shown(file), read_text(file)
+    """A file that is a list of plays or tasks; None, and why, for any other."""
+    path = shown(file)
     try:
+        text = read_text(file)
         root = yaml.compose(text, Loader)
+    except Fault as fault:  # of one file, which must not keep those of others from being played
+        return None, [fault.finding]
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError) as error:
         mark = getattr(error, "problem_mark", None)
         line, col = (mark.line + 1, mark.column + 1) if mark else (0, 0)
