@@ -24,6 +24,7 @@ from fleet.plans.unset import completed
 from fleet.proxmox.client import Client
 from fleet.steps import provider
 from fleet.tags.requests_file import Approvals
+from fleet.talos import leaving
 from fleet.terraform import command as terraform
 from fleet.terraform import program, state
 
@@ -44,9 +45,7 @@ class Job(NamedTuple):
     parallelism: int = PARALLELISM  # machines at once
     secrets: Mapping[str, str] = {}  # variables of Terraform's environment
     addresses: Mapping[str, str] = {}  # of the machines in the inventory that there are
-    held: Mapping[
-        str, str
-    ] = {}  # machines that stay although a commit approves their removal, with the reason
+    held: Mapping[str, str] = {}  # machines that stay although their removal is approved, with the reason
 
     @property
     def tfvars(self) -> Path:
@@ -103,7 +102,8 @@ def with_members(job: Job, have: Collection[str], hosts: Path) -> Job:
     lines = parse(read_text(hosts))
     known = lines.variables().keys() - (lines.managed().keys() - set(have))
     addresses = {name: address for name, address in addresses_of(lines.variables()).items() if name in known}
-    held = dict(job.held) | cannot_leave(job.approved.destroy, have, vm_names(job.vms_dir), addresses)
+    asked = (job.approved.destroy, have, vm_names(job.vms_dir), addresses)
+    held = dict(job.held) | cannot_leave(*asked) | leaving.cannot_leave(*asked)
     approved = job.approved._replace(destroy=job.approved.destroy - held.keys())
     return job._replace(addresses=addresses, held=held, approved=approved)
 
@@ -117,6 +117,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         values, found = anew, planned(job, anew, plan)
     must_pass(job, found, provider.lacking(job.client, values, found))
     going, replaced = ([one.name for one in found if one.kind == kind] for kind in ("destroy", "replace"))
+    leaving.check_replaced(replaced, values["vms"], job.addresses)
     let_leave(going, replaced, values["vms"], job.addresses, dry_run=plan_only)
     if plan_only:
         return not report(provider.set_directly(job.client, values, found))

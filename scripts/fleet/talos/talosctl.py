@@ -102,11 +102,7 @@ def _files(texts: list[str]) -> Iterator[tuple[list[str], list[int]]]:
 
 def find(wanted: Version) -> Talosctl:
     """talosctl of exactly that version, by TALOSCTL or in PATH. Raises Fault."""
-    named = os.environ.get("TALOSCTL", "")
-    program = shutil.which(named or "talosctl")
-    if not program:
-        where = f"TALOSCTL is {named}, which is not a program" if named else "talosctl is not in PATH"
-        raise Fault(f"{where}; {_installing(wanted)}", code=2)
+    program = located(_installing(wanted))
     said = Talosctl(program).make("version", "--client")
     found = re.search(r"^\s*(?:Talos|Tag:)\s*(v\S+)", said, re.MULTILINE)
     if not found:
@@ -118,6 +114,15 @@ def find(wanted: Version) -> Talosctl:
         )
         raise Fault(message, code=2)
     return Talosctl(program)
+
+
+def located(how: str) -> str:
+    """talosctl of any version. Raises Fault, with `how` to install it."""
+    named = os.environ.get("TALOSCTL", "")
+    if program := shutil.which(named or "talosctl"):
+        return program
+    where = f"TALOSCTL is {named}, which is not a program" if named else "talosctl is not in PATH"
+    raise Fault(f"{where}; {how}", code=2)
 
 
 def _installing(wanted: Version) -> str:
