@@ -24,13 +24,16 @@ MEMBERS = Answer(
        "10.0.0.11   a1b2c3d4e5f60718   talos-prod-cp01   https://10.0.0.11:2380  https://10.0.0.11:2379  false\n", ""
 )  # fmt: skip
 EXISTS = Answer(1, "", "rpc error: code = AlreadyExists desc = etcd data directory is not empty")
+PREPARING = Answer(0, "NODE     10.0.0.11\nID       etcd\nSTATE    Preparing\nHEALTH   ?\n", "")
+STARTED = Answer(0, "NODE     10.0.0.11\nID       etcd\nSTATE    Running\nHEALTH   Fail\n", "")
 EARLY = Answer(1, "", "rpc error: code = FailedPrecondition desc = time is not in sync yet")
 
-# What each control plane is: its answers to `version`, to `version --insecure`, to `etcd members`.
+# What each control plane is: its answers to `version`, to `version --insecure`, to `etcd members`; to `service etcd`.
 WAITING = (VERSION, REFUSED, NO_ETCD)
 NEW = (UNKNOWN, MAINTENANCE, NO_ETCD)
 SILENT = (REFUSED, REFUSED, REFUSED)
 RUNNING = (VERSION, REFUSED, MEMBERS)
+NO_QUORUM = (VERSION, REFUSED, NO_ETCD, STARTED)
 
 
 class Scripted:
@@ -41,6 +44,9 @@ class Scripted:
         if words == ("bootstrap",):
             self.calls.append(node.name)
             return self.started
+        if words == ("service", "etcd"):
+            said = self.planes[node.name]
+            return next(iter(said[3:]), PREPARING) if said[0] == VERSION else said[0]
         return self.planes[node.name][2 if words[0] == "etcd" else 0]
 
     def ask_insecure(self, node: Node, *words: str, timeout: float = 0) -> Answer:
@@ -75,6 +81,17 @@ CASES = {
         [],
     ),
     "one silent, forced": ((WAITING, SILENT), False, True, CP1, None, True, [CP1]),
+    "one made anew, the other without a quorum": (
+        (WAITING, NO_QUORUM),
+        False,
+        False,
+        CP1,
+        None,
+        f"was started before, on {CP2}, and does not answer",
+        [],
+    ),
+    "the same, forced": ((NEW, NO_QUORUM), True, True, CP1, None, "reset the machine first", []),
+    "it starts": ((NO_QUORUM, WAITING), False, False, W1, None, "it is starting, or has lost its quorum", []),
     "known, all lost": (
         (WAITING, WAITING),
         True,

@@ -19,12 +19,20 @@ def bootstrap(
     """Have the lowest control plane start etcd where no control plane has one. Raises NotYet.
 
     Seen from any other `member` it is only waited for, so that of several at once one alone starts it. `known`: Vault
-    has the cluster's kubeconfig, so it was started before, and what etcd held is not to be forgotten.
+    has the cluster's kubeconfig, so it was started before, and what etcd held is not to be forgotten. A machine that
+    runs an etcd tells the same, whatever Vault has, and is never left behind, forced or not.
     """
     for one in cluster.control_planes:
         if members := node.etcd_members(talosctl, bundle.talosconfig, one):
             return Outcome(False, f"etcd runs, with {listed(member.name or member.id for member in members)}")
     first = cluster.control_planes[0]
+    if started := [
+        one.name for one in cluster.control_planes if node.runs_etcd(talosctl, bundle.talosconfig, one)
+    ]:
+        raise NotYet(
+            f"etcd of {cluster.name} was started before, on {listed(started)}, and does not answer: it is starting, or"
+            " has lost its quorum. Bring its other members back; to give its data up, reset the machine first"
+        )
     if known and not cluster.force_bootstrap:
         raise NotYet(
             f"{cluster.name} was started before, since Vault has its kubeconfig, and no control plane has an etcd. Wait"

@@ -106,6 +106,12 @@ def etcd_members(talosctl: Talosctl, config: str, node: Node) -> tuple[Member, .
     return tuple(members)
 
 
+def runs_etcd(talosctl: Talosctl, config: str, node: Node) -> bool:
+    """Whether a control plane has an etcd that was started, be it one without a quorum, which tells no members."""
+    asked = talosctl.ask(config, node, "service", "etcd", timeout=PROBE)
+    return asked.code == 0 and bool(re.search(r"^STATE\s+Running\b", asked.out, re.MULTILINE))
+
+
 def _version(asked: Answer, node: Node) -> Version:
     found = re.search(r"Server:.*?^\s*Tag:\s*(\S+)", asked.out, re.MULTILINE | re.DOTALL)
     if not found:
