@@ -154,6 +154,9 @@ def test_a_run_that_was_killed_after_the_bootstrap_is_repeated(site: Site):
     assert f"{CP} starts etcd" in seen
     talos.wait(site.etcd)
     members = site.etcd()
+    first, worker = (site.cluster().node(name) for name in (CP, W1))
+    assert node.runs_etcd(site.ctl(), site.secrets().talosconfig, first)
+    assert not node.runs_etcd(site.ctl(), site.secrets().talosconfig, worker)
     said, changes = site.play(CP, W1)
     assert None not in changes.values(), said
     assert f"changed: {CP} starts etcd" not in said
