@@ -6,6 +6,7 @@ machines with talosctl, whose version must be that of Talos. Writes to the machi
 kv/cluster-bootstrap/<cluster> and the cluster's context in the kubeconfig. No secret is printed, put into an
 argument, or written to a disk. The stages, in order: check (asks nobody), secrets, install, configure, bootstrap,
 kubeconfig, health, upgrade, upgrade-kubernetes; each can be run again, and does nothing where nothing is to do.
+The stage renew is secrets and kubeconfig alone, for a cluster that stands.
 Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or a service out of reach,
 75 not possible yet, ask again.
 """

@@ -174,6 +174,20 @@ def test_the_second_run_sends_nothing(site: Site):
     assert site.vault.read()[1] == version
 
 
+def test_the_nightly_run_renews_what_ends_and_nothing_else(site: Site):
+    renew = [word.replace("talos.yml", "renew.yml") for word in site.command(CP, W1)]
+    done = subprocess.run(
+        renew, cwd=PROXMOX_DIR, env=site.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "unchanged: kv/cluster-bootstrap/talos-prod: nothing new; context talos-prod in Vault is good"
+        in done.stdout
+    )
+    assert site.vault.token not in done.stdout
+
+
 def test_a_configuration_that_was_changed_by_hand_is_told_without_values_and_corrected(site: Site):
     cluster = site.cluster(patches=[{"machine": {"env": {"http_proxy": "http://u:hunter2@10.0.0.9"}}}])
     secrets, ctl, member = site.secrets(), site.ctl(), cluster.node(W1)

@@ -21,6 +21,7 @@ ROLES = sorted(path.parent for path in (PLAYBOOKS_DIR / "roles").glob("*/default
 ENTRIES = {
     "k3s": {"member.yml", "renew.yml"},
     "k8s_ha": {"look.yml", "renew.yml"},
+    "talos": {"renew.yml"},
     "proxmox_vm": {"lookup_template.yml"},
 }
 INVENTORY = """

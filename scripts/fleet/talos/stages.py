@@ -73,6 +73,14 @@ def _kubeconfig(run: Run) -> Outcome:
     return access.publish(run.cluster, run.bundle(), run.talosctl, run.kubeconfig, run.dry_run)
 
 
+def _renew(run: Run) -> Outcome:
+    """The certificates of administrators alone, of a cluster that stands: nothing is made that was not there."""
+    if access.stored(run.kubeconfig, run.cluster.name) is None:
+        return Outcome(False, f"Vault has no kubeconfig of {run.cluster.name} yet")
+    made, done = _secrets(run), _kubeconfig(run)
+    return Outcome(made.changed or done.changed, f"{made.message}; {done.message}")
+
+
 def _health(run: Run) -> Outcome:
     bundle = run.bundle()
     if run.dry_run and not health.members_of(run.cluster, bundle, run.talosctl):
@@ -106,4 +114,5 @@ STAGES: dict[str, Callable[[Run], Outcome]] = {
     "health": _health,
     "upgrade": _upgrade,
     "upgrade-kubernetes": _upgrade_kubernetes,
+    "renew": _renew,
 }
