@@ -23,6 +23,9 @@ demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|
 demo-ha: setup ## one commit becomes a K3s cluster of five machines, which then loses some (STEP=loss|rebuild|grow)
 	@$(PYTHON) -m lab demo-ha $(STEP)
 
+demo-talos: setup ## an image and one commit become a Talos cluster of two machines (STEP=again|drift)
+	@$(PYTHON) -m lab demo-talos $(STEP)
+
 test: setup ## the tests, on a lab of their own: 25 minutes (TESTS=tests/vms: some of them)
 	@$(PYTHON) -m pytest $(LANES) --ignore-glob='*/test_slow_*.py' $(TESTS)
 

@@ -1,4 +1,4 @@
-"""The lab's command line: python -m lab setup|up|down|status|exec|logs|clean-cache|demo|demo-ha.
+"""The lab's command line: python -m lab setup|up|down|status|exec|logs|clean-cache|demo|demo-ha|demo-talos.
 
 Exit codes: 0 done, 1 the lab is not fully up or a stage failed, 2 wrong usage or something missing;
 exec gives its command's.
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     for name, function, text in (
         ("demo", demo, "one commit becomes two running machines"),
         ("demo-ha", demo_ha, "one commit becomes a K3s cluster of several machines, which then loses one"),
+        ("demo-talos", demo_talos, "one commit becomes a Talos cluster of two machines"),
     ):
         show = add(name, function, text)
         show.set_defaults(help=text)
@@ -134,6 +135,12 @@ def demo_ha(args) -> int:
     from lab.demo import ha, run
 
     return run.run("demo-ha", ha.STEPS, args.help, args.argv)
+
+
+def demo_talos(args) -> int:
+    from lab.demo import run, talos
+
+    return run.run("demo-talos", talos.STEPS, args.help, args.argv)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lab import LabError, cgroup, user
 from lab.clone import Clone
-from lab.demo.proof import QUEUE, changed, need, provision, title
+from lab.demo import proof
+from lab.demo.proof import changed, need, need_empty_queue, provision, title
 
 CLUSTER, PLAYBOOK, BALANCER = "k8s-prod", "k8s-ha", "haproxy-prod"
 SERVERS = tuple(f"{CLUSTER}-cp0{number}" for number in (1, 2, 3))
@@ -40,8 +41,7 @@ def prove(fleet: Clone) -> None:
     found = etcd(SERVERS[0])[1]
     print("\n".join(found))
     need(len(found) == 3 and all(line.endswith("false") for line in found), "etcd: 3 members, no learner")
-    waiting = [line for line in fleet.read(QUEUE).splitlines() if line and not line.startswith("#")]
-    need(not waiting, "the queue is empty")
+    need_empty_queue(fleet)
     used = memory()
     need(used < LIMIT, f"all of the lab uses {used:.1f} GB of memory, less than {LIMIT}")
 
@@ -82,14 +82,7 @@ def memory() -> float:
 
 
 def not_ready(fleet: Clone) -> set[str]:
-    """The machines of the cluster that are not ready, after a minute at most, and nodes that are no machine."""
-    for _ in range(60):
-        lines = [line.split() for line in user.kubectl(CLUSTER, "get", "nodes", "--no-headers").splitlines()]
-        ready = {name for name, state, *_ in lines if state == "Ready"}
-        if not (left := ready ^ set(members(fleet))):
-            break
-        time.sleep(1)
-    return left
+    return proof.not_ready(CLUSTER, members(fleet))
 
 
 def answers() -> float:

@@ -1,6 +1,8 @@
 """What the demo shows and proves: the runs, the machines, the clusters, and how long each stage took."""
 
 import re
+import time
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -56,8 +58,24 @@ def prove(fleet: Clone, tags: str = "") -> None:
     print(fleet.git("log", "-12", "--format=%h %s"))
     record = f"Auto-update Ansible inventory {tags or '[ansible'}"
     need(record in fleet.git("log", "--format=%s"), "the tagged commit is the record")
+    need_empty_queue(fleet)
+
+
+def need_empty_queue(fleet: Clone) -> None:
+    fleet.pull()
     waiting = [line for line in fleet.read(QUEUE).splitlines() if line and not line.startswith("#")]
     need(not waiting, "the queue is empty")
+
+
+def not_ready(cluster: str, machines: Iterable[str]) -> set[str]:
+    """The machines of a cluster that are not ready, after a minute at most, and nodes that are no machine."""
+    for _ in range(60):
+        lines = [line.split() for line in user.kubectl(cluster, "get", "nodes", "--no-headers").splitlines()]
+        ready = {name for name, state, *_ in lines if state == "Ready"}
+        if not (left := ready ^ set(machines)):
+            break
+        time.sleep(1)
+    return left
 
 
 def table(fleet: Clone, runs: list[dict]) -> None:

@@ -14,20 +14,20 @@ IMAGE, NAME = "debian12", "debian12-template"
 def build(fleet: Clone) -> None:
     """Build it, or prove that a second run of everything changes nothing."""
     title("the newest build of a cloud image is locked, and becomes a template")
-    _shown([str(fleet.path / "scripts/update_images.py"), IMAGE])
+    shown([str(fleet.path / "scripts/update_images.py"), IMAGE])
     playbook = str(fleet.path / "proxmox/playbooks/template.yml")
-    recap = _shown(["ansible-playbook", playbook, "-e", f"proxmox_template_image={IMAGE}"])
+    recap = shown(["ansible-playbook", playbook, "-e", f"proxmox_template_image={IMAGE}"])
     need(f"{NAME} " in recap and "failed=0" in recap, f"{NAME} is ready")
     if " is as wanted" in recap:
         need(re.search(r"changed=0\b", recap), "it was there: 0 changed")
 
 
-def _shown(argv: list[str]) -> str:
+def shown(argv: list[str], **env: str) -> str:
     """Run a command and show its lines as they come, without the tasks that had nothing to do; all of them."""
-    env = environment() | {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
     process = subprocess.Popen(
-        network.inside_argv(argv), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        network.inside_argv(argv), env=environment() | {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"} | env,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
     lines = []
     with process.stdout:
         for line in process.stdout:
