@@ -88,12 +88,13 @@ def table(fleet: Clone, runs: list[dict]) -> None:
     created = dict(re.findall(r'this\["([^"]+)"\]: Creation complete after (\w+)', log))
     provisioned = dict(re.findall(r"\| (\S+) +\w+ +ok +\d+ +(\d+)$", log, re.M))
     title("the machines")
-    print(f"{'machine':<14}{'node':<8}{'VMID':<6}{'address':<15}{'created':<12}{'provisioned':<13}cluster")
+    print(f"{'machine':<16}{'node':<8}{'VMID':<6}{'address':<15}{'created':<12}{'provisioned':<13}cluster")
     for name, one in sorted(output["ansible_inventory"].items()):
         made = f"in {created[name]}" if name in created else "was there"
         played = f"in {provisioned[name]}s" if name in provisioned else "was"
-        where = f"{name:<14}{one['node']:<8}{one['vmid']:<6}{one['address']:<15}"
-        print(f"{where}{made:<12}{played:<13}{contexts.get(name, '-')}")
+        where = f"{name:<16}{one['node']:<8}{one['vmid']:<6}{one['address']:<15}"
+        cluster = contexts.get(name) or contexts.get(name.rpartition("-")[0], "-")  # its own, or as a member
+        print(f"{where}{made:<12}{played:<13}{cluster}")
     print(f"\n{'stage':<60}{'seconds'}")
     for job, step in steps:
         if step["completed_at"]:

@@ -10,7 +10,7 @@ import tempfile
 from lab import network, secrets_dir, setup, talos, user, vault
 from lab.clone import Clone
 from lab.demo.proof import changed, logs, need, need_empty_queue, not_ready, provision, served, table, title
-from lab.demo.template import shown
+from lab.demo.template import need_ready, shown
 from lab.forge import client
 
 CLUSTER, PLAYBOOK, TEMPLATE = "talos-prod", "talos", "talos-template"
@@ -42,8 +42,7 @@ def template(fleet: Clone) -> None:
     shown([str(fleet.path / "scripts/upload_image.py"), "talos", str(talos.disk())], **here)
     playbook = str(fleet.path / "proxmox/playbooks/template.yml")
     options = ["-e", "proxmox_template_image=talos", "-e", "proxmox_template_agent=false"]
-    recap = shown(["ansible-playbook", playbook, *options], **here)
-    need(f"{TEMPLATE} " in recap and "failed=0" in recap, f"{TEMPLATE} is ready")
+    need_ready(TEMPLATE, shown(["ansible-playbook", playbook, *options], **here))
     if fleet.git("status", "--porcelain", IMAGES, LOCK):
         written = {name: fleet.read(name) for name in (IMAGES, LOCK)}
         served(fleet.push("feat(proxmox): the image of Talos", written))

@@ -17,7 +17,12 @@ def build(fleet: Clone) -> None:
     shown([str(fleet.path / "scripts/update_images.py"), IMAGE])
     playbook = str(fleet.path / "proxmox/playbooks/template.yml")
     recap = shown(["ansible-playbook", playbook, "-e", f"proxmox_template_image={IMAGE}"])
-    need(f"{NAME} " in recap and "failed=0" in recap, f"{NAME} is ready")
+    need_ready(NAME, recap)
+
+
+def need_ready(name: str, recap: str) -> None:
+    """`recap`: what the build printed."""
+    need(f"{name} " in recap and "failed=0" in recap, f"{name} is ready")
     if " is as wanted" in recap:
         need(re.search(r"changed=0\b", recap), "it was there: 0 changed")
 
