@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import ROOT, LabError, network, user, vault
+from lab import LabError, network, user, vault
 from tests.helpers.plays import Machine, Play, inventory, running
 
 CP01, CP02, CP03 = (Machine(f"k8s-prod-cp0{n}", f"192.168.1.4{n}", 140 + n) for n in (1, 2, 3))

@@ -87,6 +87,14 @@ def test_a_machine_that_no_tag_can_name(repo, extract):
     assert "myapp; did you mean [ansible haproxy]?" in said
 
 
+def test_a_cluster_of_several_machines_is_no_machine(repo, extract):
+    (repo.path / "proxmox/playbooks/k8s-ha.yml").touch()
+    repo.vm("k8s-prod-cp01", "k8s-prod-w01")
+    repo.commit("add [ansible k8s-prod]")
+    said = extract(repo.path)[2]
+    assert "[ansible k8s-prod] names a cluster; [ansible k8s-ha] is for its waiting machines" in said
+
+
 def test_playbook_of_k8s_machines_is_missing(repo, extract):
     (repo.path / "proxmox/playbooks/k8s.yml").unlink()
     repo.commit("x [ansible k8s-old]")

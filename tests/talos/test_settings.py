@@ -35,6 +35,7 @@ def test_a_machine_whose_lease_is_not_known_yet_holds_nobody_up(parse):
         ({"vip": "10.0.0.5", "endpoint": "api.example.org"}, "https://api.example.org:6443"),
         ({"balancers": TWO}, "https://10.0.0.8:6443"),
         ({"balancers": TWO, "vip": "10.0.0.5"}, "https://10.0.0.5:6443"),
+        ({"balancers": dict.fromkeys(TWO, "10.0.0.5/24")}, "https://10.0.0.5:6443"),
         ({"endpoint": "2001:db8::1"}, "https://[2001:db8::1]:6443"),
     ],
 )

@@ -32,8 +32,8 @@ def _number(cluster: str, members: list[VM], at: VM) -> Iterator[Finding]:
         yield at.finding("name", message, "warning")
     elif len(planes) % 2 == 0:
         message = (
-            f"{cluster} has {len(planes)} control planes ({listed(planes)}), and etcd needs an odd number: its playbook"
-            " refuses them until there is one more or one less"
+            f"{cluster} has {len(planes)} control planes ({listed(planes)}), and etcd needs an odd number: add one"
+            f" or take one away{'; k8s-ha.yml refuses them until then' if names.leaves_cluster(planes[0]) else ''}"
         )
         yield at.finding("name", message, "warning")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet.findings import Fault, Finding, listed
-from fleet.names import KINDS, managed, playbook_of, tag_playbook_of
+from fleet.names import KINDS, cluster_of, managed, playbook_of, tag_playbook_of
 from fleet.tags import ranges
 from fleet.tags.message import Tag
 from fleet.tags.reverts import reverted_by
@@ -100,6 +100,11 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
                 )
             return own, tag.name
         nameable = sorted(filter(tag_playbook_of, known.machines))
+        members = [name for name in nameable if cluster_of(name) == tag.name]
+        if members and (playbook := tag_playbook_of(members[0])) in known.playbooks:
+            raise Fault(
+                f"names a cluster; [ansible {playbook}] is for its waiting machines, [ansible {members[0]}] for one"
+            )
         said = "names a machine that neither the inventory nor vms/ has; a tag can name:"
         raise Fault(f"{said} {listed(nameable)}{_guess(tag.name, nameable)}")
     suggestion = playbook_of(tag.name)

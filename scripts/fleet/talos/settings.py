@@ -24,7 +24,10 @@ def parse(text: str, member: str) -> Cluster:
     try:
         given = json.loads(text)
         machines = {str(name): str(address) for name, address in given["machines"].items()}
-        balancers = {str(name): str(address) for name, address in given.get("balancers", {}).items()}
+        # A shared address may have the length of its network's prefix.
+        balancers = {
+            str(name): str(address).partition("/")[0] for name, address in given.get("balancers", {}).items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError):
         message = "standard input is not the JSON object that the role talos writes: it has no machines"
         raise Fault(message, code=2) from None
