@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from fleet.ansible import command
 from fleet.paths import PLAYBOOKS_DIR, PROXMOX_DIR, ROOT
 
@@ -39,6 +41,27 @@ def test_a_cluster_whose_members_all_failed_is_not_planned_again(tmp_path):
     names = ["k8s-a-cp01", "k8s-b-cp01", "k8s-b-cp02", "k8s-b-w01"]
     play(tmp_path, playbook, "\n".join(f"{name} ansible_connection=local" for name in names))
     assert list(json.loads((tmp_path / "targets").read_text())) == names[1:]
+
+
+def test_data_whose_token_vault_lost_is_not_written_over(tmp_path):
+    tasks = yaml.safe_load((PLAYBOOKS_DIR / "roles/k8s_ha/tasks/look.yml").read_text())
+    playbook = tmp_path / "own.yml"
+    given = {"k8s_ha_answers": ["data etcd"], "k8s_ha_cluster": "k8s-a", "k8s_ha_token_path": "/token"}
+    given["k8s_ha_plan"] = {"token": "a.c", "server_token": "{{ full }}", "starts": "{{ starts }}"}
+    given["k8s_ha_config"] = f"{tmp_path}/{{{{ inventory_hostname }}}}.yaml"
+    chosen = [one for one in tasks if "token in Vault" in one["name"] or "whose token" in one["name"]]
+    play_of = {"hosts": "all", "gather_facts": False, "vars": given, "tasks": chosen}
+    playbook.write_text(yaml.safe_dump([play_of]))
+    for name, token in (("own", "a.c"), ("other", "abc"), ("joins", "abc"), ("known", "abc")):
+        (tmp_path / f"{name}.yaml").write_text(f'cluster-init: true\ntoken: "{token}"\n')
+    lines = {
+        name: f"{name} ansible_connection=local full='' starts={name}" for name in ("own", "other", "none")
+    }
+    lines["joins"] = "joins ansible_connection=local full='' starts=own"
+    lines["known"] = "known ansible_connection=local full=K10 starts=known"
+    found, said = play(tmp_path, playbook, "\n".join(lines.values()))
+    assert {name for name in lines if found[name]["failures"]} == {"other", "none"}, said
+    assert "other has the data of a cluster whose token is not in Vault" in said and "a.c" not in said
 
 
 def test_the_playbook_of_single_machines_refuses_members(tmp_path):
