@@ -3,6 +3,7 @@
 The tests build on each other in their order: the machines of one cluster, from the first push on.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import LabError, network, user, vault
+from lab import ROOT, LabError, network, user, vault
 from tests.helpers.plays import Machine, Play, inventory, running
 
 CP01, CP02, CP03 = (Machine(f"k8s-prod-cp0{n}", f"192.168.1.4{n}", 140 + n) for n in (1, 2, 3))
@@ -212,6 +213,38 @@ def test_a_wrong_token_is_told_before_a_machine_is_touched(home: Path):
     assert "answers on port 6443 as a server of another cluster" in play(home, CP01, **RAISED).refused()
     secret("POST", **right)
     assert play(home, W01, **RAISED).changed() > 0
+
+
+def manual() -> list[str]:
+    """The commands of the numbered steps in docs/clusters.md by which a snapshot is restored."""
+    text = (ROOT / "docs/clusters.md").read_text().split("## Snapshots and restoring")[1]
+    found = re.findall(r"^\d\. [^`]*`(sudo [^`]+)`", text, re.MULTILINE)
+    assert len(found) == 5
+    return found
+
+
+def restore(snapshot: str, *others: Machine) -> None:
+    """As the manual says, on the first control plane."""
+    stop, alone, reset, start, forget = manual()
+    for one in (CP01, *others):
+        one.ssh(stop)
+    CP01.ssh(alone)
+    CP01.ssh(reset.replace("/path/of/the/snapshot", snapshot))
+    CP01.ssh(start)
+    for one in others:
+        one.ssh(forget)
+
+
+def test_a_snapshot_is_restored_as_the_manual_says(home: Path):
+    CP01.ssh("sudo k3s etcd-snapshot save --name before-the-upgrade")
+    CP01.ssh("sudo sh -c 'cp /var/lib/rancher/k3s/server/db/snapshots/before-the-upgrade* /root/kept'")
+    CP01.ssh("sudo k3s kubectl create namespace after-it")
+    restore("/root/kept", CP02, CP03)
+    assert play(home, *ALL, **RAISED).changed() > 0
+    assert len(etcd_members(CP03)) == 3
+    assert nodes(CP03) == {one.name: ("Ready", "v1.34.5+k3s1") for one in ALL}
+    assert "after-it" not in CP03.ssh("sudo k3s kubectl get namespaces")
+    assert play(home, *ALL, **RAISED).changed() == 0
 
 
 def test_every_server_is_gone_and_vault_knows_the_cluster(home: Path):
