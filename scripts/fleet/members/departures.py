@@ -65,7 +65,8 @@ def _started_over(fleet: Fleet, vault: Vault) -> dict[str, str]:
             continue
         reason = (
             f"with it go all control planes of {cluster} ({listed(sorted(planes))}), and the cluster with them."
-            " Recreate one in a push, and the next when k8s-ha.yml has brought it back; to end it, remove their files"
+            " Recreate one in a push, and the next when k8s-ha.yml has brought it back; to end it, remove their files;"
+            " where all are lost, see docs/clusters.md"
         )
         try:
             reasons |= dict.fromkeys(again, reason) if fleet.place(cluster, vault) else {}
