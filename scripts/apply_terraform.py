@@ -7,7 +7,7 @@ the environment or `.env`: PROXMOX_VE_ENDPOINT, PROXMOX_VE_API_TOKEN, PG_CONN_ST
 VAULT_ADDR, VAULT_TOKEN.
 Exit codes: 0 done, 1 refused and nothing applied, 2 wrong usage, a service out of reach or Terraform failed,
 3 done but for a part that needs a person: a machine that could not be made or changed, a file that was
-removed without approval since the requests' `since`, a member that could not leave its K3s cluster, which its machine
+removed without approval since the requests' `since`, a member that could not leave its cluster, which its machine
 must before it is destroyed, or a machine on DHCP whose address is not known.
 """
 

@@ -104,14 +104,8 @@ def is_talos(name: str) -> bool:
 
 
 def is_member(name: str) -> bool:
-    """Whether a machine belongs to a cluster of several."""
+    """Whether a machine belongs to a cluster of several, which it has to leave before it is destroyed."""
     return cluster_of(name) not in (None, name)
-
-
-def leaves_cluster(name: str) -> bool:
-    """Whether a machine has to leave its cluster, with K3s's own rules, before it is destroyed."""
-    kind = kind_of(name)
-    return bool(kind and kind.parent == "k3s")
 
 
 def clusters_served_by(name: str) -> tuple[str, ...]:

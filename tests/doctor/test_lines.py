@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from fleet import paths
-from fleet.doctor import computer, configured, guests, proxmox, rights, state, storages, vault
+from fleet.doctor import checks, computer, configured, guests, proxmox, rights, state, storages, vault
 from fleet.doctor.line import Check
 from fleet.doctor.proxmox import Reached
 from fleet.doctor.run import each, run
@@ -122,6 +122,32 @@ def test_terraform_has_its_version(tmp_path, monkeypatch):
     tofu.chmod(0o755)
     monkeypatch.setenv("TERRAFORM", str(tofu))
     assert (computer.terraform().found, program.check()) == ("OpenTofu 1.11.4", "OpenTofu")
+
+
+@pytest.mark.parametrize(
+    ("body", "state_", "found"),
+    [
+        ("echo Tag: v1.12.0", "ok", "v1.12.0 ("),
+        ("exit 1", "warning", "talosctl version: exit code 1"),
+        (None, "warning", "which is not a program"),
+    ],
+)
+def test_talosctl(tmp_path, monkeypatch, body, state_, found):
+    program = tmp_path / "talosctl"
+    if body:
+        program.write_text(f"#!/bin/sh\n{body}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("TALOSCTL", str(program))
+    line = configured.talosctl()
+    assert (line.state, bool(line.mend)) == (state_, state_ != "ok")
+    assert found in line.found
+
+
+@pytest.mark.parametrize(("name", "asked"), [("talos-prod-w1", True), ("k8s-prod-w1", False)])
+def test_talosctl_is_asked_for_where_a_machine_needs_it(tmp_path, monkeypatch, name, asked):
+    (tmp_path / f"{name}.yaml").touch()
+    monkeypatch.setattr(configured, "VMS_DIR", tmp_path)
+    assert any(one.name == "talosctl" for one in checks.checks(None)) is asked
 
 
 def test_an_env_file_in_git_is_red(tmp_path, monkeypatch):

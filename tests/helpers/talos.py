@@ -7,11 +7,12 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab import builds, packages, setup
+from lab import builds, network, packages, setup
 
 NETWORK = "10.5.0"
 
@@ -123,6 +124,20 @@ def nodes(folder: Path) -> Iterator[Nodes]:
             found.stop(name, signal.SIGKILL)
         for name in ("", *found.address):
             subprocess.run(["ip", "netns", "delete", f"{namespace}{name}"], check=True)
+
+
+@contextlib.contextmanager
+def entered(nodes: Nodes) -> Iterator[None]:
+    """This thread, and all that it starts, in the nodes' network."""
+    before = os.open(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{nodes.namespace}", os.O_RDONLY)
+    try:
+        network._setns(there)
+        yield
+    finally:
+        network._setns(before)
+        os.close(before)
+        os.close(there)
 
 
 def wait(condition, seconds: float = 60, pause: float = 0.5) -> None:

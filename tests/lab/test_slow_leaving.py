@@ -16,6 +16,7 @@ import leave_cluster
 import update_kubeconfig
 from fleet.members import departures
 from fleet.members.departures import Fleet
+from fleet.members.leave import k3s
 from fleet.vault.secret import Secret
 from tests.helpers import vault_server
 from tests.helpers.k3s_nodes import Node, Site, site, until
@@ -182,13 +183,13 @@ def test_quorum_is_kept(run, nodes):
     """With one of three broken no other may go; the broken one may, and what asks is not the one that leaves."""
     nodes["k8s-prod-cp03"].stop(signal.SIGKILL)
     fleet = Fleet(frozenset(), frozenset({"k8s-prod-cp01"}), frozenset(PLANES), PLANES)
-    said = departures.refused(fleet)
+    said = departures.refused(fleet, k3s)
     assert (
         list(said) == ["k8s-prod-cp01"] and "k8s-prod-cp03 is not; repair that first" in said["k8s-prod-cp01"]
     )
     broken = fleet._replace(replaced=frozenset({"k8s-prod-cp03"}))
-    assert departures.refused(broken) == {}
-    assert departures.told(broken)[0].startswith("k8s-prod-cp03 would leave k8s-prod: ")
+    assert departures.refused(broken, k3s) == {}
+    assert departures.told(broken, k3s)[0].startswith("k8s-prod-cp03 would leave k8s-prod: ")
 
 
 def test_two_of_three_leave_together(run, nodes):

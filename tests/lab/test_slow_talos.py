@@ -3,7 +3,6 @@
 The nodes and Vault are in a network of their own, and so is this thread. The tests build on each other, in their order.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -11,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +21,8 @@ from fleet.talos import bundle, configure, node, settings, talosctl
 from fleet.talos.bundle import Bundle
 from fleet.talos.cluster import Cluster
 from fleet.vault.secret import Secret
-from lab import network
 from tests.helpers import talos, vault_server
-from tests.helpers.talos import Nodes
+from tests.helpers.talos import Nodes, entered
 from tests.talos.conftest import GIVEN
 
 CP, W1, W2 = "talos-prod-cp01", "talos-prod-w01", "talos-prod-w02"
@@ -97,20 +94,6 @@ class Site:
         return [
             member.id for member in node.etcd_members(self.ctl(), self.secrets().talosconfig, first) or ()
         ]
-
-
-@contextlib.contextmanager
-def entered(nodes: Nodes) -> Iterator[None]:
-    """This thread, and all that it starts, in the nodes' network."""
-    before = os.open(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{nodes.namespace}", os.O_RDONLY)
-    try:
-        network._setns(there)
-        yield
-    finally:
-        network._setns(before)
-        os.close(before)
-        os.close(there)
 
 
 @pytest.fixture(scope="module")

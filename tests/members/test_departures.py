@@ -30,7 +30,13 @@ def fleet(going: str, replaced: str, staying: str) -> Fleet:
             [],
             ["k8s-prod"],
         ),  # one machine of that name is no member
-        (fleet("k8s-dev talos-prod-cp01 haproxy-prod", "web-dev", "cp01"), [], []),
+        (fleet("k8s-dev haproxy-prod", "web-dev", "cp01"), [], []),
+        (
+            fleet("talos-prod-w1 talos-prod-cp2", "", "talos-prod-cp1"),
+            ["talos-prod-w1", "talos-prod-cp2"],
+            [],
+        ),
+        (fleet("talos-prod-w1 talos-prod-cp1", "", "cp01"), [], ["talos-prod"]),
         (fleet("", "", "cp01"), [], []),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from fleet.findings import Fault
 from fleet.members import departures, destroying
 from fleet.steps import unfinished
+from fleet.talos.leave import find
 
 P = "k8s-prod-"
 PLANES = {f"{P}cp0{number}": f"10.0.0.{number}" for number in (1, 2, 3)}
@@ -30,34 +31,38 @@ def no_vault(monkeypatch, tmp_path):
         (["k8s-dev", "web"], ["k8s-dev", "web", *PLANES], PLANES, []),
         (PLANES, [*PLANES, f"{P}w01"], [f"{P}w01"], []),  # the cluster ends
         ([*PLANES, f"{P}w01"], [*PLANES, f"{P}w01"], [], []),
-        (["talos-prod-w1"], ["talos-prod-w1", "talos-prod-cp1"], ["talos-prod-cp1"], []),
+        (["talos-prod-w1"], ["talos-prod-w1", "talos-prod-cp1"], ["talos-prod-cp1"], ["talos-prod-w1"]),
+        (["talos-prod-w1", "talos-prod-cp1"], ["talos-prod-w1", "talos-prod-cp1"], [], []),
     ],
 )
 def test_a_member_is_kept_while_its_cluster_cannot_be_asked(approved, have, files, kept):
     there = {name: address for name, address in PLANES.items() if name in have}
-    reasons = destroying.cannot_leave(approved, have, files, {})
+    reasons = destroying.cannot_leave(approved, have, files, {}, find)
     assert list(reasons) == kept
     if kept:
-        assert "it cannot leave k8s-prod: the address of Vault is missing: set VAULT_ADDR" in reasons[kept[0]]
+        cluster = kept[0].rpartition("-")[0]
+        assert (
+            f"it cannot leave {cluster}: the address of Vault is missing: set VAULT_ADDR" in reasons[kept[0]]
+        )
         with pytest.raises(destroying.Stays) as stays:
             destroying.let_leave(
-                kept, [], files, {k: v for k, v in there.items() if k in files}, dry_run=False
+                kept, [], files, {k: v for k, v in there.items() if k in files}, find, dry_run=False
             )
         assert list(stays.value.reasons) == kept
 
 
 def test_a_machine_is_not_recreated_while_it_cannot_leave(capsys):
     with pytest.raises(Fault, match="only after it has left its cluster; nothing was applied"):
-        destroying.let_leave([], [f"{P}cp02"], PLANES, PLANES, dry_run=False)
+        destroying.let_leave([], [f"{P}cp02"], PLANES, PLANES, find, dry_run=False)
     assert f"refused: would destroy and recreate {P}cp02: it cannot leave k8s-prod" in capsys.readouterr().err
 
 
 def test_a_plan_says_who_would_leave(capsys):
-    destroying.let_leave([f"{P}w01"], [], PLANES, PLANES, dry_run=True)
+    destroying.let_leave([f"{P}w01"], [], PLANES, PLANES, find, dry_run=True)
     assert f"{P}w01 would be kept: it cannot leave k8s-prod" in capsys.readouterr().out
-    destroying.let_leave([*PLANES], [], [f"{P}w01"], {}, dry_run=True)
+    destroying.let_leave([*PLANES], [], [f"{P}w01"], {}, find, dry_run=True)
     assert "k8s-prod ends with all of its control planes" in capsys.readouterr().out
-    destroying.let_leave(["web"], ["k8s-dev"], ["k8s-dev"], {}, dry_run=True)
+    destroying.let_leave(["web"], ["k8s-dev"], ["k8s-dev"], {}, find, dry_run=True)
     assert capsys.readouterr().out == ""
 
 
@@ -71,39 +76,38 @@ def test_a_plan_says_who_would_leave(capsys):
     ],
 )
 def test_a_cluster_is_not_recreated_whole(going, replaced, refused, monkeypatch, capsys):
-    monkeypatch.setattr(departures.Fleet, "place", lambda *_: True)  # Vault knows it
+    monkeypatch.setattr(departures.Fleet, "ask", lambda *_: True)  # Vault knows it
     there = {*going, *replaced}
     fleet = departures.Fleet(frozenset(going), frozenset(replaced), frozenset(there.difference(going)), {})
-    reasons = departures.refused(fleet)
+    reasons = departures.refused(fleet, find)
     assert sorted(reasons) == sorted(refused)
     assert all("with it go all control planes of k8s-prod" in one for one in reasons.values())
     if refused:
         with pytest.raises(Fault, match="nothing was applied"):
-            destroying.let_leave(going, replaced, replaced, {}, dry_run=False)
+            destroying.let_leave(going, replaced, replaced, {}, find, dry_run=False)
         assert "ends with all" not in capsys.readouterr().err
-    monkeypatch.setattr(departures.Fleet, "place", lambda *_: None)  # nothing was ever in it
-    assert departures.refused(fleet) == {}
+    monkeypatch.setattr(departures.Fleet, "ask", lambda *_: None)  # nothing was ever in it
+    assert departures.refused(fleet, find) == {}
 
 
 def test_nobody_leaves_for_an_apply_that_is_refused(monkeypatch):
     monkeypatch.setattr(departures, "refused", lambda *_: {f"{P}cp02": "not now"})
     monkeypatch.setattr(departures, "depart", lambda *_: pytest.fail("somebody left"))
     with pytest.raises(Fault, match="nothing was applied"):
-        destroying.let_leave([f"{P}w01"], [f"{P}cp02"], PLANES, PLANES, dry_run=False)
+        destroying.let_leave([f"{P}w01"], [f"{P}cp02"], PLANES, PLANES, find, dry_run=False)
 
 
 def test_a_member_that_joined_again_is_forgotten_when_its_machine_is_gone(monkeypatch):
     asked = []
 
-    def forget(_: object, name: str, __: object) -> bool:
+    def forget(name: str, _: object) -> bool:
         asked.append(name)
         if name.endswith("cp02"):
             raise Fault("no quorum")
         return True
 
-    monkeypatch.setattr(departures.Fleet, "place", lambda *_: True)
-    monkeypatch.setattr(destroying.leave, "forget", forget)
-    found = destroying.forget([f"{P}w01", f"{P}cp02", "web", "k8s-other-cp01"], [f"{P}cp01"], PLANES)
+    monkeypatch.setattr(departures.Fleet, "ask", lambda *_: SimpleNamespace(forget=forget))
+    found = destroying.forget([f"{P}w01", f"{P}cp02", "web", "k8s-other-cp01"], [f"{P}cp01"], PLANES, find)
     assert asked == [f"{P}w01", f"{P}cp02"]  # k8s-other has ended
     assert [one.message for one in found] == [
         f"{P}cp02 is gone, and k8s-prod may still have it: run leave_cluster.py {P}cp02 (no quorum)"

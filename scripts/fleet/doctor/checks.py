@@ -20,6 +20,7 @@ def checks(env_problem: str | None) -> list[Check]:
         Check(COMPUTER, "Terraform", computer.terraform),
         Check(COMPUTER, "Git", computer.git),
         Check(COMPUTER, "SSH client", computer.ssh),
+        *([Check(COMPUTER, "talosctl", configured.talosctl)] if configured.has_talos() else []),
         Check(COMPUTER, ".env", partial(configured.env_file, env_problem)),
         Check(COMPUTER, "public keys", computer.authorized_keys),
         Check(COMPUTER, "disk space", computer.space),

@@ -2,13 +2,16 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 
 from fleet import dotenv
-from fleet.doctor.line import Line, red, skipped
+from fleet.doctor.line import Line, red, skipped, warning
 from fleet.findings import Fault
+from fleet.names import is_talos, vm_names
 from fleet.paths import VMS_DIR, shown
+from fleet.talos.talosctl import LEAVING, Talosctl, located
 from fleet.variables import MACHINES, NAMES
 from fleet.vms import values
 from fleet.vms.files import load_dir
@@ -84,3 +87,18 @@ def machines() -> list[Machine]:
             with contextlib.suppress(Fault, ValueError, KeyError, TypeError, AttributeError):
                 found.append(machine(vm))
     return found
+
+
+def has_talos() -> bool:
+    return any(map(is_talos, vm_names(VMS_DIR)))
+
+
+def talosctl() -> Line:
+    wanted = "the version of talos_version"
+    try:
+        found = Talosctl(located(LEAVING))
+        said = re.search(r"v\d+\.\d+\.\S+", found.make("version", "--client"))
+    except Fault as fault:
+        problem, _, mend = str(fault).partition("; ")
+        return warning("talosctl", problem, wanted, mend or LEAVING)
+    return Line("talosctl", f"{said[0] if said else 'of an unknown version'} ({found.program})", wanted)

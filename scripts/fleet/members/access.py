@@ -3,6 +3,7 @@
 import base64
 import ssl
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from fleet.clusters import contents, ready, yaml_parse
 from fleet.clusters.vault import FIELD, Store
@@ -15,6 +16,14 @@ class Access(NamedTuple):
     tokens: Tokens
     authority: str  # the cluster's CA as PEM
     administrator: ssl.SSLContext  # for requests as the kubeconfig's user
+
+
+class Administrator(NamedTuple):
+    """What a kubeconfig has of a cluster."""
+
+    authority: str  # as PEM
+    context: ssl.SSLContext
+    host: str  # of its server
 
 
 def known(cluster: str, addr: str | None = None, token: str | None = None) -> bool:
@@ -32,18 +41,31 @@ def access(cluster: str, kubeconfig: str, addr: str | None = None, token: str | 
         data, what = _stored(addr, token), f"Vault's kubeconfig of {cluster}"
         if not any(one["name"] == cluster for one in data.get("contexts") or []):
             raise Fault(f"Vault has no kubeconfig of {cluster} yet: its control planes come first", code=2)
-    _, server, user = contents.chosen(data, cluster)
-    try:
-        authority = base64.b64decode(server["cluster"]["certificate-authority-data"]).decode()
-        administrator = ready.context(server["cluster"], user["user"])
-    except (LookupError, TypeError, ValueError, OSError):
-        raise Fault(f"{what} cannot be used: it is not one that K3s wrote", code=2) from None
-    if found.authority and not ask.has_hash(authority, found.authority):
+    entry = _administrator(data, cluster, what)
+    if found.authority and not ask.has_hash(entry.authority, found.authority):
         raise Fault(
             f"{what} is of another cluster: its CA is not the one of the token in Vault"
             f" (kv/cluster-bootstrap/{cluster})"
         )
-    return Access(found, authority, administrator)
+    return Access(found, entry.authority, entry.context)
+
+
+def administrator(cluster: str, addr: str | None = None, token: str | None = None) -> Administrator | None:
+    """By the kubeconfig in Vault; None where that does not have the cluster. Raises Fault."""
+    data = _stored(addr, token)
+    if not any(one["name"] == cluster for one in data.get("contexts") or []):
+        return None
+    return _administrator(data, cluster, f"Vault's kubeconfig of {cluster}")
+
+
+def _administrator(data: dict, cluster: str, what: str) -> Administrator:
+    _, server, user = contents.chosen(data, cluster)
+    try:
+        authority = base64.b64decode(server["cluster"]["certificate-authority-data"]).decode()
+        context = ready.context(server["cluster"], user["user"])
+    except (LookupError, TypeError, ValueError, OSError):
+        raise Fault(f"{what} cannot be used: it has no certificates of an administrator", code=2) from None
+    return Administrator(authority, context, urlsplit(str(server["cluster"]["server"])).hostname or "")
 
 
 def _stored(addr: str | None, token: str | None) -> dict:

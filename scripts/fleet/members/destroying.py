@@ -1,11 +1,11 @@
-"""What an apply does about members of K3s clusters whose machines Terraform is to destroy, or to make again."""
+"""What an apply does about members of clusters whose machines Terraform is to destroy, or to make again."""
 
 from collections.abc import Collection, Mapping
 
 from fleet.console import note
 from fleet.findings import Fault, Finding, report
-from fleet.members import departures, leave
-from fleet.members.departures import Fleet
+from fleet.members import departures
+from fleet.members.departures import Find, Fleet
 
 Addresses = Mapping[str, str]  # of the machines in the inventory that there are
 
@@ -19,7 +19,11 @@ class Stays(Exception):
 
 
 def cannot_leave(
-    approved: Collection[str], have: Collection[str], files: Collection[str], addresses: Addresses
+    approved: Collection[str],
+    have: Collection[str],
+    files: Collection[str],
+    addresses: Addresses,
+    find: Find,
 ) -> dict[str, str]:
     """The machines whose removal is approved and that cannot leave their clusters now, each with the reason.
 
@@ -27,7 +31,7 @@ def cannot_leave(
     """
     going = frozenset(approved).intersection(have).difference(files)
     staying = frozenset(files).union(have, addresses) - going
-    return departures.refused(Fleet(going, frozenset(), staying, addresses))
+    return departures.refused(Fleet(going, frozenset(), staying, addresses), find)
 
 
 def let_leave(
@@ -35,6 +39,7 @@ def let_leave(
     replaced: Collection[str],
     wanted: Collection[str],
     addresses: Addresses,
+    find: Find,
     dry_run: bool,
 ) -> None:
     """Members leave their clusters. Raises Stays for machines to be kept, Fault for those to be made again.
@@ -44,12 +49,12 @@ def let_leave(
     staying = frozenset(wanted).union(addresses).difference(going)
     fleet = Fleet(frozenset(going), frozenset(replaced), staying, addresses)
     if not dry_run:
-        _leave(fleet)
-    elif lines := departures.told(fleet):
+        _leave(fleet, find)
+    elif lines := departures.told(fleet, find):
         print("\n".join(lines), flush=True)
 
 
-def forget(gone: Collection[str], wanted: Collection[str], addresses: Addresses) -> list[Finding]:
+def forget(gone: Collection[str], wanted: Collection[str], addresses: Addresses, find: Find) -> list[Finding]:
     """Take out of their clusters what came back; a finding for each member that its cluster may still have.
 
     A K3s that is started anew between its leaving and the end of its machine joins again, and etcd would count it.
@@ -61,18 +66,18 @@ def forget(gone: Collection[str], wanted: Collection[str], addresses: Addresses)
     for cluster, names in fleet.clusters().items():
         for name in names:
             try:
-                if place := fleet.place(cluster, (None, None)):
-                    leave.forget(place, name, note)
+                if asked := fleet.ask(cluster, find, (None, None)):
+                    asked.forget(name, note)
             except Fault as fault:
                 again = f"{cluster} may still have it: run leave_cluster.py {name}"
                 found.append(Finding(f"{name} is gone, and {again} ({fault})"))
     return found
 
 
-def _leave(fleet: Fleet) -> None:
-    reasons = departures.refused(fleet) if fleet.replaced else {}
+def _leave(fleet: Fleet, find: Find) -> None:
+    reasons = departures.refused(fleet, find) if fleet.replaced else {}
     if not reasons.keys() & fleet.replaced:  # else nothing is applied, and nobody leaves for that
-        reasons = departures.depart(fleet, note)[1]
+        reasons = departures.depart(fleet, find, note)[1]
     if stuck := sorted(reasons.keys() & fleet.replaced):
         report(Finding(f"refused: would destroy and recreate {name}: {reasons[name]}") for name in stuck)
         raise Fault("a member is recreated only after it has left its cluster; nothing was applied")

@@ -1,4 +1,4 @@
-"""Where a K3s cluster is asked, what its etcd is like now, and who may leave it: quorum, and an odd number."""
+"""Where a cluster is asked, what its etcd is like now, and who may leave it: quorum, and an odd number."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -66,15 +66,19 @@ def state(place: Place, server: Api) -> State:
     voters = [one for one in members if not one.learner]
     return State(
         frozenset(one.node for one in voters),
-        frozenset(one.node for one in voters if _is_well(place, server, one)),
+        frozenset(one.node for one in voters if is_well(place, server, one.node, _address(place, one))),
         frozenset(one.node or listed(sorted(one.hosts)) for one in members if one.learner),
     )
 
 
-def _is_well(place: Place, server: Api, member: ask.EtcdMember) -> bool:
-    address = place.planes.get(member.node) or next(iter(sorted(member.hosts)), "")
-    found = prove.node(member.node, server.address, place.entry)
-    return bool(found and found.ready) and not prove.ready(address, place.entry)
+def _address(place: Place, member: ask.EtcdMember) -> str:
+    return place.planes.get(member.node) or next(iter(sorted(member.hosts)), "")
+
+
+def is_well(place: Place, server: Api, name: str, address: str) -> bool:
+    """Whether a control plane's Node is Ready, and its API too, with its etcd. Raises Fault."""
+    found = prove.node(name, server.address, place.entry)
+    return bool(found and found.ready and address) and not prove.ready(address, place.entry)
 
 
 def lost(cluster: str, state: State, leaving: Collection[str]) -> str:

@@ -24,7 +24,7 @@ from fleet.plans.unset import completed
 from fleet.proxmox.client import Client
 from fleet.steps import provider
 from fleet.tags.requests_file import Approvals
-from fleet.talos import leaving
+from fleet.talos.leave import find
 from fleet.terraform import command as terraform
 from fleet.terraform import program, state
 
@@ -102,8 +102,7 @@ def with_members(job: Job, have: Collection[str], hosts: Path) -> Job:
     lines = parse(read_text(hosts))
     known = lines.variables().keys() - (lines.managed().keys() - set(have))
     addresses = {name: address for name, address in addresses_of(lines.variables()).items() if name in known}
-    asked = (job.approved.destroy, have, vm_names(job.vms_dir), addresses)
-    held = dict(job.held) | cannot_leave(*asked) | leaving.cannot_leave(*asked)
+    held = dict(job.held) | cannot_leave(job.approved.destroy, have, vm_names(job.vms_dir), addresses, find)
     approved = job.approved._replace(destroy=job.approved.destroy - held.keys())
     return job._replace(addresses=addresses, held=held, approved=approved)
 
@@ -117,8 +116,7 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         values, found = anew, planned(job, anew, plan)
     must_pass(job, found, provider.lacking(job.client, values, found))
     going, replaced = ([one.name for one in found if one.kind == kind] for kind in ("destroy", "replace"))
-    leaving.check_replaced(replaced, values["vms"], job.addresses)
-    let_leave(going, replaced, values["vms"], job.addresses, dry_run=plan_only)
+    let_leave(going, replaced, values["vms"], job.addresses, find, dry_run=plan_only)
     if plan_only:
         return not report(provider.set_directly(job.client, values, found))
     provider.forget_dns(job.client, found)

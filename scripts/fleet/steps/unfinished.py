@@ -12,10 +12,11 @@ from fleet.files import read_text
 from fleet.findings import Fault, Finding
 from fleet.forge import step
 from fleet.members.destroying import forget
-from fleet.names import leaves_cluster
+from fleet.names import is_member
 from fleet.plans import text as plan_text
 from fleet.plans.plan import Change
 from fleet.steps.apply import Job, current, planned
+from fleet.talos.leave import find
 from fleet.terraform import command as terraform
 
 
@@ -65,5 +66,5 @@ def forgotten(job: Job, before: Collection[str], values: dict[str, Any], hosts: 
     that was killed.
     """
     names = {*before, *parse(read_text(hosts)).managed()}
-    gone = set(filter(leaves_cluster, names)) - values["vms"].keys()
-    return forget(gone - current(job).keys(), values["vms"], job.addresses) if gone else []
+    gone = set(filter(is_member, names)) - values["vms"].keys()
+    return forget(gone - current(job).keys(), values["vms"], job.addresses, find) if gone else []

@@ -1,6 +1,7 @@
 """Whether the cluster is well, as `talosctl health` sees it: etcd, Kubernetes' parts, and each member that answers."""
 
 import time
+from collections.abc import Iterable
 
 from fleet.findings import Fault
 from fleet.talos import node
@@ -19,6 +20,32 @@ def members_of(cluster: Cluster, bundle: Bundle, talosctl: Talosctl) -> tuple[Me
         if found := node.etcd_members(talosctl, bundle.talosconfig, one):
             return found
     return ()
+
+
+def etcd_of(planes: Iterable[Node], config: str, talosctl: Talosctl) -> tuple[Member, ...]:
+    """etcd's members as the first of these control planes tells them that has an etcd. Raises Fault."""
+    problems = []
+    for one in planes:
+        if found := node.etcd_members(talosctl, config, one):
+            return found
+        seen = node.look(talosctl, config, one)
+        what = "a member without an etcd that answers" if seen.state is State.MEMBER else seen.state.value
+        problems.append(
+            f"{one.name} ({one.address}) is {what}" + (f": {seen.problem}" if seen.problem else "")
+        )
+    said = "; ".join(problems) or "the inventory has no address of any"
+    raise Fault(f"no control plane tells etcd's members: {said}", code=2)
+
+
+def remove_from_etcd(member: str, planes: Iterable[Node], config: str, talosctl: Talosctl) -> None:
+    """Have the first of these control planes that can take a member, by its ID, out of etcd. Raises Fault."""
+    problem = "no control plane can be asked"
+    for one in planes:
+        done = talosctl.ask(config, one, "etcd", "remove-member", member)
+        if done.code == 0 or "NotFound" in done.err:
+            return
+        problem = f"{one.name}: {done.problem}"
+    raise Fault(f"member {member} cannot be removed from etcd: {problem}")
 
 
 def problem(cluster: Cluster, bundle: Bundle, talosctl: Talosctl, also: str = "") -> str:

@@ -36,9 +36,9 @@ def parse(text: str, member: str) -> Cluster:
         message = f"{member} is not among the machines of the Talos clusters that have an address"
         raise Fault(f"{message}: {listed(machines)}", code=2)
     nodes = tuple(
-        Node(machine, _address(machine, address), names.is_control_plane(machine))
-        for machine, address in sorted(machines.items(), key=lambda one: _order(one[0]))
-        if address and names.cluster_of(machine) == name  # none: its lease is not known yet
+        Node(machine, address(machine, at), names.is_control_plane(machine))
+        for machine, at in sorted(machines.items(), key=lambda one: _order(one[0]))
+        if at and names.cluster_of(machine) == name  # none: its lease is not known yet
     )
     _check_nodes(name, nodes)
     wanted = version(given.get("version"), "talos_version")
@@ -80,7 +80,7 @@ def _check_nodes(name: str, nodes: tuple[Node, ...]) -> None:
         seen[node.address] = node.name
 
 
-def _address(name: str, text: str) -> str:
+def address(name: str, text: str) -> str:
     """The machine API is asked by address: a name could be answered by another machine's."""
     try:
         return str(ipaddress.ip_address(text))

@@ -15,6 +15,10 @@ from fleet.talos.cluster import Node, Version, version
 
 MOST = 1 << 20  # bytes of an answer; a machine's configuration has 10 to 40 kB
 LOCAL = 60  # seconds for what asks no machine
+LEAVING = (
+    "talosctl takes a member out of a Talos cluster: install that of the cluster's version as"
+    " /usr/local/bin/talosctl, as docs/talos.md says, or name another place in TALOSCTL"
+)
 
 
 class Text(NamedTuple):
