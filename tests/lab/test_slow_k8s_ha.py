@@ -212,7 +212,21 @@ def test_a_wrong_token_is_told_before_a_machine_is_touched(home: Path):
     secret("POST", token=right["token"], server_token=foreign)
     assert "answers on port 6443 as a server of another cluster" in play(home, CP01, **RAISED).refused()
     secret("POST", **right)
-    assert play(home, W01, **RAISED).changed() > 0
+
+
+def test_a_member_that_never_answers_holds_nobody_up(home: Path):
+    """Its connections are open, and nothing comes back. The worker, which lost its disk, joins all the same."""
+    later = "sudo systemd-run --quiet --timer-property=AccuracySec=100ms --on-active"
+    for seconds, signal in ((1, "STOP"), (90, "CONT")):
+        CP03.ssh(f"{later}={seconds} pkill -{signal} sshd")
+    time.sleep(2)
+    done = play(home, CP03, W01, **RAISED)
+    assert done.code in (2, 4), done.output
+    lost = {name: done.counted("failed")[name] + count for name, count in done.counted("unreachable").items()}
+    assert lost == {"k8s-prod-cp03": 1, "k8s-prod-w01": 0}
+    assert done.counted("changed")["k8s-prod-w01"] > 0
+    assert nodes()["k8s-prod-w01"] == ("Ready", "v1.34.5+k3s1")
+    until(lambda: CP03.ssh("echo up", check=False) == "up", 120)
 
 
 def manual() -> list[str]:
