@@ -262,11 +262,23 @@ def test_a_snapshot_is_restored_as_the_manual_says(home: Path):
 
 
 def test_every_server_is_gone_and_vault_knows_the_cluster(home: Path):
-    for one in (CP01, CP02, CP03):
-        one.ssh("sudo k3s-killall.sh", check=False)
+    """No second cluster is born by itself; when somebody says so, and then the snapshot makes it the old one."""
+    uid, known_as = cluster_uid(CP01), secret()
+    for one in ALL:
+        one.ssh(GONE, check=False)
     assert "none of its control planes answers" in play(home, *ALL, **RAISED).refused()
-    for one in (CP01, CP02, CP03):
-        one.ssh("sudo systemctl start --no-block k3s")
+    assert play(home, CP01, options=("-e", "k8s_ha_force_init=true"), **RAISED).changed() > 0
+    assert cluster_uid(CP01) != uid
+    assert secret()["token"] == known_as["token"]
+    assert secret()["server_token"] != known_as["server_token"]
+    restore("/root/kept")
+    assert "answers on port 6443 as a server of another cluster" in play(home, CP01, **RAISED).refused()
+    secret("POST", **known_as)  # vault kv rollback
+    assert play(home, CP01, **RAISED).changed() > 0
+    assert play(home, *ALL, **RAISED).changed() > 0
+    assert cluster_uid(CP02) == uid
+    assert nodes(CP02) == {one.name: ("Ready", "v1.34.5+k3s1") for one in ALL}
+    assert user.kubectl("k8s-prod", "get", "--raw", "/readyz") == "ok"
 
 
 def test_a_single_node_k3s_does_not_become_a_member(home: Path):
