@@ -5,7 +5,7 @@ from lab import user
 _CALL = (
     "import os, sys, urllib.parse as p, urllib.request as r; e = os.environ; method, path, *fields = sys.argv[1:];"
     "h = {'Authorization': 'PVEAPIToken=' + e['PROXMOX_VE_API_TOKEN']};"
-    "d = p.urlencode([f.split('=', 1) for f in fields]).encode();"
+    "d = p.urlencode([tuple(f.split('=', 1)) for f in fields]).encode();"
     "r.urlopen(r.Request(e['PROXMOX_VE_ENDPOINT'] + 'api2/json/' + path, d, h, method=method)).read()"
 )
 
