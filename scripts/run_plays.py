@@ -14,7 +14,7 @@ Exit codes: 0 all succeeded or nothing to do, 1 a machine failed or was out of r
 
 from pathlib import Path
 
-from fleet import cli, processes
+from fleet import cli, dotenv, processes
 from fleet.findings import guarded, report
 from fleet.forge.results import show
 from fleet.hosts import readiness, ssh
@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     readiness.add_timeout(parser)
     parser.add_argument("--no-publish", action="store_true", help="change the files, commit nothing")
     args = parser.parse_args(argv)
+    dotenv.load()
     if bool(args.playbook) != bool(args.hosts):
         parser.error("--playbook and --hosts belong together")
     with processes.exit_on_signals(), ssh.private_key() as key_file:

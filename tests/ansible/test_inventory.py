@@ -1,6 +1,5 @@
 """The inventory editor: tables of examples, and properties that hold for any text."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -460,13 +459,13 @@ def test_a_second_run_changes_nothing(text, machines):
 @pytest.fixture(scope="module")
 def ansible_reads():
     """Ansible's own reader in this process, which does in a millisecond what the command does in 330."""
-    os.environ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "1"
-    os.environ["ANSIBLE_INVENTORY_ENABLED"] = "ini"
+    patch = pytest.MonkeyPatch()
+    patch.setenv("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "1")
+    patch.setenv("ANSIBLE_INVENTORY_ENABLED", "ini")
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
     from ansible.utils.display import Display
 
-    patch = pytest.MonkeyPatch()
     for name in ("warning", "error", "deprecated", "error_as_warning"):
         patch.setattr(Display, name, lambda *args, **kwargs: None, raising=False)  # not all in 2.17
 

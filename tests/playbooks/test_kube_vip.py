@@ -21,7 +21,7 @@ SCRIPT = ROLE / "files/kube-vip-look.sh"
 VARIABLES = {
     "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "k8s_ha_endpoint": "10.199.0.9",
     "k8s_ha_kube_vip_image": "ghcr.io/kube-vip/kube-vip", "k8s_ha_kube_vip_version": "v1.2.3",
-    "k8s_ha_kube_vip_interface": "", "k8s_ha_plan": {"planes": {"k8s-a-cp01": "10.199.0.2"}},
+    "k8s_ha_kube_vip_interface": "", "the_plan": {"planes": {"k8s-a-cp01": "10.199.0.2"}},
 }  # fmt: skip
 
 
@@ -96,7 +96,12 @@ def play(
     named = {name: VARIABLES | own | variables for name, own in (machines or {"k8s-a-cp02": {}}).items()}
     hosts = {"nas": {"ansible_host": "10.199.0.77"}} | named
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
-    task = {"ansible.builtin.import_role": {"name": "k8s_ha", "tasks_from": "kube_vip"}}
+    task = {
+        "ansible.builtin.import_role": {"name": "k8s_ha", "tasks_from": "kube_vip"},
+        "vars": {
+            "k8s_ha_plan": "{{ the_plan }}"
+        },  # stronger than the role's own, which needs a plan's answer
+    }
     (folder / "play.yml").write_text(
         yaml.safe_dump([{"hosts": "all:!nas", "gather_facts": False, "tasks": [task]}])
     )
@@ -121,7 +126,7 @@ REFUSED = {
     "interface": ({"k8s_ha_kube_vip_interface": "eth 0"}, "k8s_ha_kube_vip_interface is an interface's name"),
     "others": ({"k8s_ha_endpoint": "10.199.0.77"}, "10.199.0.77 is the address of nas, and kube-vip would"),
     "own": ({"k8s_ha_endpoint": "10.199.0.1"}, "10.199.0.1 cannot be kube-vip's: this machine has it already"),
-    "taken": ({"k8s_ha_endpoint": "10.199.0.2", "k8s_ha_plan": {"planes": {}}}, "another machine answers for it ("),
+    "taken": ({"k8s_ha_endpoint": "10.199.0.2", "the_plan": {"planes": {}}}, "another machine answers for it ("),
 }  # fmt: skip
 
 
@@ -155,7 +160,7 @@ def kubectl(tmp_path_factory):
     (folder / "tokens").write_text("a-token,admin,1,system:masters\n")
     urls = (f"http://127.0.0.1:{etcd}", f"http://127.0.0.1:{peer}")
     commands = (
-        [packages.etcd(), f"--data-dir={folder / 'etcd'}", f"--listen-client-urls={urls[0]}",
+        [packages.fetched("etcd"), f"--data-dir={folder / 'etcd'}", f"--listen-client-urls={urls[0]}",
          f"--advertise-client-urls={urls[0]}", f"--listen-peer-urls={urls[1]}",
          f"--initial-advertise-peer-urls={urls[1]}", f"--initial-cluster=default={urls[1]}"],
         [place / "kube-apiserver", f"--etcd-servers={urls[0]}", f"--secure-port={port}", "--bind-address=127.0.0.1",

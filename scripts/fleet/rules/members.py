@@ -33,7 +33,7 @@ def _number(cluster: str, members: list[VM], at: VM) -> Iterator[Finding]:
     elif len(planes) % 2 == 0:
         message = (
             f"{cluster} has {len(planes)} control planes ({listed(planes)}), and etcd needs an odd number: add one"
-            f" or take one away{'; k8s-ha.yml refuses them until then' if not names.is_talos(planes[0]) else ''}"
+            " or take one away"
         )
         yield at.finding("name", message, "warning")
 
