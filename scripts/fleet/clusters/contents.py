@@ -31,6 +31,10 @@ def check(data: dict[str, Any], what: str) -> None:
                 )
 
 
+def has_context(data: dict[str, Any], name: str) -> bool:
+    return any(context["name"] == name for context in data.get("contexts") or [])
+
+
 def with_context(data: dict[str, Any], name: str) -> dict[str, Any]:
     """The kubeconfig with this context alone. Raises Fault when it has no such context."""
     found = [context for context in data.get("contexts") or [] if context["name"] == name]

@@ -15,6 +15,14 @@ class Result(NamedTuple):
     notes: list[str]
 
 
+def read(store: Store) -> dict[str, Any]:
+    """The stored kubeconfig, empty where there is none. Raises Fault for text that is no kubeconfig."""
+    what = f"{FIELD} of {store.place}"
+    data = yaml_parse.parse(store.read().text, what).data
+    contents.check(data, what)
+    return data
+
+
 def update(
     store: Store, edit: Callable[[dict[str, Any]], kubeconfig.Edit], context: str, dry_run: bool = False
 ) -> Result:

@@ -5,8 +5,8 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from fleet.clusters import contents, ready, yaml_parse
-from fleet.clusters.vault import FIELD, Store
+from fleet.clusters import contents, ready, shared_kubeconfig, yaml_parse
+from fleet.clusters.vault import Store
 from fleet.findings import Fault
 from fleet.members import ask, tokens
 from fleet.members.tokens import Tokens
@@ -28,7 +28,7 @@ class Administrator(NamedTuple):
 
 def known(cluster: str, addr: str | None = None, token: str | None = None) -> bool:
     """Whether Vault's kubeconfig has the cluster. Raises Fault."""
-    return any(one["name"] == cluster for one in _stored(addr, token).get("contexts") or [])
+    return contents.has_context(_stored(addr, token), cluster)
 
 
 def access(cluster: str, kubeconfig: str, addr: str | None = None, token: str | None = None) -> Access:
@@ -39,7 +39,7 @@ def access(cluster: str, kubeconfig: str, addr: str | None = None, token: str | 
         contents.check(data, what)
     else:
         data, what = _stored(addr, token), f"Vault's kubeconfig of {cluster}"
-        if not any(one["name"] == cluster for one in data.get("contexts") or []):
+        if not contents.has_context(data, cluster):
             raise Fault(f"Vault has no kubeconfig of {cluster} yet: its control planes come first", code=2)
     entry = _administrator(data, cluster, what)
     if found.authority and not ask.has_hash(entry.authority, found.authority):
@@ -53,7 +53,7 @@ def access(cluster: str, kubeconfig: str, addr: str | None = None, token: str | 
 def administrator(cluster: str, addr: str | None = None, token: str | None = None) -> Administrator | None:
     """By the kubeconfig in Vault; None where that does not have the cluster. Raises Fault."""
     data = _stored(addr, token)
-    if not any(one["name"] == cluster for one in data.get("contexts") or []):
+    if not contents.has_context(data, cluster):
         return None
     return _administrator(data, cluster, f"Vault's kubeconfig of {cluster}")
 
@@ -69,8 +69,4 @@ def _administrator(data: dict, cluster: str, what: str) -> Administrator:
 
 
 def _stored(addr: str | None, token: str | None) -> dict:
-    store = Store(addr, token)
-    what = f"{FIELD} of {store.place}"
-    data = yaml_parse.parse(store.read().text, what).data
-    contents.check(data, what)
-    return data
+    return shared_kubeconfig.read(Store(addr, token))

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from fleet.clusters import contents, yaml_parse
-from fleet.clusters.vault import FIELD, Store
+from fleet.clusters import contents, shared_kubeconfig
+from fleet.clusters.vault import Store
 from fleet.findings import Fault, listed
 from fleet.members import access as members_access
 from fleet.members import ask, prove, tokens
@@ -34,12 +34,8 @@ def find(
     cluster: str, planes: Mapping[str, str], addr: str | None = None, token: str | None = None
 ) -> Place | None:
     """How a cluster is asked; None when Vault has never heard of it, so that nothing was ever in it. Raises Fault."""
-    store = Store(addr, token)
-    what = f"{FIELD} of {store.place}"
-    data = yaml_parse.parse(store.read().text, what).data
-    contents.check(data, what)
-    known = any(one["name"] == cluster for one in data.get("contexts") or [])
-    if not known and not tokens.Store(cluster, addr, token).read().server_token:
+    data = shared_kubeconfig.read(Store(addr, token))
+    if not contents.has_context(data, cluster) and not tokens.Store(cluster, addr, token).read().server_token:
         return None
     entry = members_access.access(cluster, "", addr, token)
     server = contents.chosen(data, cluster)[1]["cluster"]["server"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from fleet.clusters import contents, from_machine, kubeconfig, ready, shared_kubeconfig, yaml_parse
-from fleet.clusters.vault import FIELD, Store
+from fleet.clusters import contents, from_machine, kubeconfig, ready, shared_kubeconfig
+from fleet.clusters.vault import Store
 from fleet.findings import Fault, printable
 from fleet.talos import node
 from fleet.talos.bootstrap import NotYet
@@ -24,14 +24,11 @@ READY = 20  # seconds for the API to answer to new credentials
 
 def stored(store: Store, cluster: str) -> dict[str, Any] | None:
     """The kubeconfig of that cluster alone, as Vault has it; None where it has no such context."""
-    what = f"{FIELD} of {store.place}"
-    data = yaml_parse.parse(store.read().text, what).data
-    contents.check(data, what)
-    return _of(data, cluster)
+    return _of(shared_kubeconfig.read(store), cluster)
 
 
 def _of(data: dict[str, Any], cluster: str) -> dict[str, Any] | None:
-    if not any(context["name"] == cluster for context in data.get("contexts") or []):
+    if not contents.has_context(data, cluster):
         return None
     context, entry, user = contents.chosen(contents.with_context(data, cluster), cluster)
     return {"contexts": [context], "clusters": [entry], "users": [user]}

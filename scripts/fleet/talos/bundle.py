@@ -14,11 +14,11 @@ import yaml
 
 from fleet.clusters import yaml_parse
 from fleet.findings import Fault
+from fleet.members.tokens import FOLDER
 from fleet.talos.cluster import Cluster, Version, version
 from fleet.talos.talosctl import Talosctl, Text
 from fleet.vault.secret import Secret
 
-PATH = "cluster-bootstrap"
 RENEW = 90  # days before its end that a certificate of an administrator is made again; it is good for 365
 
 
@@ -40,7 +40,7 @@ class Made(NamedTuple):
 
 
 def secret(cluster: str, addr: str | None = None, token: str | None = None) -> Secret:
-    return Secret(f"{PATH}/{cluster}", addr, token)
+    return Secret(f"{FOLDER}/{cluster}", addr, token)
 
 
 def read(stored: dict[str, Any], place: str) -> Bundle | None:
