@@ -183,7 +183,7 @@ WITH_SECRET = """
   gather_facts: false
   vars: {}
   tasks:
-    - ansible.builtin.command: {{argv: ["true"], stdin: a secret}}
+    - ansible.builtin.command: {{argv: [cat], stdin: a secret}}
       delegate_to: localhost
 """
 
