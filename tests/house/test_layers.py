@@ -48,6 +48,8 @@ ROOMS = {
     },
     "vault": {"ground"},
     "clusters": {"ground", "terraform", "vault"},
+    "contexts": {"ground", "clusters", "vault"},
+    "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
     "members": {"ground", "ansible", "clusters", "vault"},
     "talos": {"ground", "ansible", "clusters", "members", "vault"},
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
