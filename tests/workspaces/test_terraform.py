@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from fleet.paths import CLUSTERS_DIR
-from fleet.workspaces.new import make
+from fleet.workloads.new import make
 from lab import terraform
 
 OWN = """
