@@ -50,6 +50,7 @@ ROOMS = {
     "clusters": {"ground", "terraform", "vault"},
     "contexts": {"ground", "clusters", "vault"},
     "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
+    "workloads": {"ground"},
     "members": {"ground", "ansible", "clusters", "vault"},
     "talos": {"ground", "ansible", "clusters", "members", "vault"},
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
