@@ -19,7 +19,9 @@ from fleet.contexts import attached, guard
 from fleet.contexts.handover import handed_over
 from fleet.findings import Fault, guarded
 
-NOT_STARTED = 125  # as of env and timeout: by 2, `terraform plan -detailed-exitcode` says that there are changes
+NOT_STARTED = (
+    125  # as of env and timeout: by 2, `terraform plan -detailed-exitcode` says that there are changes
+)
 EXAMPLES = """examples:
   with_kubeconfig.py k8s-dev -- kubectl get pods -A
   with_kubeconfig.py k8s-dev -- helm list -A
