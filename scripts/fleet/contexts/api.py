@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleet.clusters import contents, identity
+from fleet.clusters import contents, current
 from fleet.findings import Fault, cut, printable
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Cluster:
         with self._asking("for namespace kube-system"):
             found = self._core.read_namespace("kube-system", _request_timeout=TIMEOUT)
         try:
-            return identity.checked(found.metadata.uid)
+            return current.checked(found.metadata.uid)
         except ValueError:
             raise Fault(f"the API of {self.context} at {self.address} tells no identity", code=2) from None
 
