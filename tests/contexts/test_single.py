@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -78,16 +79,16 @@ def test_it_is_handed_over(memory, monkeypatch, tmp_path):
     with handover.handed_over(wanted) as settings:
         path = settings["KUBECONFIG"]
         assert settings == {"KUBECONFIG": path, "KUBE_CONFIG_PATH": path, "KUBE_CTX": "k8s-dev"}
-        assert os.stat(path).st_mode & 0o777 == 0o600
+        assert Path(path).stat().st_mode & 0o777 == 0o600
         assert path.startswith(f"/proc/{os.getpid()}/fd/") == memory
-        assert memory or os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
+        assert memory or Path(path).parent.stat().st_mode & 0o777 == 0o700
         for _ in range(2):  # each reader begins at its beginning
             read = subprocess.run(["cat", path], capture_output=True, text=True, check=True).stdout
             assert yaml.safe_load(read) == wanted
         script = "import os; print(*map(os.readlink, (f'/proc/self/fd/{n}' for n in os.listdir('/proc/self/fd')[:-1])))"
         inherited = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert "kubeconfig" not in inherited.stdout
-    assert not os.path.exists(path) and not list(tmp_path.iterdir())
+    assert not Path(path).exists() and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["KUBE_HOST", "HELM_KUBECONTEXT", "KUBE_CONFIG_PATHS"])
