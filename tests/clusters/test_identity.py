@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -9,6 +10,8 @@ import yaml
 import update_kubeconfig
 from fleet.clusters import current, server, yaml_edit, yaml_parse
 from fleet.clusters.kubeconfig import Edit
+from fleet.clusters.vault import Store
+from fleet.talos import access
 from lab import builds
 from tests.helpers import bare_cluster, vault_server
 
@@ -170,6 +173,32 @@ def test_a_machine_does_not_say_itself_which_cluster_it_is(record, uid):
 
     _, text = record("--allow-exec", change=claim_and_go)
     assert recorded(text) is None
+
+
+def test_a_talos_cluster_that_was_made_again_of_its_secrets(record, vault, uid, cluster, monkeypatch):
+    """Its address, its CA and even the certificate in Vault are as before: only its identity is another."""
+    monkeypatch.setattr(access, "RENEW", 0)
+    _, text = record()
+    known = yaml.safe_load(text)["clusters"][1]["cluster"]
+    talos = SimpleNamespace(name="k8s-dev", endpoint="127.0.0.1", url=known["server"])
+    bundle = SimpleNamespace(kubernetes_authority=known["certificate-authority-data"])
+
+    def publish(dry_run=False):
+        return access.publish(talos, bundle, None, Store(), dry_run)
+
+    assert publish() == (False, "context k8s-dev in Vault is good")
+    for before in (OTHER, None):
+        old = rewrite(vault, text, before)
+        assert publish(dry_run=True).changed and vault.read()[0]["KUBECONFIG"] == old
+        done = publish()
+        assert done.changed and vault.read()[0]["KUBECONFIG"] == text
+        assert (f"was {OTHER} and is {uid}" in done.message) == bool(before)
+        assert not publish().changed
+    cluster.switch.off()
+    try:
+        assert not publish().changed
+    finally:
+        cluster.switch.on()
 
 
 @pytest.mark.parametrize(
