@@ -21,6 +21,7 @@ from fleet.clusters.yaml_parse import parse
 from fleet.findings import Fault, printable
 
 TIMEOUT = 5  # seconds to connect, and between two bytes of the answer
+MOST = 1 << 20  # bytes of a document that are read
 
 
 class Question(NamedTuple):
@@ -80,12 +81,16 @@ def wait(asked: Question, seconds: float) -> str:
 
 def version(asked: Question) -> str | None:
     """The version that the API tells, such as v1.34.4; None when it does not answer."""
-    url = urlsplit(asked.url)._replace(path="/version").geturl()
     try:
-        with _opener(asked).open(url, timeout=TIMEOUT) as answer:
-            return str(json.loads(answer.read(4096))["gitVersion"])
+        return str(document(asked, "/version")["gitVersion"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def document(asked: Question, path: str) -> Any:
+    """The JSON that the API has at `path`. Raises OSError (a refusal is one too) and ValueError."""
+    with _opener(asked).open(urlsplit(asked.url)._replace(path=path).geturl(), timeout=TIMEOUT) as answer:
+        return json.loads(answer.read(MOST))
 
 
 def _opener(asked: Question) -> urllib.request.OpenerDirector:
