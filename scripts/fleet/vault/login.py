@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 from fleet.findings import Fault, printable
 from fleet.vault import policy
 from fleet.vault.client import Client, words_of
-from fleet.vault.rights import CONFIG, MOUNT, NO_RIGHTS, RIGHTS, ROLE, lacking
+from fleet.vault.rights import CONFIG, MOUNT, NO_RIGHTS, RIGHTS, ROLE, WAY_OUT, lacking
 
 MARK = "proxmox-gitops"  # how the description of our mounts begins
-SECONDS = 20 * 60  # that a login lasts
 WANTED = {
     "role_type": "jwt",
     "bound_audiences": ["vault"],
@@ -22,8 +21,8 @@ WANTED = {
     "user_claim": "sub",
     "token_policies": [policy.NAME],
     "token_no_default_policy": True,
-    "token_ttl": SECONDS,
-    "token_max_ttl": SECONDS,
+    "token_ttl": 20 * 60,
+    "token_max_ttl": 20 * 60,
 }
 OTHER = {"jwks_url": "", "jwks_pairs": [], "oidc_discovery_url": ""}  # the other sources of keys, all unused
 
@@ -42,8 +41,7 @@ class Login:
     def __init__(self, cluster: str, addr: str | None = None, token: str | None = None):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", cluster):
             raise Fault(f"{printable(cluster)!r} is not the name of a cluster", code=2)
-        self._cluster = cluster
-        self.place = self._path(CONFIG.removesuffix("/config"))
+        self._cluster, self.place = cluster, f"auth/clusters/{cluster}"
         self._vault = Client(addr, token, "auth", f"clusters/{cluster}")
         self._vault.denied = (
             f"what it needs for {self.place}: it is invalid or expired, or its policy allows other parameters than"
@@ -57,7 +55,9 @@ class Login:
         """
         told = self._rights()
         if lacks := lacking(told, {self._path(path): rights for path, rights in RIGHTS.items()}):
-            raise Fault(f"Vault's token may not register {self._cluster}: {lacks}", code=NO_RIGHTS)
+            raise Fault(
+                f"Vault's token may not register {self._cluster}: it {lacks}; {WAY_OUT}", code=NO_RIGHTS
+            )
         known = self._mount()
         if known is False:
             raise Fault(

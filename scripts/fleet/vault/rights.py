@@ -14,16 +14,12 @@ RIGHTS = {
     ROLE: ("create", "read", "update"),
     policy.PATH: ("read",),
 }
+WAY_OUT = "add what docs/install.md, step 4, has for these paths, by `vault policy write gitops gitops.hcl`"
 NO_RIGHTS = 77  # EX_NOPERM: the exit status where the token lacks them
 
 
 def lacking(told: Mapping[str, list[str]], needed: Mapping[str, tuple[str, ...]]) -> str:
-    """Which of the rights `needed` the capabilities `told` by Vault lack, with the way out; "" when none."""
+    """Which of the rights `needed` the capabilities `told` by Vault lack, as "lacks read on PATH"; "" when none."""
     lacks = {path: {*rights} - {*told[path]} for path, rights in needed.items() if "root" not in told[path]}
     said = "; ".join(f"{', '.join(sorted(rights))} on {path}" for path, rights in lacks.items() if rights)
-    if not said:
-        return ""
-    return (
-        f"it lacks {said}; add to its policy what docs/install.md, step 4, has for these paths, by"
-        " `vault policy write gitops gitops.hcl`"
-    )
+    return said and f"lacks {said}"
