@@ -11,8 +11,9 @@ Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage, or
 """
 
 from fleet import cli, dotenv
-from fleet.clusters import contents, keys, shared_kubeconfig
+from fleet.clusters import contents, shared_kubeconfig
 from fleet.clusters.vault import Store
+from fleet.contexts import keys
 from fleet.findings import guarded
 from fleet.steps import cluster as given
 from fleet.vault.login import Login

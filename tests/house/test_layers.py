@@ -51,7 +51,7 @@ ROOMS = {
     "contexts": {"ground", "clusters", "vault"},
     "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
     "members": {"ground", "ansible", "clusters", "vault"},
-    "talos": {"ground", "ansible", "clusters", "members", "vault"},
+    "talos": {"ground", "ansible", "clusters", "contexts", "members", "vault"},
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
     "secrets": {"ground", "ansible", "vault", "proxmox"},
 }

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fleet.clusters import keys
 from fleet.clusters.vault import Store
+from fleet.contexts import keys
 from fleet.findings import Fault
 from fleet.talos import access, bootstrap, configure, health, upgrade
 from fleet.talos import bundle as secrets

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 import register_cluster
 import update_kubeconfig
-from fleet.clusters.keys import parsed
+from fleet.contexts.keys import parsed
 from fleet.findings import Fault
 from fleet.vault import client
 from tests.helpers import kube_api, vault_server
