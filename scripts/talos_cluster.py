@@ -5,7 +5,7 @@ Reads from standard input the token for Vault, on the first line, and then the r
 machines with talosctl, whose version must be that of Talos. Writes to the machines, and to Vault:
 kv/cluster-bootstrap/<cluster>, the cluster's context in the kubeconfig, and its workloads' login. No secret is printed,
 put into an argument, or written to a disk. The stages, in order: check (asks nobody), secrets, install, configure,
-bootstrap, kubeconfig, register, health, upgrade, upgrade-kubernetes; each can be run again, and does nothing where
+bootstrap, kubeconfig, health, register, upgrade, upgrade-kubernetes; each can be run again, and does nothing where
 nothing is to do. The stage renew is secrets, kubeconfig and register alone, for a cluster that stands.
 Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or a service out of reach,
 75 not possible yet, ask again.

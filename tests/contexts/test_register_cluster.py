@@ -1,6 +1,7 @@
 """Clusters log in at a real Vault with tokens that a real kube-apiserver signs, and read what they may and no more."""
 
 import base64
+import concurrent.futures
 import contextlib
 import json
 import time
@@ -16,9 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import padding
 
 import register_cluster
 import update_kubeconfig
-from fleet.contexts.keys import parsed
+from fleet.contexts import keys
 from fleet.findings import Fault
 from fleet.vault import client
+from fleet.vault.login import Login
 from tests.helpers import kube_api, vault_server
 
 STORE = "kv/data/cluster-secret-store/secrets"
@@ -142,6 +144,27 @@ def test_a_cluster_is_registered_once(site, run):
     assert run("k8s-a") == (0, "unchanged: auth/clusters/k8s-a\n", "")
     assert run("k8s-a", "--dry-run")[1] == "unchanged: auth/clusters/k8s-a, nothing written\n"
     assert site.login(site.clusters["k8s-a"].token()).startswith("hvs.")
+
+
+def test_servers_of_one_cluster_register_it_at_once(site):
+    found = keys.published(site.clusters["k8s-a"].kubeconfig, "k8s-a")
+    for _ in range(3):
+        site.forget()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda _: Login("k8s-a").register(found), range(4)))
+        assert any("mount" in changed for changed in made)
+        assert Login("k8s-a").register(found) == []
+
+
+@pytest.mark.parametrize("before", range(7))
+def test_an_answer_that_is_lost_is_asked_for_again(site, monkeypatch, before):
+    """Of each request in turn: what was written may be there already when it is written again."""
+    found = keys.published(site.clusters["k8s-a"].kubeconfig, "k8s-a")
+    with vault_server.proxy(site.vault.url) as proxy:
+        monkeypatch.setenv("VAULT_ADDR", proxy.url)
+        proxy.script = [*[None] * before, "lose the answer"]
+        assert Login("k8s-a").register(found) == ["mount", "keys", "role"]
+        assert Login("k8s-a").register(found) == [] == proxy.script
 
 
 READS = {
@@ -313,6 +336,8 @@ def test_a_cluster_that_leaves_takes_its_login_along(site, run, capsys, monkeypa
     assert [name for name in site.vault.request("GET", "sys/auth")["data"] if name != "token/"] == [
         "clusters/k8s-b/"
     ]
+    # A try again whose first answer was lost: Vault is content.
+    assert site.status("DELETE", "sys/auth/clusters/k8s-a", site.vault.token) == 200
     assert run("k8s-a", "--remove")[1] == "unchanged: auth/clusters/k8s-a not there\n"
     monkeypatch.setenv("VAULT_TOKEN", site.vault.new_token("default"))
     assert run("k8s-b", "--remove")[:2] == (0, "unchanged: auth/clusters/k8s-b not there\n")
@@ -367,13 +392,12 @@ JWKS = [
 ]
 
 
-@pytest.mark.parametrize(("issuer", "keys", "words"), JWKS)
-def test_the_keys_of_an_api(issuer, keys, words):
+@pytest.mark.parametrize(("issuer", "found", "words"), JWKS)
+def test_the_keys_of_an_api(issuer, found, words):
     if not words:
-        found = parsed(issuer, keys, "k8s-a")
-        assert (found.issuer, found.algorithms) == (issuer, ("ES256",)) and "BEGIN PUBLIC KEY" in found.pems[
-            0
-        ]
+        made = keys.parsed(issuer, found, "k8s-a")
+        assert (made.issuer, made.algorithms) == (issuer, ("ES256",))
+        assert made.pems[0].startswith("-----BEGIN PUBLIC KEY")
         return
     with pytest.raises(Fault, match=words):
-        parsed(issuer, keys, "k8s-a")
+        keys.parsed(issuer, found, "k8s-a")

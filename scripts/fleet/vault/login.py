@@ -55,9 +55,7 @@ class Login:
         """
         told = self._rights()
         if lacks := lacking(told, {self._path(path): rights for path, rights in RIGHTS.items()}):
-            raise Fault(
-                f"Vault's token may not register {self._cluster}: it {lacks}; {WAY_OUT}", code=NO_RIGHTS
-            )
+            raise Fault(f"the token may not register {self._cluster}: it {lacks}; {WAY_OUT}", code=NO_RIGHTS)
         known = self._mount()
         if known is False:
             raise Fault(
@@ -97,19 +95,15 @@ class Login:
 
         A token that may not ask has never made one, so that there is none then.
         """
-        mount = self._path(MOUNT)
-        if lacking(self._rights(), {mount: RIGHTS[MOUNT]}):
-            return False
-        if not self._mount():
+        if lacking(self._rights(), {self._path(MOUNT): RIGHTS[MOUNT]}) or not self._mount():
             return False
         if not dry_run:
-            self._vault.ask(partial(self._vault.delete, f"/v1/{mount}"))
+            self._vault.ask(partial(self._vault.delete, f"/v1/{self._path(MOUNT)}"))
         return True
 
     def _mount(self) -> bool | None:
         """Whether the mount is ours; None where there is none."""
-        found = self._read(MOUNT)
-        if found is None:
+        if (found := self._read(MOUNT)) is None:
             return None
         return found.get("type") == "jwt" and str(found.get("description")).startswith(MARK)
 
@@ -147,4 +141,8 @@ class Login:
         try:
             self._vault.ask(partial(self._vault.post, f"/v1/{self._path(path)}", json=body))
         except InvalidRequest as error:
+            if (
+                path == MOUNT and self._mount()
+            ):  # made by another play in between, or by a try whose answer was lost
+                return
             raise Fault(f"Vault refused to write {self._path(path)}: {words_of(error)}", code=2) from None
