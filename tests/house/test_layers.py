@@ -52,7 +52,7 @@ ROOMS = {
     "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
     "workloads": {"ground"},
     "members": {"ground", "ansible", "clusters", "vault"},
-    "talos": {"ground", "ansible", "clusters", "members", "vault"},
+    "talos": {"ground", "ansible", "clusters", "contexts", "members", "vault"},
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
     "secrets": {"ground", "ansible", "vault", "proxmox"},
 }
