@@ -15,6 +15,7 @@ from fleet import cli, dotenv, paths
 from fleet.files import read_text
 from fleet.findings import Fault, guarded
 from fleet.steps import workspace as steps
+from fleet.steps import workspace_states as states
 from fleet.tags import requests_file
 from fleet.workspaces import maps
 
@@ -48,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     directory = args.dir.resolve()  # Terraform is started there
     job = steps.Job(
         directory,
-        steps.of(found, args.workspace, directory),
+        found,
+        states.of(found, args.workspace, directory),
         requests_file.releases(args.requests, args.destroy),
         args.plan_only,
     )

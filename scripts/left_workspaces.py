@@ -11,7 +11,7 @@ from pathlib import Path
 from fleet import cli, dotenv, paths
 from fleet.files import read_text
 from fleet.findings import Finding, guarded, report
-from fleet.steps.workspace import reading
+from fleet.steps.workspace_states import reading
 from fleet.workspaces import left, maps
 
 

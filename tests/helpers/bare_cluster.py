@@ -86,8 +86,9 @@ class Cluster:
             builds.entry("kubernetes") / "kube-apiserver", f"--etcd-servers={end}", "--bind-address=127.0.0.1",
             f"--secure-port={self.port}", "--authorization-mode=RBAC", "--profiling=false", "--anonymous-auth=false",
             f"--client-ca-file={self.folder}/ca.crt", f"--tls-cert-file={self.folder}/server.crt",
-            f"--tls-private-key-file={self.folder}/server.key", f"--service-account-key-file={self.folder}/accounts.key",
-            f"--service-account-signing-key-file={self.folder}/accounts.key", "--service-account-issuer=https://x",
+            f"--tls-private-key-file={self.folder}/server.key", "--service-account-issuer=https://x",
+            f"--service-account-key-file={self.folder}/accounts.key",
+            f"--service-account-signing-key-file={self.folder}/accounts.key",
             "--service-cluster-ip-range=10.96.0.0/24", f"--cert-dir={self.folder}",
             "--feature-gates=SizeBasedListCostEstimate=false,WatchList=false",
             "--disable-admission-plugins=ServiceAccount,ValidatingAdmissionWebhook,MutatingAdmissionWebhook",
@@ -136,8 +137,13 @@ class Cluster:
         }  # fmt: skip
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:
-        options = ("--server", f"https://127.0.0.1:{self.port}", "--certificate-authority", f"{self.folder}/ca.crt",
-                   "--client-certificate", f"{self.folder}/admin.crt", "--client-key", f"{self.folder}/admin.key")  # fmt: skip
+        files = {
+            "certificate-authority": "ca.crt",
+            "client-certificate": "admin.crt",
+            "client-key": "admin.key",
+        }
+        options = [f"--{name}={self.folder}/{file}" for name, file in files.items()]
+        options.append(f"--server=https://127.0.0.1:{self.port}")
         command = [
             str(builds.entry("kubernetes") / "kubectl"),
             "--kubeconfig=/dev/null",

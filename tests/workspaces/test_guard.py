@@ -50,9 +50,9 @@ def resource(actions, name="loki", namespace="obs", before=None, after=None, add
     return {"address": where, "mode": "managed", "type": "helm_release", "name": name, "change": change}
 
 
-def judged(changes, has=(), drift=(), destroy=(), workloads=("observability",)):
+def judged(changes, has=(), drift=(), destroy=(), workloads=("observability",), owners=None):
     made = plan.read({"resource_changes": list(changes), "resource_drift": list(drift)})
-    asked = guard.Asked("w", workloads, frozenset(destroy))
+    asked = guard.Asked("w", workloads, frozenset(destroy), owners or {})
     return [(one.level, one.message) for one in guard.judge(made, present(*has), asked, NOW)]
 
 
@@ -125,6 +125,10 @@ SPOKEN = {
         [resource(NEW)], [secret(status="failed", config={"a": 1})], {}, "notice", "this apply repairs it",
     ),
     "another chart's that failed": ([resource(NEW)], [secret(status="failed", chart="mine")], {}, "error", "import"),
+    "another workspace's": (
+        [resource(NEW)], [secret()], {"owners": {"obs/loki": "v"}},
+        "error", "is in the state of workspace v; take it out of one of the two",
+    ),
     "moved in the configuration": (
         [resource(NEW, address="module.y.helm_release.loki"), resource(GO), KEEP], [secret()],
         {"destroy": ["w/loki"]},

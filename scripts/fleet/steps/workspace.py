@@ -1,12 +1,9 @@
 """One workspace of clusters/: ask the cluster, plan, guard, apply the plan that was judged, look at the result."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.clusters import shared_kubeconfig
 from fleet.clusters.vault import Store
 from fleet.console import note, table
 from fleet.contexts import guard as contexts
@@ -15,46 +12,24 @@ from fleet.contexts.handover import handed_over
 from fleet.files import temporary
 from fleet.findings import Fault, listed, report
 from fleet.forge import step
+from fleet.steps import workspace_states as states
 from fleet.terraform import command as terraform
 from fleet.terraform import lock, program
-from fleet.workspaces import guard, left, outcome, releases
+from fleet.workspaces import guard, outcome, releases
 from fleet.workspaces import plan as plans
 from fleet.workspaces.maps import Maps, Workspace
 from fleet.workspaces.root import Root, show
 
-DONE, REFUSED, PARTLY = 0, 1, 3
+DONE, PARTLY = 0, 3
+ANSWER = 60  # seconds in which the API has to answer after an apply
 
 
 class Job(NamedTuple):
     directory: Path  # clusters/
+    maps: Maps
     workspace: Workspace
     destroy: frozenset[str]  # WORKSPACE/RELEASE that may go
     plan_only: bool = False
-
-
-def of(maps: Maps, name: str, directory: Path) -> Workspace:
-    """The workspace of this name. Raises Fault, which tells what became of one whose state has something left."""
-    if name in maps.workspaces:
-        return maps.workspaces[name]
-    import difflib
-
-    with reading(directory) as root:
-        if name in root.workspaces():
-            root.select(name)
-            if found := left.left_maps(name, root.state(), directory):
-                raise Fault(found.message)
-    near = difflib.get_close_matches(name, maps.workspaces, 1, 0.6)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise Fault(f"there is no workspace {name}; workspaces: {listed(sorted(maps.workspaces))}{hint}", code=2)
-
-
-@contextlib.contextmanager
-def reading(directory: Path) -> Iterator[Root]:
-    """Terraform for questions about states, without a cluster."""
-    with temporary("proxmox-gitops-") as folder:
-        root = Root(directory, folder / "data")
-        root.init()
-        yield root
 
 
 def run(job: Job, lock_timeout: float) -> int:
@@ -71,7 +46,7 @@ def _run(job: Job) -> int:
     try:
         kubeconfig, cluster = contexts.checked(store, context)
     except Fault as fault:
-        raise _with_state(fault, job, store) from None
+        raise states.explained(fault, job.workspace, job.directory, store) from None
     note(f"{context} answers, and is the cluster that was recorded")
     with temporary("proxmox-gitops-") as folder, handed_over(kubeconfig) as access:
         root = Root(job.directory, folder / "data", access)
@@ -82,10 +57,11 @@ def _run(job: Job) -> int:
         root.run("plan", terraform.LOCK, f"-out={file}")
         plan = plans.read(show(root, file))
         present = releases.read(cluster)
-        asked = guard.Asked(name, job.workspace.workloads, job.destroy)
-        refused = report(guard.judge(plan, present, asked, time.time()))
+        there = {one.wanted for one in plan.changes if one.kind in ("create", "replace")} & set(present)
+        owners = states.owners(there, job.maps, job.workspace, job.directory)
+        asked = guard.Asked(name, job.workspace.workloads, job.destroy, owners)
         _tell(plan, name)
-        if refused:
+        if report(guard.judge(plan, present, asked, time.time())):
             raise Fault(f"the plan of {name} was refused and not applied")
         if job.plan_only:
             return DONE
@@ -98,12 +74,7 @@ def _apply(root: Root, file: Path, plan: plans.Plan, present: releases.Present, 
             note(f"waits up to {change.timeout:.0f} s for {change.name} to be ready")
     note(f"{program.name()} apply")
     done = terraform.run(root.directory, "apply", terraform.LOCK, str(file), settings=root.settings)
-    try:
-        after = releases.read(cluster)
-    except Fault as fault:
-        begun = listed(change.name for change in plan.changed)
-        said = f"{fault}. So it is not known what became of {begun}: look with `helm list -A`, and run this again"
-        raise Fault(said, code=2) from None
+    after = _afterwards(plan, cluster)
     found = outcome.of(plan, present, after)
     text = table(outcome.HEADS, found.rows)
     print(text, flush=True)
@@ -114,24 +85,23 @@ def _apply(root: Root, file: Path, plan: plans.Plan, present: releases.Present, 
     return DONE
 
 
+def _afterwards(plan: plans.Plan, cluster: Cluster) -> releases.Present:
+    """The releases after an apply, for which an API that does not answer just now is asked for a while."""
+    end = time.monotonic() + ANSWER
+    while True:
+        try:
+            return releases.read(cluster)
+        except Fault as fault:
+            if time.monotonic() > end:
+                begun = listed(change.name for change in plan.changed)
+                said = f"{fault}. So it is not known what became of {begun}: look with `helm list -A`"
+                raise Fault(f"{said}, and run this again", code=2) from None
+            note(f"looks again for {ANSWER} s: {fault}")
+            time.sleep(3)
+
+
 def _tell(plan: plans.Plan, name: str) -> None:
     lines = [f"{change.kind:8}{change.key}" for change in plan.changed]
     text = "\n".join(lines) or "no release changes"
     print(text, flush=True)
     step.note(f"Plan of {name}:\n\n```\n{text}\n```")
-
-
-def _with_state(fault: Fault, job: Job, store: Store) -> Fault:
-    """The fault, with what the workspace's state still has on a cluster whose context is not in Vault."""
-    name, context = job.workspace.name, job.workspace.context
-    if fault.code != 1:
-        return fault
-    there = shared_kubeconfig.read(store).get("contexts") or ()
-    if context in [one.get("name") for one in there]:
-        return fault
-    with reading(job.directory) as root:
-        if name not in root.workspaces():
-            return fault
-        root.select(name)
-        more = left.without_cluster(name, context, root.state(), job.directory)
-    return Fault(f"{fault}; {more}", code=fault.code) if more else fault

@@ -4,12 +4,11 @@ Each rule asks the cluster itself. The helm provider takes every error while it 
 then installs it again, or forgets it while it goes on running.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from fleet.findings import Finding, listed
-from fleet.terraform import program
-from fleet.workspaces import drift, pending, releases
+from fleet.workspaces import drift, foreign, pending, releases
 from fleet.workspaces.plan import Change, Plan
 from fleet.workspaces.releases import Present, Release, latest
 
@@ -20,16 +19,16 @@ class Asked(NamedTuple):
     workspace: str
     workloads: Collection[str]  # of the map; empty where everything is to go
     destroy: Collection[str]  # WORKSPACE/RELEASE, by [destroy WORKSPACE/RELEASE]
+    owners: Mapping[str, str] = {}  # NAMESPACE/NAME of releases that other workspaces' states have, and which
 
 
 def judge(plan: Plan, present: Present, asked: Asked, now: float) -> list[Finding]:
     """What must not happen, and what a person should know. `now`: seconds since the epoch."""
     found: list[Finding | None] = []
     found += [_forgotten(one.address, latest(present, one.key)) for one in plan.drift.values() if one.gone]
-    going = {change.key: change for change in plan.changes if change.kind in ("destroy", "forget")}
     for change in plan.changes:
         release = latest(present, change.key)
-        found.append(_foreign(change, present, plan, going))
+        found.append(foreign.finding(change, present, plan, asked.owners))
         found.append(_goes(change, asked))
         if release:
             found.append(pending.finding(change, present[change.key], now))
@@ -52,44 +51,6 @@ def _forgotten(address: str, release: Release | None) -> Finding | None:
         f" {release.revision}, {release.status}): the helm provider could not read it. Nothing was changed; run this"
         " again. If it stays, the cluster's API refuses or drops requests for some of helm's Secrets"
     )
-
-
-def _foreign(change: Change, present: Present, plan: Plan, going: dict[str, Change]) -> Finding | None:
-    """A release that is to be installed under a name that the cluster has already."""
-    new = change.kind == "create" or (change.kind == "replace" and change.wanted != change.key)
-    release = latest(present, change.wanted) if new and change.wanted else None
-    known = plan.drift.get(change.address)
-    if not release or (known and known.gone) or (change.kind == "create" and pending.blocks(release)):
-        return None
-    if moved := going.get(change.wanted):
-        return _refused(
-            f"would remove and install {release.name} in one run, as its address changed; run `{program.name()} state"
-            f" mv '{moved.address}' '{change.address}'` in the workspace"
-        )
-    if release.status == "failed" and release.revision == 1 and release.chart == _chart(change):
-        said = f"{release.name} was left failed by its first installation; this apply repairs it"
-        return Finding(said, level="notice")
-    if _same(change, release):
-        said = f"{release.name} was installed by a run that could not record it; this apply takes it over"
-        return Finding(said, level="notice")
-    return _refused(
-        f"{release.name} is in namespace {release.namespace} already, and not by this workspace (chart {release.chart}"
-        f" {release.version}, revision {release.revision}). To take it over, run `{program.name()} import"
-        f" '{change.address}' {release.key}` in the workspace; to install it anew, `helm uninstall {release.name} -n"
-        f" {release.namespace}`"
-    )
-
-
-def _same(change: Change, release: Release) -> bool:
-    """Whether an installation would give the cluster what it has: the run that did so was killed."""
-    given = (release.chart, release.version.removeprefix("v"))
-    wanted = (_chart(change), str(change.after.get("version") or "").removeprefix("v"))
-    return given == wanted and release.status == "deployed" and drift.changed_by_hand(change, release) == []
-
-
-def _chart(change: Change) -> str:
-    """The chart's name: of an address or a folder its last part."""
-    return str(change.after.get("chart") or "").rstrip("/").rpartition("/")[2]
 
 
 def _goes(change: Change, asked: Asked) -> Finding | None:
