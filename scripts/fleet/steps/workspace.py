@@ -47,7 +47,7 @@ def _run(job: Job) -> int:
         kubeconfig, cluster = contexts.checked(store, context)
     except Fault as fault:
         raise states.explained(fault, job.workspace, job.directory, store) from None
-    note(f"{context} answers, and is the cluster that was recorded")
+    note(f"{context} answers")
     with temporary("proxmox-gitops-") as folder, handed_over(kubeconfig) as access:
         root = Root(job.directory, folder / "data", access)
         root.init()

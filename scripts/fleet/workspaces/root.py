@@ -50,14 +50,10 @@ def settings(environment: Mapping[str, str], access: Mapping[str, str]) -> dict[
     """
     if wrong := [name for name in MAPS if name in environment]:
         raise Fault(f"{listed(wrong)}: the maps are read from clusters/variables.tf alone; unset it", code=2)
-    # The provider asks another cluster by KUBE_HOST and its like, looks elsewhere for releases by HELM_DRIVER, and
-    # options such as -refresh=false or -target would get past the guard. An empty variable is none.
-    foreign = [
-        name
-        for name in environment
-        if name.startswith(("KUBE_", "TF_CLI_ARGS", "HELM_KUBE")) or name == "TF_WORKSPACE"
-    ]
+    # Options such as -refresh=false or -target would get past the guard. An empty variable is none.
+    foreign = [name for name in environment if name.startswith("TF_CLI_ARGS") or name == "TF_WORKSPACE"]
     vault = environment.get("TF_VAR_vault_addr") or environment.get("VAULT_ADDR", "")
+    # The provider looks for releases by HELM_DRIVER.
     return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret", "TF_VAR_vault_addr": vault} | dict(access)
 
 
