@@ -256,7 +256,7 @@ def test_killed_in_an_upgrade(applied, monkeypatch, capfd):
 
 def test_killed_in_a_removal(site, monkeypatch, capfd):
     name = f"{site.name}-b"
-    settings(site, monkeypatch, held="yes", timeout="600")
+    settings(site, monkeypatch, held="yes", timeout="9")
     assert site.apply(site.name) == 0
     word = without_b(site)
     killed(site, "uninstalling", "--destroy", word)
@@ -272,7 +272,7 @@ def test_killed_in_a_removal(site, monkeypatch, capfd):
     ), said
     assert f"`helm uninstall {name} -n {name}`" in said
     without_b(site)
-    settings(site, monkeypatch, timeout="1")
+    time.sleep(5)  # the timeout of the release that is to go is the one of its last apply
     assert site.apply(site.name, "--destroy", word) == 0 and mine(site) == ["1 deployed"]
 
 
