@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 
 from fleet.findings import Fault
-from fleet.workspaces import left
-from fleet.workspaces.root import Root, settings
+from fleet.releases import left
+from fleet.releases.root import Root, settings
 from lab import terraform
 
-CLEAN = {"HELM_DRIVER": "secret", "TF_VAR_vault_addr": ""}
+CLEAN = {"HELM_DRIVER": "secret"} | dict.fromkeys(
+    ("TF_VAR_vault_addr", "TF_VAR_vault_ca", "TF_VAR_vault_namespace"), ""
+)
 ENVIRONMENTS = {
     "nothing": ({"PATH": "/bin"}, {}, CLEAN),
     "Vault's address": ({"VAULT_ADDR": "https://v"}, {}, CLEAN | {"TF_VAR_vault_addr": "https://v"}),
+    "Vault's CA and namespace": (
+        {"VAULT_CACERT": "/dev/null", "VAULT_NAMESPACE": "n"}, {}, CLEAN | {"TF_VAR_vault_namespace": "n"}
+    ),
     "another for the clusters": (
         {"VAULT_ADDR": "https://v", "TF_VAR_vault_addr": "https://w"}, {}, CLEAN | {"TF_VAR_vault_addr": "https://w"}
     ),
@@ -66,7 +71,7 @@ def test_workspaces_side_by_side_in_one_checkout(directory, tmp_path):
     assert [root.state() for root in roots] == [{'terraform_data.a["x"]': ""}] * 2
     assert not (directory / ".terraform").exists()
     roots[0].run("destroy", "-auto-approve", capture=True)
-    assert left.left_maps("a", roots[0].state(), directory) is None
-    assert 'terraform_data.a["x"]' in left.left_maps("b", roots[1].state(), directory).message
+    assert left.left_maps("a", roots[0].state()) is None
+    assert 'terraform_data.a["x"]' in left.left_maps("b", roots[1].state()).message
     saved = directory / "terraform.tfstate.d/b/terraform.tfstate"
     assert len(json.loads(saved.read_text())["resources"]) == 1

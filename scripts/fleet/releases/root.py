@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fleet.files import read_text
 from fleet.findings import Fault, listed
-from fleet.terraform import command, plugins, program
-from fleet.workspaces import plan
+from fleet.releases import plan
+from fleet.terraform import command, plugins
 
 MAPS = ("TF_VAR_workload", "TF_VAR_config", "TF_VAR_charts")
 
@@ -52,14 +53,19 @@ def settings(environment: Mapping[str, str], access: Mapping[str, str]) -> dict[
         raise Fault(f"{listed(wrong)}: the maps are read from clusters/variables.tf alone; unset it", code=2)
     # Options such as -refresh=false or -target would get past the guard. An empty variable is none.
     foreign = [name for name in environment if name.startswith("TF_CLI_ARGS") or name == "TF_WORKSPACE"]
-    vault = environment.get("TF_VAR_vault_addr") or environment.get("VAULT_ADDR", "")
     # The provider looks for releases by HELM_DRIVER.
-    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret", "TF_VAR_vault_addr": vault} | dict(access)
+    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret"} | _of_vault(environment) | dict(access)
 
 
-def by_hand(directory: Path, *arguments: str) -> str:
-    """A command for a message, as a person types it."""
-    return f"`{program.name()} -chdir={directory.name} {' '.join(arguments)}`"
+def _of_vault(environment: Mapping[str, str]) -> dict[str, str]:
+    """How the cluster reaches Vault: as we do, unless the variable of clusters/ is set."""
+    file = environment.get("VAULT_CACERT")
+    values = {
+        "TF_VAR_vault_addr": environment.get("VAULT_ADDR", ""),
+        "TF_VAR_vault_ca": read_text(Path(file)) if file else "",
+        "TF_VAR_vault_namespace": environment.get("VAULT_NAMESPACE", ""),
+    }
+    return values | {name: environment[name] for name in values if environment.get(name)}
 
 
 def show(root: Root, file: Path) -> dict[str, Any]:
