@@ -14,10 +14,8 @@ from pathlib import Path
 from fleet import cli, dotenv, paths
 from fleet.files import read_text
 from fleet.findings import Fault, guarded
-from fleet.steps import workspace as steps
-from fleet.steps import workspace_states as states
 from fleet.tags import requests_file
-from fleet.workspaces import maps
+from fleet.workspaces import apply, maps, states
 
 EXAMPLES = """examples:
   apply_workspace.py observability --plan-only
@@ -47,14 +45,14 @@ def main(argv: list[str] | None = None) -> int:
     file = args.dir / "variables.tf"
     found = maps.read(read_text(file), paths.shown(file))
     directory = args.dir.resolve()  # Terraform is started there
-    job = steps.Job(
+    job = apply.Job(
         directory,
         found,
         states.of(found, args.workspace, directory),
         requests_file.releases(args.requests, args.destroy),
         args.plan_only,
     )
-    return steps.run(job, args.lock_timeout)
+    return apply.run(job, args.lock_timeout)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ ROOMS = {
     "clusters": {"ground", "terraform", "vault"},
     "contexts": {"ground", "clusters", "vault"},
     "releases": {"ground", "terraform", "clusters"},
-    "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
+    "workspaces": {"ground", "vms", "git", "forge", "terraform", "clusters", "contexts", "vault", "releases"},
     "members": {"ground", "ansible", "clusters", "vault"},
     "talos": {"ground", "ansible", "clusters", "members", "vault"},
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
