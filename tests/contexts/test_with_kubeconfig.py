@@ -123,6 +123,82 @@ def test_input_and_words_are_the_commands(stored, monkeypatch, tmp_path):
     )  # of `.env` the command sees nothing
 
 
+@pytest.mark.parametrize("words", [["a", "--", "b"], ["--", "--"], ["", "-h", "--help"]])
+def test_each_word_is_the_commands(words, stored):
+    script = "import json, sys; print(json.dumps(sys.argv[1:]))"
+    assert json.loads(run(sys.executable, "-c", script, *words).stdout) == words
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["k8s-dev"], ["k8s-dev", "--"], ["k8s-dev", "kubectl", "--", "x"], ["--", "x"]]
+)
+def test_wrong_usage(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        with_kubeconfig.main(words)
+    assert caught.value.code == 2 and "CONTEXT -- COMMAND" in capsys.readouterr().err
+
+
+def test_nohup_is_the_commands_too(stored):
+    words = [sys.executable, str(SCRIPT), "k8s-dev", "--", "sh", "-c", "echo ready; sleep 1; echo alive"]
+    with subprocess.Popen(
+        ["nohup", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate(timeout=20)[0] == "alive\n"
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def token(cluster):
+    cluster.kubectl("create", "serviceaccount", "ci")
+    cluster.kubectl(
+        "create", "clusterrolebinding", "ci", "--clusterrole=cluster-admin", "--serviceaccount=default:ci"
+    )
+    return cluster.kubectl("create", "token", "ci").strip()
+
+
+KINDS = ["token", "tokenFile", "exec", "files", "tls-server-name"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_credentials_of_every_kind(kind, stored, token, cluster, tmp_path, capfd):
+    """The guard takes what helm and kubectl take."""
+    user = {"token": token}
+    if kind == "tokenFile":
+        (tmp_path / "token").write_text(token + "\n")
+        user = {"tokenFile": str(tmp_path / "token")}
+    elif kind == "exec":
+        said = {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "kind": "ExecCredential",
+            "status": {"token": token},
+        }
+        user = {"exec": {"apiVersion": said["apiVersion"], "command": "echo", "args": [json.dumps(said)],
+                         "interactiveMode": "Never"}}  # fmt: skip
+    elif kind == "files":
+        user = {f"client-{name}": str(cluster.folder / f"admin.{end}") for name, end in
+                (("certificate", "crt"), ("key", "key"))}  # fmt: skip
+
+    def change(data):
+        data["users"][0]["user"] = user
+        if kind == "tls-server-name":
+            server = data["clusters"][0]["cluster"]
+            server["server"] = server["server"].replace("127.0.0.1", "localhost")
+            server["tls-server-name"] = "127.0.0.1"
+
+    stored(change)
+    done = run(kubectl(), "get", "namespace", "kube-system", "-o", "name")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "namespace/kube-system\n", "")
+
+
+def test_somebody_else_is_not_asked_for(stored, capfd):
+    """helm would act as that user, whose rights were not looked at."""
+    stored(lambda data: data["users"][0]["user"].update({"as": "somebody"}))
+    assert with_kubeconfig.main(["k8s-dev", "--", *PRINTED]) == 125
+    assert "the user of context k8s-dev has as, with which" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("group", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_command_once(number, group, stored, tmp_path):
