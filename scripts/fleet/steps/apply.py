@@ -27,6 +27,7 @@ from fleet.tags.requests_file import Approvals
 from fleet.talos.leave import find
 from fleet.terraform import command as terraform
 from fleet.terraform import program, state
+from fleet.workspaces import used_by
 
 PARALLELISM = 4  # more clones at once only wait for the lock of their template
 # How Proxmox and the provider word it that something else held a lock for too long.
@@ -114,8 +115,9 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         values, found = anew, planned(job, anew, plan)
     if anew := provider.kept(values, found):
         values, found = anew, planned(job, anew, plan)
-    must_pass(job, found, provider.lacking(job.client, values, found))
     going, replaced = ([one.name for one in found if one.kind == kind] for kind in ("destroy", "replace"))
+    used = used_by.warnings(going, values["vms"], job.directory.parent / paths.CLUSTERS_DIR.name)
+    must_pass(job, found, [*provider.lacking(job.client, values, found), *used])
     let_leave(going, replaced, values["vms"], job.addresses, find, dry_run=plan_only)
     if plan_only:
         return not report(provider.set_directly(job.client, values, found))
