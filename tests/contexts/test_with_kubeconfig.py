@@ -1,6 +1,7 @@
 """with_kubeconfig.py and its guard against a real API server, a real Vault and the real kubectl."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ import with_kubeconfig
 from fleet.clusters import current
 from fleet.clusters.kubeconfig import Edit
 from fleet.clusters.vault import Store
-from fleet.contexts import guard, handover
+from fleet.contexts import api, guard, handover
 from fleet.vault import client
 from lab import builds
 from tests.helpers import bare_cluster, vault_server
@@ -341,8 +342,17 @@ def test_a_proxy_of_the_environment_is_passed(stored, monkeypatch):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_api_that_draws_its_answer_out_ends(stored, cluster, monkeypatch, tmp_path, capfd):
-    """It sends a byte from time to time, so that no timeout of a connection ends it."""
+ENDLESS = {
+    "drips": (b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.05, "did not end its answers within 1.5 seconds"),
+    "floods": (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, 0.0, "does not end its answer whether it is ready"),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_an_api_that_never_ends_its_answer(case, stored, cluster, monkeypatch, capfd):
+    """No timeout of a connection ends it: that counts from byte to byte."""
+    begins, goes_on, pause, said = ENDLESS[case]
+    monkeypatch.setattr(api, "MOST", 1 << 20)
     monkeypatch.setattr(guard, "SECONDS", 1.5)
     cluster.authority.issue("slow", address="127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -353,9 +363,10 @@ def test_an_api_that_draws_its_answer_out_ends(stored, cluster, monkeypatch, tmp
         def serve():
             with context.wrap_socket(listener.accept()[0], server_side=True) as one:
                 one.recv(4096)
-                one.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-                while not stopped.wait(0.05):
-                    one.sendall(b"x")
+                one.sendall(begins)
+                with contextlib.suppress(OSError):
+                    while not stopped.wait(pause):
+                        one.sendall(goes_on)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -368,7 +379,7 @@ def test_an_api_that_draws_its_answer_out_ends(stored, cluster, monkeypatch, tmp
             stopped.set()
             thread.join()
     assert time.monotonic() - begin < 10
-    assert "did not end its answers within 1.5 seconds" in capfd.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 def test_the_key_is_in_no_file(stored, tmp_path, monkeypatch):
