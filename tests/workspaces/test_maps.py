@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fleet.findings import Fault
 from fleet.workspaces import hcl, maps
+from fleet.workspaces.literals import literal
 from lab import terraform
 
 VARIABLES = """\
@@ -45,7 +46,7 @@ def terraform_of(folder: Path, texts: list[str]) -> list | None:
 
 def ours(text: str):
     blocks, _ = hcl.read(f'variable "v" {{\n  default = {text}\n}}\n', "v.tf")
-    return hcl.literal(blocks[0].attributes["default"], "v.tf").value
+    return literal(blocks[0].attributes["default"], "v.tf").value
 
 
 READ = (
@@ -103,9 +104,17 @@ def test_what_is_not_a_literal_is_refused(text, both, message, tmp_path):
     assert not both or terraform_of(tmp_path, [text]) is None
 
 
+def test_what_is_nested_without_end_is_refused():
+    for wrong in ("[" * 5000 + "]" * 5000, "-" * 5000 + "1", "(" * 5000 + "1" + ")" * 5000):
+        with pytest.raises(Fault, match="too deeply"):
+            ours(wrong)
+    with pytest.raises(Fault, match="not valid HCL"):
+        ours("[" * 5000)
+
+
 def test_lines_are_those_of_the_file():
     text = 'variable "v" {\n  default = {\n    a = [\n      "x",\n      "y"\n    ]\n  }\n}\n'
-    lines = hcl.literal(hcl.read(text, "v.tf")[0][0].attributes["default"], "v.tf").lines
+    lines = literal(hcl.read(text, "v.tf")[0][0].attributes["default"], "v.tf").lines
     assert lines == {(): 2, ("a",): 3, ("a", 0): 4, ("a", 1): 5}
 
 
