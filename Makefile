@@ -47,11 +47,17 @@ coverage: setup ## all tests, the slow ones too, and how much of scripts/ they r
 validate: .venv ## check proxmox/vms/*.yaml
 	@$(PYTHON) scripts/validate_vms.py
 
+clusters-validate: .venv ## check clusters/: workspaces, workloads, contexts and charts
+	@$(PYTHON) scripts/validate_clusters.py
+
 validate-playbooks: .venv ## check proxmox/playbooks/*.yml and their roles
 	@$(PYTHON) scripts/validate_playbooks.py
 
 new-playbook: .venv ## a playbook of your own to start from: NAME=myapp (DRY_RUN=1 writes nothing)
 	@$(PYTHON) scripts/new_playbook.py "$$NAME" $(if $(DRY_RUN),--dry-run)
+
+new-workload: .venv ## a workload of your own for the clusters, to start from: NAME=myapp (DRY_RUN=1 writes nothing)
+	@$(PYTHON) scripts/new_workload.py "$$NAME" $(if $(DRY_RUN),--dry-run)
 
 tfvars: .venv ## write Terraform's input from proxmox/vms/*.yaml, without asking Proxmox
 	@$(PYTHON) scripts/generate_tfvars.py --offline
@@ -69,7 +75,7 @@ lint: setup ## every linter, with no exceptions
 	ruff check .
 	ruff format --check .
 	shellcheck $$(git ls-files '*.sh' .ci/run)
-	$${TERRAFORM:-$$(command -v terraform || command -v tofu)} fmt -check -recursive proxmox
+	$${TERRAFORM:-$$(command -v terraform || command -v tofu)} fmt -check -recursive proxmox clusters
 	actionlint
 	zizmor --quiet --offline .github
 	ansible-lint --offline proxmox/playbooks

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from fleet.paths import ROOT
+from fleet.vault import policy
 from lab import vault
 from lab.proxmox import access
 
@@ -30,6 +31,7 @@ USERS = {
     "proxmox/playbooks/myapp.yml", "scripts/NAME.py", ".github/CODEOWNERS", "proxmox/inventory-vms.ini",
     "proxmox/inventory-vms.known_hosts", "proxmox/playbooks/roles/myapp", "proxmox/vms/myapp.yaml.example",
     "proxmox/vms/app-1.yaml", "tests/custom/test_myapp.py", "proxmox/group_vars/", "proxmox/host_vars/NAME.yml",
+    "clusters/modules/myapp", "clusters/.terraform.lock.hcl",
     "proxmox/vars/vm_config.yml", "proxmox/inventory.ini", "proxmox/playbooks/look.yml",
 }  # fmt: skip
 
@@ -118,7 +120,7 @@ def test_every_step_of_a_demo_is_described(demo):
 
 
 @pytest.mark.parametrize(("page", "path"), found(
-    r"(?<![\w./])((?:proxmox|scripts|schemas|docs|tests|lab|bench|\.github)/[\w./-]*[\w/])"
+    r"(?<![\w./])((?:proxmox|clusters|scripts|schemas|docs|tests|lab|bench|\.github)/[\w./-]*[\w/])"
 ))  # fmt: skip
 def test_a_path_exists_or_is_the_users_to_make(page, path):
     assert path in USERS or (ROOT / path).exists() or (ROOT / "proxmox" / path).exists()
@@ -156,12 +158,15 @@ def test_the_role_in_proxmox_is_the_one_that_the_lab_grants():
     assert sorted(re.findall(r"[\w.]+", text)) == sorted(access.GITOPS)
 
 
-def test_the_policy_in_vault_is_the_one_that_the_lab_grants():
+def test_the_policies_in_vault_are_those_that_the_lab_grants():
     def lines(text):
         return re.sub(r"[ \t]+", " ", text).split("\n")
 
-    policy = re.search(r"```hcl\n(path .*?)```", INSTALL, re.S)[1]
-    assert [line for line in lines(policy) if line] == [line for line in lines(vault.POLICY) if line]
+    for found, granted in zip(
+        re.findall(r"```hcl\n(path .*?)```", INSTALL, re.S), (vault.POLICY, vault.WORKLOADS), strict=True
+    ):
+        assert [line for line in lines(found) if line] == [line for line in lines(granted) if line]
+    assert vault.WORKLOADS.strip() == policy.TEXT.strip()
 
 
 def test_the_secrets_are_those_that_the_workflows_use():

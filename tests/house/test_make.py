@@ -16,6 +16,7 @@ from fleet.paths import ROOT
         ("inventory", "OUTPUTS=x y; touch {0}"),
         ("images-update", "IMAGE=x; touch {0}"),
         ("new-playbook", 'NAME=x"; touch {0}; "'),
+        ("new-workload", 'NAME=x"; touch {0}; "'),
     ],
 )
 def test_nothing_of_a_value_is_run(tmp_path, monkeypatch, target, given):

@@ -69,7 +69,7 @@ READ = (
 
 # What is refused; the second says whether Terraform refuses it too.
 REFUSED = (
-    ("[upper(\"a\")]", True, "is not a literal"),
+    ('[upper("a")]', True, "is not a literal"),
     ("{ a = var.v0 }", True, "is not a literal"),
     ("local.x", True, "is not a literal"),
     ('"${var.v0}"', True, "is not a literal"),
@@ -141,7 +141,9 @@ def written(value, style: dict) -> str:
     if isinstance(value, dict):
         pairs = []
         for key, each in value.items():
-            bare = style["bare"] and key.isascii() and key[:1].isalpha() and key.replace("-", "_").isidentifier()
+            bare = (
+                style["bare"] and key.isascii() and key[:1].isalpha() and key.replace("-", "_").isidentifier()
+            )
             bare = bare and key not in ("true", "false", "null", "for")
             pairs.append((key if bare else written(key, style)) + style["sign"] + written(each, style))
         return "{" + style["pair"].join(pairs) + ("," if pairs and style["last"] else "") + "}"
@@ -186,7 +188,12 @@ def test_a_workspace():
         ('{ dev = ["a"] }', "{}", 3, "workload.dev: is in workload alone; add it to config"),
         ("{}", '{ dev = { kubernetes_context = "x" } }', 7, "config.dev: is in config alone"),
         ('{ dev = "a" }', '{ dev = { kubernetes_context = "x" } }', 3, 'must be a list, not "a"'),
-        ("{ dev = [1] }", '{ dev = { kubernetes_context = "x" } }', 3, "workload.dev.0: must be a text in quotes"),
+        (
+            "{ dev = [1] }",
+            '{ dev = { kubernetes_context = "x" } }',
+            3,
+            "workload.dev.0: must be a text in quotes",
+        ),
         ("{ dev = [] }", "{ dev = {} }", 7, "config.dev: kubernetes_context is missing"),
         ("{ dev = [] }", "{ dev = { kubernetes_context = null } }", 7, "kubernetes_context is missing"),
         ("[]", "{}", 3, "the default of workload is not a map"),

@@ -43,7 +43,9 @@ def sources(clusters: Path) -> dict[str, str]:
 def overriding(clusters: Path) -> Iterator[Finding]:
     """Files that would put other maps in the place of those in variables.tf, which is where scripts read them."""
     loaded = {path for pattern in _LOADED for path in clusters.glob(pattern)}
-    code = {path for suffix in ("tf", "tofu", "tf.json", "tofu.json") for path in clusters.glob(f"*.{suffix}")}
+    code = {
+        path for suffix in ("tf", "tofu", "tf.json", "tofu.json") for path in clusters.glob(f"*.{suffix}")
+    }
     for path in sorted(loaded | code - {clusters / maps.FILE}):
         try:
             given = _defined(path)
@@ -83,11 +85,15 @@ def _workspaces(
     folders = sorted(path.parent.name for path in (clusters / "modules").glob("*/main.tf"))
     for name, asked in workload.value.items():
         if name == "default":
-            message = "is Terraform's own workspace, which every command without a choice uses; choose another name"
+            message = (
+                "is Terraform's own workspace, which every command without a choice uses; choose another name"
+            )
             yield maps.at(workload, file, (name,), message, "workload")
         elif not NAME.fullmatch(name):
-            message = "a workspace's name has small letters, digits, - and _, at most 63, the first and last neither"
-            yield maps.at(workload, file, (name,), f"{message} - nor _", "workload")
+            message = (
+                "is no name of a workspace: small letters, digits, - and _, at most 63, - and _ only inside"
+            )
+            yield maps.at(workload, file, (name,), message, "workload")
         seen: dict[str, int] = {}
         for number, written in enumerate(asked if isinstance(asked, list) else ()):
             if not isinstance(written, str):
@@ -127,15 +133,16 @@ def _contexts(found: dict[str, maps.Variable], file: str, vms_dir: Path) -> Iter
             other = owners.setdefault((context, folder), name)
             if other != name:
                 line = config.lines[(other, "kubernetes_context")]
-                message = f"{other} (line {line}) runs {folder} on {context} already; remove it from one of the two"
+                message = (
+                    f"{other} (line {line}) runs {folder} on {context} already; remove it from one of the two"
+                )
                 yield maps.at(config, file, place, message, "config")
 
 
 def _no_cluster(context: str, clusters: Collection[str], vms_dir: Path) -> str:
     folder = shown(vms_dir)
-    if cluster := names.cluster_of(context):
-        if cluster in clusters:  # a member's own name
-            return f"{cut(context)} is a machine of the cluster {cluster}; did you mean {cluster}?"
+    if (cluster := names.cluster_of(context)) in clusters:
+        return f"{cut(context)} is a machine of the cluster {cluster}, whose context is {cluster}"
     near = difflib.get_close_matches(context[:60], sorted(clusters), 1)
     way_out = f"did you mean {near[0]}?" if near else f"there are {listed(sorted(clusters))}"
     return f"{cut(context)} is not a cluster of {folder}; {way_out}"

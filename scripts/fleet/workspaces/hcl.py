@@ -175,7 +175,9 @@ def _number(text: str, node: tree_sitter.Node, file: str) -> int | float:
 
 
 def _not_literal(node: tree_sitter.Node, file: str) -> Fault:
-    message = f"{cut(' '.join(text_of(node).split()))} is not a literal; write the value itself, a text in quotes"
+    message = (
+        f"{cut(' '.join(text_of(node).split()))} is not a literal; write the value itself, a text in quotes"
+    )
     return Fault(message, file, line_of(node))
 
 
