@@ -1,4 +1,4 @@
-"""One workspace's apply, and the two faults of helm's provider that the guard is for; the rest is in test_slow_apply.py."""
+"""One workspace's apply, and the faults of helm's provider that the guard is for; test_slow_apply.py has the rest."""
 
 import pytest
 
