@@ -202,7 +202,8 @@ def test_a_failed_install(root: Root):
     assert done.returncode == 1 and root.releases() == [] and root.state() == []
     done = root.apply(settings={"broken": True}, atomic=False)
     assert done.returncode == 1 and root.releases() == [("web", "failed")] and root.state() == []
-    root.applied(settings={})
+    # Not {}: without any values helm takes those of the release before, the broken ones.
+    root.applied(settings={"color": "red"})
     assert root.releases() == [("web", "deployed")]
 
 
