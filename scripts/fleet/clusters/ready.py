@@ -6,7 +6,6 @@ to another host, whose answer would count as the cluster's.
 
 import base64
 import json
-import signal
 import ssl
 import tempfile
 import time
@@ -17,7 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from fleet.clusters.current import checked
+from fleet.clusters.server import server_at
 from fleet.clusters.yaml_parse import parse
+from fleet.deadline import at_most
 from fleet.findings import Fault, printable
 
 TIMEOUT = 5  # seconds to connect, and between two bytes of the answer
@@ -45,20 +47,12 @@ def question(kubeconfig: str, address: str) -> Question | None:
 
 
 def wait_at_most(asked: Question, seconds: float) -> str:
-    """`wait`, also for a machine that sends its answer byte by byte and never ends it. In the main thread only."""
-
-    def expire(*_: object) -> None:
-        raise TimeoutError("its answer did not end in time")
-
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds + 2 * TIMEOUT)
+    """`wait`, also for a machine that never ends its answer."""
     try:
-        return wait(asked, seconds)
+        with at_most(seconds + 2 * TIMEOUT):
+            return wait(asked, seconds)
     except TimeoutError as error:
         return f"did not answer: {error}"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def wait(asked: Question, seconds: float) -> str:
@@ -84,6 +78,19 @@ def version(asked: Question) -> str | None:
     try:
         return str(document(asked, "/version")["gitVersion"])
     except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def uid(cluster: Mapping[str, Any], user: Mapping[str, Any], address: str | None = None) -> str | None:
+    """The uid of the cluster's namespace kube-system, asked with a kubeconfig's entries; None if it does not tell.
+
+    `address` is in place of a loopback host, as in server_at.
+    """
+    try:
+        asked = Question(server_at(cluster["server"], address), context(cluster, user))
+        with at_most(2 * TIMEOUT):
+            return checked(document(asked, "/api/v1/namespaces/kube-system")["metadata"]["uid"])
+    except (Fault, OSError, ValueError, LookupError, TypeError):
         return None
 
 
