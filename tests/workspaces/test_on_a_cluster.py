@@ -18,11 +18,12 @@ import yaml
 
 from fleet.contexts.handover import handed_over
 from fleet.paths import CLUSTERS_DIR
+from fleet.workloads.new import make
 from fleet.workspaces import maps
 from lab import builds, terraform
 from tests.helpers import bare_cluster
 
-ALL = ["externaldns", "cert-manager", "external_secrets", "observability", "argocd", "istio"]
+ALL = ["externaldns", "cert-manager", "external_secrets", "observability", "argocd", "istio", "my-app"]
 CONFIG = {
     "kubernetes_context": "k8s-dev",
     "issuer_email": "me@example.org",
@@ -138,6 +139,7 @@ class Root:
 def root(tmp_path_factory, mirror, cluster, helm_mirror):
     folder = tmp_path_factory.mktemp("site") / "clusters"
     shutil.copytree(CLUSTERS_DIR, folder, ignore=shutil.ignore_patterns(".terraform*", "tests"))
+    make("my-app", folder)
     (folder / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     (folder.parent / "terraform.tfrc").write_text(
         "disable_checkpoint = true\n"
@@ -153,7 +155,7 @@ def test_all_of_them_then_nothing_more(root):
     root.run("apply", "-auto-approve")
     told = json.loads(root.run("output", "-json", "releases"))
     assert root.releases() == {f"{one['namespace']}/{one['name']}": "1" for one in told}
-    assert len(told) == 13
+    assert len(told) == 14
     root.run("plan", "-detailed-exitcode")
     store = json.loads(root.cluster.kubectl("get", "clustersecretstore", "vault", "-o", "json"))
     assert store["spec"]["provider"]["vault"]["auth"]["jwt"]["path"] == "clusters/k8s-dev"
