@@ -45,7 +45,7 @@ class Door:
     async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = {writer}
         self.writers |= ends
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # cancelled when the door is closed for good
             if self.open:
                 there, back = await asyncio.open_connection(self.node.address, API)
                 ends.add(back)
@@ -135,7 +135,9 @@ def cluster(folder: Path) -> Iterator[WorkloadCluster]:
         node = network_of_nodes.node("k8s-dev", 11).start("server", K3S_STAND_IN_FULL="true").up(180)
         one = WorkloadCluster(node, folder)
         try:
-            until(lambda: " Ready " in one.kubectl("get", "nodes", "--no-headers", check=False), 60, node.tail)
+            until(
+                lambda: " Ready " in one.kubectl("get", "nodes", "--no-headers", check=False), 60, node.tail
+            )
             yield one
         finally:
             one.door.close()
