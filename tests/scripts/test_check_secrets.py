@@ -135,6 +135,8 @@ WELL = [
     ("K3S_VERSION", "v1.34.4-rc1+k3s1"),
     ("K3S_GITHUB_URL", "https://mirror.lan/k3s/releases"),
     ("K3S_INSTALL_URL", "http://mirror.lan:8080/install.sh"),
+    ("CHART_MIRROR", "http://192.168.1.1:8081"),
+    ("CHART_MIRROR", "oci://mirror.lan/charts"),
 ]  # fmt: skip
 
 
@@ -173,6 +175,8 @@ WRONG = [
     ("K3S_INSTALL_SHA256", "sha256:0a", "K3S_INSTALL_SHA256 must be a SHA-256 checksum"),
     ("K3S_VERSION", "1.34.4", "K3S_VERSION must be a release"),
     ("K3S_INSTALL_URL", "get.k3s.io", "K3S_INSTALL_URL must be an address"),
+    ("CHART_MIRROR", "mirror.lan/charts", "CHART_MIRROR must be an address"),
+    ("CHART_MIRROR", "https://me:s3cr3t@mirror.lan/charts", "an address without a password"),
 ]  # fmt: skip
 
 
