@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     repo, vms_dir = options.repo, options.repo / "proxmox/vms"
     vms = inside(repo, vms_dir) or "proxmox/vms"
-    known = what_exists(vms_dir, repo / "proxmox/k8s.ini", repo / "proxmox/playbooks")
+    known = what_exists(vms_dir, repo / "proxmox/k8s.ini", repo / "proxmox/playbooks", repo / "clusters")
     if options.event is None:
         raise Fault("--event is needed outside a workflow", code=2)
     try:

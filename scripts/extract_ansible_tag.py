@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
         inventory = options.inventory or repo / "proxmox/k8s.ini"
         playbooks = options.playbooks_dir or repo / "proxmox/playbooks"
-        known = what_exists(vms_dir, inventory, playbooks)
+        known = what_exists(vms_dir, inventory, playbooks, repo / "clusters")
         found, wrong = requests.collect(repo, vms, commits, known, options.before)
         findings = findings + wrong
     print(as_json(commits, found, findings) if options.format == "json" else as_text(commits, found))
@@ -68,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
 def as_text(commits: ranges.Range, found: list) -> str:
     lines = []
     for request in found:
-        approves = {"destroy": "may be destroyed", "adopt": "may be changed to what its VM file says"}
+        gone = "may be uninstalled" if "/" in request.name else "may be destroyed"
+        approves = {"destroy": gone, "adopt": "may be changed to what its VM file says"}
         waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
         runs = (
             f"{request.playbook}.yml on {request.machine or waiting}"

@@ -12,6 +12,7 @@ KNOWN_HOSTS = PROXMOX_DIR / "known_hosts"
 PLAYBOOKS_DIR = PROXMOX_DIR / "playbooks"
 TFVARS = PROXMOX_DIR / "vms.auto.tfvars.json"
 IMAGES = PROXMOX_DIR / "images.yml"
+CLUSTERS_DIR = ROOT / "clusters"
 AUTHORIZED_KEYS = PROXMOX_DIR / "authorized_keys"
 SCHEMA = Path(__file__).with_name("vm.schema.json")  # a link to schemas/, so that it is installed too
 

@@ -64,7 +64,7 @@ def run_passing_signals(command: list[str], environment: Mapping[str, str]) -> t
             env=environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         code = process.wait()
         if stopped:
@@ -141,8 +141,8 @@ def _restore(handlers: Mapping) -> None:
         signal.signal(signum, handler)
 
 
-def _die_with_parent() -> None:
-    _prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: a killed run leaves no play behind
+def die_with_parent() -> None:
+    _prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: a killed run leaves nothing behind
 
 
 def _prctl(option: int, value: int) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.tags import message as tags
+from fleet.tags.names import NAME
 
 FULL = "a" * 40
 
@@ -27,6 +28,10 @@ READ = {
     "body": ("feat: add\n\nWith it: [ansible k8s-dev].\n", "[ansible k8s-dev]"),
     "several": ("x [ansible b] [ansible a][destroy c]", "[ansible b] [ansible a] [destroy c]"),
     "approvals": ("take it over [adopt a]\n\n[destroy b]", "[adopt a] [destroy b]"),
+    "a release of a workspace": (
+        "x\n\n[destroy obs/loki] [destroy obs/istio-base]",
+        "[destroy obs/loki] [destroy obs/istio-base]",
+    ),
     "once each": ("x [ansible a]\n\n[ansible a] [ansible a]", "[ansible a]"),
     "blanks inside": ("x [ansible  a\t]", "[ansible a]"),
     "line ends of Windows": ("x [ansible a]\r\n\r\nmore [ansible b]\r\n", "[ansible a] [ansible b]"),
@@ -138,6 +143,14 @@ MALFORMED = [
     ("x [ ansible a ]", "warning", "did you mean [ansible a]?"),
     ("x [Destroy a]", "warning", "did you mean [destroy a]?"),
     ("x [Adopt a]", "warning", "did you mean [adopt a]?"),
+    ("x [Destroy obs/loki]", "warning", "did you mean [destroy obs/loki]?"),
+    ("x [ansible obs/loki]", "error", "holds '/'"),
+    ("x [adopt obs/loki]", "error", "holds '/'"),
+    ("x [destroy obs/]", "error", "holds '/'"),
+    ("x [destroy obs/a/b]", "error", "holds '/'"),
+    ("x [destroy obs/all]", "error", "not obs/all"),
+    ("x [destroy obs/../x]", "error", "holds '.', '/'"),
+    ("x\n\nwe [destroy obs/loki] now", "warning", "stands in a sentence"),
     ("x [adopt all]", "error", "not all"),
     ("x [\u0430do\u0440t a]", "error", "U+0430 CYRILLIC SMALL LETTER A, U+0440 CYRILLIC SMALL LETTER ER"),
     ("x [ansible\na]", "warning", "not closed on its line"),
@@ -205,9 +218,7 @@ def test_a_stray_tag_in_code_is_reported():
 @given(st.text(alphabet="[]ansible destroy adopt`\r\n>~\t-\u0430\u200bx:", max_size=80))
 def test_whatever_is_written_only_plain_names_are_read(message):
     found, _ = tags.read(message)
-    assert all(
-        tag.action in ("ansible", "destroy", "adopt") and tags.NAME.fullmatch(tag.name) for tag in found
-    )
+    assert all(tag.action in ("ansible", "destroy", "adopt") and NAME.fullmatch(tag.name) for tag in found)
     assert all(f"[{tag.action}" in message for tag in found)
 
 

@@ -8,7 +8,7 @@ from fleet.tags import requests_file
 
 def test_approvals_of_both_kinds_stay_apart(tmp_path):
     file = tmp_path / "requests.json"
-    asked = [("ansible", "k8s"), ("destroy", "a"), ("adopt", "b"), ("destroy", "c")]
+    asked = [("ansible", "k8s"), ("destroy", "a"), ("adopt", "b"), ("destroy", "c"), ("destroy", "obs/loki")]
     requests = [{"action": action, "name": name} for action, name in asked]
     file.write_text(json.dumps({"head": "2" * 40, "since": "1" * 40, "requests": requests}))
     parser = argparse.ArgumentParser()
@@ -26,3 +26,5 @@ def test_approvals_of_both_kinds_stay_apart(tmp_path):
     assert requests_file.approvals(parser.parse_args(options)) == requests_file.Approvals(
         destroy=frozenset("acx"), since="1" * 40, adopt=frozenset("byz")
     )
+    assert requests_file.releases(file, ["x/y"]) == {"obs/loki", "x/y"}
+    assert requests_file.releases(None, []) == frozenset()

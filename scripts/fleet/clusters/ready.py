@@ -6,7 +6,6 @@ to another host, whose answer would count as the cluster's.
 
 import base64
 import json
-import signal
 import ssl
 import tempfile
 import time
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from fleet.clusters import identity
 from fleet.clusters.yaml_parse import parse
+from fleet.deadline import at_most
 from fleet.findings import Fault, printable
 
 TIMEOUT = 5  # seconds to connect, and between two bytes of the answer
@@ -44,20 +45,12 @@ def question(kubeconfig: str, address: str) -> Question | None:
 
 
 def wait_at_most(asked: Question, seconds: float) -> str:
-    """`wait`, also for a machine that sends its answer byte by byte and never ends it. In the main thread only."""
-
-    def expire(*_: object) -> None:
-        raise TimeoutError("its answer did not end in time")
-
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, seconds + 2 * TIMEOUT)
+    """`wait`, also for a machine that never ends its answer."""
     try:
-        return wait(asked, seconds)
+        with at_most(seconds + 2 * TIMEOUT):
+            return wait(asked, seconds)
     except TimeoutError as error:
         return f"did not answer: {error}"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def wait(asked: Question, seconds: float) -> str:
@@ -80,12 +73,25 @@ def wait(asked: Question, seconds: float) -> str:
 
 def version(asked: Question) -> str | None:
     """The version that the API tells, such as v1.34.4; None when it does not answer."""
-    url = urlsplit(asked.url)._replace(path="/version").geturl()
     try:
-        with _opener(asked).open(url, timeout=TIMEOUT) as answer:
-            return str(json.loads(answer.read(4096))["gitVersion"])
+        return str(_told(asked, "/version")["gitVersion"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
+
+
+def uid(asked: Question) -> str | None:
+    """The uid of namespace kube-system, as the API tells it; None when it does not answer."""
+    try:
+        with at_most(2 * TIMEOUT):
+            return identity.checked(_told(asked, "/api/v1/namespaces/kube-system")["metadata"]["uid"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _told(asked: Question, path: str) -> Any:
+    url = urlsplit(asked.url)._replace(path=path).geturl()
+    with _opener(asked).open(url, timeout=TIMEOUT) as answer:
+        return json.loads(answer.read(1 << 16))
 
 
 def _opener(asked: Question) -> urllib.request.OpenerDirector:

@@ -22,7 +22,7 @@ from fleet.plans.guard import Allowed, judge
 from fleet.plans.unseen import unseen
 from fleet.plans.unset import completed
 from fleet.proxmox.client import Client
-from fleet.steps import provider
+from fleet.steps import provider, used_by
 from fleet.tags.requests_file import Approvals
 from fleet.talos.leave import find
 from fleet.terraform import command as terraform
@@ -114,8 +114,9 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
         values, found = anew, planned(job, anew, plan)
     if anew := provider.kept(values, found):
         values, found = anew, planned(job, anew, plan)
-    must_pass(job, found, provider.lacking(job.client, values, found))
     going, replaced = ([one.name for one in found if one.kind == kind] for kind in ("destroy", "replace"))
+    used = used_by.warnings(going, values["vms"], job.directory.parent / paths.CLUSTERS_DIR.name)
+    must_pass(job, found, [*provider.lacking(job.client, values, found), *used])
     let_leave(going, replaced, values["vms"], job.addresses, find, dry_run=plan_only)
     if plan_only:
         return not report(provider.set_directly(job.client, values, found))

@@ -1,16 +1,18 @@
-"""`[ansible X]`, `[destroy NAME]` and `[adopt NAME]` in a commit message: what counts, what only looks like one."""
+"""`[ansible X]`, `[destroy NAME]`, `[adopt NAME]` in a commit message: what counts, what only looks like one.
+
+`[destroy WORKSPACE/RELEASE]` is about a release of clusters/ instead of a machine.
+"""
 
 import re
 from typing import NamedTuple
 
 from fleet.findings import Finding, printable
-from fleet.names import RESERVED
 from fleet.tags import prose
 from fleet.tags.lookalikes import BRACKETS, KEYWORDS, NEAR, candidates, named
+from fleet.tags.names import is_name, problem_of
 from fleet.tags.squash import QUOTING, is_quoting, squashed
 
 TAG = re.compile(rf"\[({'|'.join(KEYWORDS)})[ \t]([^\[\]]*)\]")
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 ALONE = re.compile(rf"(?:\[[xX]\] )?(?:[\s,;.]|{TAG.pattern})+")  # a line of tags, perhaps of a ticked task
 # What documentation writes in a name's place.
 PLACEHOLDER = re.compile(r"X|NAME|MACHINE|PLAYBOOK|HOST|<.*>|\{.*\}|\$\{?[A-Z_]+\}?|\.\.\.|\u2026|\*")
@@ -64,7 +66,7 @@ def read(message: str) -> tuple[list[Tag], list[Finding]]:
     if len(tags) > MOST or len(findings) > MOST:
         return [], [Finding(f"more than {MOST} tags or mistakes in one message, so none is read")]
     if not inner:
-        linked = (found for found in TAG.findall(message) if found not in shown and NAME.fullmatch(found[1]))
+        linked = (found for found in TAG.findall(message) if found not in shown and is_name(*found))
         unread.update((_not_read(found, "a link or escaped"), None) for found in linked)
     return list(tags), findings + list(unread)[:SHOWN]
 
@@ -97,7 +99,7 @@ def _line(line: str, approves: bool) -> tuple[list[Tag], list[Finding]]:
         elif odd or "\r" in line:
             findings.append(_error(original, f"holds {named(odd or {chr(13)})}; type it in plain ASCII"))
         elif name:
-            problem = _name_problem(exact[1], name)
+            problem = problem_of(exact[1], name)
             if problem:
                 findings.append(_error(original, problem))
             else:
@@ -107,27 +109,11 @@ def _line(line: str, approves: bool) -> tuple[list[Tag], list[Finding]]:
     return tags, findings
 
 
-def _name_problem(action: str, name: str) -> str:
-    if name.lower() in RESERVED:
-        return f"is never allowed: name one playbook or machine, not {name}"
-    if NAME.fullmatch(name):
-        return ""
-    if re.fullmatch(r"[A-Za-z0-9_-]+([\s,;]+[A-Za-z0-9_-]+)+", name) and len(name) < 300:
-        parts = " ".join(f"[{action} {part}]" for part in re.split(r"[\s,;]+", name))
-        return f"names several; write {parts}"
-    odd = set(re.findall(r"[^A-Za-z0-9_-]", name))
-    if odd:
-        return f"holds {named(odd)}; a name is made of letters, digits, - and _"
-    if name.startswith("-"):
-        return "starts with -"
-    return f"is {len(name)} characters long; at most 63 are allowed"
-
-
 def _near_miss(original: str, near: re.Match) -> Finding:
     keyword, rest = near[1].lower(), near[2].strip(" \t:=,")
     if not near[3]:
         return Finding(f"'{_short(original)}' is not a tag: it is not closed on its line", level="warning")
-    guess = rest if NAME.fullmatch(rest) else "NAME"
+    guess = rest if is_name(keyword, rest) else "NAME"
     return Finding(f"'{_short(original)}' is not a tag; did you mean [{keyword} {guess}]?", level="warning")
 
 

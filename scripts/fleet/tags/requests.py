@@ -1,12 +1,14 @@
 """What the tags of commits ask for: a playbook, on one machine or on those that wait for it, or an approval."""
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from fleet.findings import Fault, Finding, listed
-from fleet.names import KINDS, cluster_of, managed, playbook_of, tag_playbook_of
+from fleet.names import KINDS, cluster_of, playbook_of, tag_playbook_of
 from fleet.tags import ranges
+from fleet.tags.approvals import approvable, guess
 from fleet.tags.message import Tag
 from fleet.tags.reverts import reverted_by
 
@@ -32,6 +34,7 @@ class Known(NamedTuple):
     playbooks: set[str]
     machines: set[str]  # of the inventory and of vms/
     unplayed: Callable[[str], str] = lambda name: ""  # what of a machine's file says that no play runs on it
+    workspaces: Callable[[], Collection[str]] = tuple  # of clusters/
 
 
 def collect(
@@ -68,7 +71,8 @@ def collect(
             file = f"{vms}/{tag.name}.yaml"
             try:
                 if tag.action != "ansible":
-                    approvable(tag, known, lambda file=file: ranges.touched(repo, file, commits.head))
+                    was_there = functools.partial(ranges.touched, repo, file, commits.head)
+                    approvable(tag, known.machines, known.workspaces, was_there)
                 playbook, machine = resolve_tag(tag, known)
             except Fault as fault:
                 if tag.action != "destroy" and ranges.touched(repo, file, commits.head, f"^{commit.id}"):
@@ -87,7 +91,7 @@ def collect(
 def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
     """(playbook, machine) of a tag. Raises Fault, with what exists, for one that names nothing."""
     if tag.action != "ansible":
-        return None, tag.name
+        return None, None if "/" in tag.name else tag.name
     if tag.name in known.playbooks:
         return tag.name, None
     if own := tag_playbook_of(tag.name):
@@ -106,7 +110,7 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
                 f"names a cluster; [ansible {playbook}] is for its waiting machines, [ansible {members[0]}] for one"
             )
         said = "names a machine that neither the inventory nor vms/ has; a tag can name:"
-        raise Fault(f"{said} {listed(nameable)}{_guess(tag.name, nameable)}")
+        raise Fault(f"{said} {listed(nameable)}{guess(tag.name, nameable)}")
     suggestion = playbook_of(tag.name)
     hint = f"; did you mean [ansible {suggestion}]?" if suggestion in known.playbooks else ""
     if tag.name in known.machines:
@@ -114,28 +118,5 @@ def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
         said = f"names a machine, and of these a tag can only name {', '.join(patterns)}"
     else:
         said = "names neither a playbook nor a machine that a tag can name"
-        hint = hint or _guess(tag.name, [*known.playbooks, *filter(tag_playbook_of, known.machines)])
+        hint = hint or guess(tag.name, [*known.playbooks, *filter(tag_playbook_of, known.machines)])
     raise Fault(f"{said}; playbooks: {listed(sorted(known.playbooks))}{hint}")
-
-
-def approvable(tag: Tag, known: Known, was_there: Callable[[], bool]) -> None:
-    """Raises Fault for a `[destroy NAME]` or `[adopt NAME]` that can mean no machine of this fleet.
-
-    `was_there()` tells whether vms/ ever had the machine: one that is gone can still be destroyed.
-    """
-    done = {"destroy": "destroyed", "adopt": "changed"}[tag.action]
-    if not managed(tag.name):
-        raise Fault(f"names a machine that is not managed here and is never {done}")
-    if tag.name in known.machines or (tag.action == "destroy" and was_there()):
-        return
-    said = "names a machine that was never" if tag.action == "destroy" else "names a machine that is not"
-    hint = f"{listed(sorted(known.machines))}{_guess(tag.name, known.machines)}"
-    raise Fault(f"{said} in the inventory or vms/; existing machines: {hint}")
-
-
-def _guess(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    lower = {other.lower(): other for other in known}
-    near = difflib.get_close_matches(name.lower(), lower, 1, 0.75)
-    return f"; did you mean {lower[near[0]]}?" if near else ""

@@ -52,8 +52,18 @@ def approvals(args: argparse.Namespace) -> Approvals:
     opened = load(args.requests) if args.requests else RequestsFile([], None, None)
 
     def approved(action: str, by_hand: list[str]) -> frozenset[str]:
-        return frozenset([*(one["name"] for one in opened.requests if one["action"] == action), *by_hand])
+        return frozenset([*(one for one in _named(opened, action) if "/" not in one), *by_hand])
 
     return Approvals(
         approved("destroy", args.approve_destroy), opened.since, approved("adopt", args.approve_adopt)
     )
+
+
+def releases(file: Path | None, by_hand: list[str]) -> frozenset[str]:
+    """WORKSPACE/RELEASE of each open `[destroy WORKSPACE/RELEASE]`, and what was approved by hand. Raises Fault."""
+    opened = load(file) if file else RequestsFile([], None, None)
+    return frozenset([*(one for one in _named(opened, "destroy") if "/" in one), *by_hand])
+
+
+def _named(opened: RequestsFile, action: str) -> list[str]:
+    return [one["name"] for one in opened.requests if one["action"] == action]

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import socket
 import sys
@@ -15,6 +16,11 @@ from fleet.settings import NO_CONNECTION
 KEY = 0x70726F786D6F78  # "proxmox"; advisory locks of PostgreSQL are numbers
 
 
+def key(name: str) -> int:
+    """The number of another lock than Proxmox's, by what it is of."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
+
+
 def holder() -> str:
     """Who this process is, for the one who waits for it."""
     run = os.environ.get("GITHUB_RUN_ID")
@@ -22,18 +28,18 @@ def holder() -> str:
 
 
 @contextlib.contextmanager
-def held(directory: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock: PostgreSQL's when PG_CONN_STR is set, else one of the folder.
+def held(directory: Path, timeout: float, number: int = KEY) -> Iterator[None]:
+    """Hold the lock: PostgreSQL's of this number when PG_CONN_STR is set, else one of the folder.
 
     Waits up to `timeout` seconds and says for whom. Both locks end with their process. Raises Fault (exit 2).
     """
     connection = os.environ.get("PG_CONN_STR")
-    with _postgres(connection, timeout) if connection else _folder(directory, timeout):
+    with _postgres(connection, timeout, number) if connection else _folder(directory, timeout):
         yield
 
 
 @contextlib.contextmanager
-def _postgres(connection: str, timeout: float) -> Iterator[None]:
+def _postgres(connection: str, timeout: float, number: int) -> Iterator[None]:
     import psycopg
 
     try:
@@ -52,13 +58,13 @@ def _postgres(connection: str, timeout: float) -> Iterator[None]:
     with session:
 
         def attempt() -> str | None:
-            if session.execute("SELECT pg_try_advisory_lock(%s)", [KEY]).fetchone()[0]:
+            if session.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()[0]:
                 return None
             row = session.execute(
                 "SELECT application_name, client_addr, backend_start FROM pg_locks"
                 " JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
                 " AND granted AND (classid::bigint << 32) + objid::bigint = %s",
-                [KEY],
+                [number],
             ).fetchone()
             return (
                 f"{row[0]} from {row[1] or 'here'}, since {row[2]:%H:%M:%S}"

@@ -7,7 +7,7 @@ configuration (TF_CLI_CONFIG_FILE, TF_PLUGIN_CACHE_DIR) decides alone where prov
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fleet.files import read_text, write_atomic
@@ -16,10 +16,13 @@ from fleet.terraform import command, program
 OWN = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR")
 
 
-def init(directory: Path) -> None:
-    """Run `terraform init`, quietly unless it fails. Raises Fault, also for a program that cannot do the work."""
+def init(directory: Path, more: Mapping[str, str] | None = None, data: Path | None = None) -> None:
+    """Run `terraform init`, quietly unless it fails. Raises Fault, also for a program that cannot do the work.
+
+    `more` is added to Terraform's environment, where TF_DATA_DIR may name `data` in place of .terraform.
+    """
     product = program.check()
-    mark = directory / ".terraform" / "program"
+    mark = (data or directory / ".terraform") / "program"
     last = read_text(mark)
     options = []
     if last and last != product:
@@ -28,7 +31,7 @@ def init(directory: Path) -> None:
         options = ["-reconfigure"]
         write_atomic(mark, "neither")  # until this has ended
     with _cached(directory) as settings:
-        command.checked(directory, "init", *options, capture=True, settings=settings)
+        command.checked(directory, "init", *options, capture=True, settings=settings | dict(more or {}))
     if mark.parent.is_dir():  # TF_DATA_DIR may name another
         write_atomic(mark, product)
 

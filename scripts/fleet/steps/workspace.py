@@ -1,0 +1,107 @@
+"""One workspace of clusters/: ask the cluster, plan, guard, apply the plan that was judged, look at the result."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from fleet.clusters.vault import Store
+from fleet.console import note, table
+from fleet.contexts import guard as contexts
+from fleet.contexts.api import Cluster
+from fleet.contexts.handover import handed_over
+from fleet.files import temporary
+from fleet.findings import Fault, listed, report
+from fleet.forge import step
+from fleet.steps import workspace_states as states
+from fleet.terraform import command as terraform
+from fleet.terraform import lock, program
+from fleet.workspaces import guard, outcome, releases
+from fleet.workspaces import plan as plans
+from fleet.workspaces.maps import Maps, Workspace
+from fleet.workspaces.root import Root, show
+
+DONE, PARTLY = 0, 3
+ANSWER = 60  # seconds in which the API has to answer after an apply
+
+
+class Job(NamedTuple):
+    directory: Path  # clusters/
+    maps: Maps
+    workspace: Workspace
+    destroy: frozenset[str]  # WORKSPACE/RELEASE that may go
+    plan_only: bool = False
+
+
+def run(job: Job, lock_timeout: float) -> int:
+    """Exit code of the script. Raises Fault where nothing was begun."""
+    if job.plan_only:
+        return _run(job)
+    with lock.held(job.directory, lock_timeout, lock.key(f"clusters/{job.workspace.name}")):
+        return _run(job)
+
+
+def _run(job: Job) -> int:
+    name, context = job.workspace.name, job.workspace.context
+    store = Store()
+    try:
+        kubeconfig, cluster = contexts.checked(store, context)
+    except Fault as fault:
+        raise states.explained(fault, job.workspace, job.directory, store) from None
+    note(f"{context} answers, and is the cluster that was recorded")
+    with temporary("proxmox-gitops-") as folder, handed_over(kubeconfig) as access:
+        root = Root(job.directory, folder / "data", access)
+        root.init()
+        root.select(name)
+        file = folder / "plan"
+        note(f"{program.name()} plan of {name}")
+        root.run("plan", terraform.LOCK, f"-out={file}")
+        plan = plans.read(show(root, file))
+        present = releases.read(cluster)
+        there = {one.wanted for one in plan.changes if one.kind in ("create", "replace")} & set(present)
+        owners = states.owners(there, job.maps, job.workspace, job.directory)
+        asked = guard.Asked(name, job.workspace.workloads, job.destroy, owners)
+        _tell(plan, name)
+        if report(guard.judge(plan, present, asked, time.time())):
+            raise Fault(f"the plan of {name} was refused and not applied")
+        if job.plan_only:
+            return DONE
+        return _apply(root, file, plan, present, cluster)
+
+
+def _apply(root: Root, file: Path, plan: plans.Plan, present: releases.Present, cluster: Cluster) -> int:
+    for change in plan.changed:
+        if change.wanted:
+            note(f"waits up to {change.timeout:.0f} s for {change.name} to be ready")
+    note(f"{program.name()} apply")
+    done = terraform.run(root.directory, "apply", terraform.LOCK, str(file), settings=root.settings)
+    after = _afterwards(plan, cluster)
+    found = outcome.of(plan, present, after)
+    text = table(outcome.HEADS, found.rows)
+    print(text, flush=True)
+    step.note(f"```\n{text}\n```")
+    if report(found.findings) or done.returncode:
+        return PARTLY
+    note("done")
+    return DONE
+
+
+def _afterwards(plan: plans.Plan, cluster: Cluster) -> releases.Present:
+    """The releases after an apply, for which an API that does not answer just now is asked for a while."""
+    end = time.monotonic() + ANSWER
+    while True:
+        try:
+            return releases.read(cluster)
+        except Fault as fault:
+            if time.monotonic() > end:
+                begun = listed(change.name for change in plan.changed)
+                said = f"{fault}. So it is not known what became of {begun}: look with `helm list -A`"
+                raise Fault(f"{said}, and run this again", code=2) from None
+            note(f"looks again for {ANSWER} s: {fault}")
+            time.sleep(3)
+
+
+def _tell(plan: plans.Plan, name: str) -> None:
+    lines = [f"{change.kind:8}{change.key}" for change in plan.changed]
+    text = "\n".join(lines) or "no release changes"
+    print(text, flush=True)
+    step.note(f"Plan of {name}:\n\n```\n{text}\n```")

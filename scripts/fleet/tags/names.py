@@ -1,0 +1,29 @@
+"""The names in tags: of a playbook or machine, or WORKSPACE/RELEASE of clusters/, which only `destroy` takes."""
+
+import re
+
+from fleet.names import RESERVED
+from fleet.tags.lookalikes import named
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+RELEASE = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
+
+
+def problem_of(action: str, name: str) -> str:
+    if RESERVED.intersection(name.lower().split("/")):
+        return f"is never allowed: name one playbook or machine, not {name}"
+    if is_name(action, name):
+        return ""
+    if re.fullmatch(r"[A-Za-z0-9_-]+([\s,;]+[A-Za-z0-9_-]+)+", name) and len(name) < 300:
+        parts = " ".join(f"[{action} {part}]" for part in re.split(r"[\s,;]+", name))
+        return f"names several; write {parts}"
+    odd = set(re.findall(r"[^A-Za-z0-9_-]", name))
+    if odd:
+        return f"holds {named(odd)}; a name is made of letters, digits, - and _"
+    if name.startswith("-"):
+        return "starts with -"
+    return f"is {len(name)} characters long; at most 63 are allowed"
+
+
+def is_name(action: str, name: str) -> bool:
+    return bool(NAME.fullmatch(name) or (action == "destroy" and RELEASE.fullmatch(name)))

@@ -1,0 +1,374 @@
+"""Bad days of a workspace: real Terraform, Vault, API server and helm's provider, which forgets what it cannot read."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import left_workspaces
+from fleet.findings import Fault
+from fleet.steps import workspace as steps
+from fleet.workspaces import releases
+from fleet.workspaces.root import Root
+from tests.helpers import workspace_site
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory, helm_mirror):
+    with workspace_site.site(tmp_path_factory.mktemp("site"), helm_mirror) as made:
+        yield made
+
+
+@pytest.fixture
+def site(everything, request, monkeypatch):
+    """Each test has a workspace and releases of its own names."""
+    everything.name = re.sub(r"\W|_", "-", request.node.name.removeprefix("test_"))[:30].strip("-")
+    everything.maps(**{everything.name: [f"{everything.name}-a", f"{everything.name}-b"]})
+    everything.set(monkeypatch)
+    return everything
+
+
+def keys(site) -> list[str]:
+    return [f"{site.name}-{one}/{site.name}-{one}" for one in "ab"]
+
+
+def mine(site) -> list[str]:
+    """Revision and status of its two releases; only those that there are."""
+    found = site.releases()
+    return [found[key] for key in keys(site) if key in found]
+
+
+def without_b(site) -> str:
+    site.maps(**{site.name: [f"{site.name}-a"]})
+    return f"{site.name}/{site.name}-b"
+
+
+def settings(site, monkeypatch, **values):
+    site.set(monkeypatch, **{f"{site.name}-b": values})
+
+
+@pytest.fixture
+def applied(site):
+    assert site.apply(site.name) == 0
+    return site
+
+
+def cut_off(site, monkeypatch, command: str):
+    """The API is away while Terraform runs this command, and back afterwards."""
+    real = Root.run
+
+    def run(self, *arguments, **options):
+        if arguments[0] != command:
+            return real(self, *arguments, **options)
+        site.cluster.switch.off()
+        try:
+            return real(self, *arguments, **options)
+        finally:
+            site.cluster.switch.on()
+
+    monkeypatch.setattr(Root, "run", run)
+
+
+def cut_off_apply(site, monkeypatch):
+    real = steps.terraform.run
+
+    def run(directory, command, *arguments, **options):
+        if command != "apply":
+            return real(directory, command, *arguments, **options)
+        site.cluster.switch.off()
+        try:
+            return real(directory, command, *arguments, **options)
+        finally:
+            site.cluster.switch.on()
+
+    monkeypatch.setattr(steps.terraform, "run", run)
+
+
+def test_install_again_update_and_remove(site, monkeypatch, capfd):
+    assert site.apply(site.name, "--plan-only") == 0
+    assert mine(site) == [] and "create" in capfd.readouterr().out
+    assert site.apply(site.name) == 0
+    assert "installed" in capfd.readouterr().out and mine(site) == ["1 deployed"] * 2
+    assert site.apply(site.name) == 0
+    assert "0 added, 0 changed" in capfd.readouterr().out and mine(site) == ["1 deployed"] * 2
+    settings(site, monkeypatch, text="second")
+    assert site.apply(site.name) == 0 and mine(site) == ["1 deployed", "2 deployed"]
+    word = without_b(site)
+    assert site.apply(site.name) == 1 and mine(site) == ["1 deployed", "2 deployed"]
+    assert f"or commit with [destroy {word}]" in capfd.readouterr().err
+    assert site.apply(site.name, "--destroy", word) == 0 and mine(site) == ["1 deployed"]
+    assert "uninstalled" in capfd.readouterr().out and site.state(site.name) == [f"{site.name}-a"]
+
+
+def test_no_secret_is_left_anywhere(applied, capfd):
+    words = [*applied.cluster.kubeconfig("x")["users"][0]["user"].values(), applied.vault.token]
+    said = capfd.readouterr()
+    texts = [said.out, said.err]
+    texts += [path.read_text(errors="replace") for path in applied.folder.rglob("*") if path.is_file()]
+    assert len(texts) > 5 and not [word for word in words for text in texts if word in text]
+
+
+def test_the_api_is_away(applied, capfd):
+    before = applied.state(applied.name)
+    applied.cluster.switch.off()
+    try:
+        assert applied.apply(applied.name) == 2
+    finally:
+        applied.cluster.switch.on()
+    said = capfd.readouterr()
+    assert "plan of" not in said.err and applied.state(applied.name) == before
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["wanted", "unwanted"])
+def test_away_in_plan(applied, monkeypatch, capfd, kept):
+    word = "x/y" if kept else without_b(applied)
+    with monkeypatch.context() as patch:
+        cut_off(applied, patch, "plan")
+        assert applied.apply(applied.name, "--destroy", word) == 1
+    assert (
+        f"refused: Terraform takes {applied.name}-b for gone, but it is in the cluster"
+        in capfd.readouterr().err
+    )
+    assert mine(applied) == ["1 deployed"] * 2 and len(applied.state(applied.name)) == 2
+    assert applied.apply(applied.name, "--destroy", word) == 0
+    assert mine(applied) == ["1 deployed"] * (2 if kept else 1)
+
+
+def test_away_in_apply(applied, monkeypatch, capfd):
+    settings(applied, monkeypatch, text="second")
+    with monkeypatch.context() as patch:
+        cut_off_apply(applied, patch)
+        assert applied.apply(applied.name) == 3
+    assert f"{applied.name}-b was not changed: see Terraform's error above" in capfd.readouterr().err
+    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed", "2 deployed"]
+
+
+def test_away_in_destroy(applied, monkeypatch, capfd):
+    """The provider reports success, and Terraform forgets a release that runs."""
+    word = without_b(applied)
+    with monkeypatch.context() as patch:
+        cut_off_apply(applied, patch)
+        assert applied.apply(applied.name, "--destroy", word) == 3
+    said = capfd.readouterr().err
+    name = f"{applied.name}-b"
+    assert f"{name} was to be uninstalled and is still in the cluster (deployed)" in said
+    assert f"`helm uninstall {name} -n {name}`" in said and mine(applied) == ["1 deployed"] * 2
+
+
+def test_away_after_apply(applied, monkeypatch, capfd):
+    word = without_b(applied)
+    real = releases.read
+    asked = []
+
+    def read(cluster):
+        asked.append(1)
+        if len(asked) > 1:
+            raise Fault("the API does not answer", code=2)
+        return real(cluster)
+
+    monkeypatch.setattr(releases, "read", read)
+    monkeypatch.setattr(steps, "ANSWER", 1)
+    assert applied.apply(applied.name, "--destroy", word) == 2
+    assert f"it is not known what became of {applied.name}-b" in capfd.readouterr().err
+
+
+def test_the_chart_server_is_away(site, monkeypatch, capfd):
+    settings(site, monkeypatch, repository="http://127.0.0.1:9/", chart="x")
+    assert site.apply(site.name) == 2 and mine(site) == []
+    assert "connection refused" in capfd.readouterr().err
+
+
+def test_an_upgrade_never_gets_ready(applied, monkeypatch, capfd):
+    settings(applied, monkeypatch, never="yes", timeout="2")
+    assert applied.apply(applied.name) == 3
+    said = capfd.readouterr()
+    assert f"{applied.name}-b could not be upgraded and was rolled back: Upgrade" in said.err
+    assert "rolled back" in said.out and "context deadline exceeded" in said.err
+    assert mine(applied) == ["1 deployed", "3 deployed"]
+    assert applied.apply(applied.name) == 3, "the next run tries again"
+    settings(applied, monkeypatch, text="mended")
+    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed", "6 deployed"]
+
+
+def test_a_first_installation_never_gets_ready(site, monkeypatch, capfd):
+    settings(site, monkeypatch, never="yes", timeout="2")
+    assert site.apply(site.name) == 3 and mine(site) == ["1 deployed"]
+    assert (
+        f"{site.name}-b is not in the cluster: its installation failed and was undone"
+        in capfd.readouterr().err
+    )
+    settings(site, monkeypatch)
+    assert site.apply(site.name) == 0 and mine(site) == ["1 deployed"] * 2
+
+
+def killed(site, status: str, *options: str, how=signal.SIGKILL):
+    """Begin, wait for the status of b, and kill all processes of the run."""
+    process = site.begin(site.name, *options)
+    end = time.monotonic() + 60
+    while status not in site.releases().get(keys(site)[1], ""):
+        assert process.poll() is None and time.monotonic() < end, site.log
+        time.sleep(0.1)
+    if how == signal.SIGKILL:
+        os.killpg(process.pid, how)
+        os.system(f"pkill -KILL -s {process.pid}")
+    else:
+        process.send_signal(how)
+    return process.wait(60)
+
+
+def clear(site, status):
+    (secret,) = [
+        one
+        for one in site.secrets(f"owner=helm,status={status}")
+        if one.metadata.namespace == keys(site)[1].partition("/")[0]
+    ]
+    site.cluster.kubectl("delete", "secret", secret.metadata.name, "-n", secret.metadata.namespace)
+
+
+def test_killed_in_an_installation(site, monkeypatch, capfd):
+    name = f"{site.name}-b"
+    settings(site, monkeypatch, never="yes", timeout="600")
+    killed(site, "pending-install")
+    assert site.apply(site.name) == 1
+    assert f"{name} in namespace {name} is pending-install since" in (said := capfd.readouterr().err)
+    assert "another run is at it" in said
+    settings(site, monkeypatch, timeout="1")
+    time.sleep(2)
+    assert site.apply(site.name) == 1
+    assert f"end that with `helm uninstall {name} -n {name}` and run this again" in capfd.readouterr().err
+    clear(site, "pending-install")
+    assert site.apply(site.name) == 0 and mine(site) == ["1 deployed"] * 2
+
+
+def test_killed_in_an_upgrade(applied, monkeypatch, capfd):
+    name = f"{applied.name}-b"
+    settings(applied, monkeypatch, never="yes", timeout="600")
+    killed(applied, "pending-upgrade")
+    settings(applied, monkeypatch, timeout="1", text="mended")
+    time.sleep(2)
+    assert applied.apply(applied.name) == 1
+    assert f"`helm rollback {name} 1 -n {name}`" in capfd.readouterr().err
+    clear(applied, "pending-upgrade")
+    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed", "2 deployed"]
+
+
+def test_killed_in_a_removal(site, monkeypatch, capfd):
+    name = f"{site.name}-b"
+    settings(site, monkeypatch, held="yes", timeout="600")
+    assert site.apply(site.name) == 0
+    word = without_b(site)
+    killed(site, "uninstalling", "--destroy", word)
+    site.cluster.kubectl(
+        "patch", "configmap", name, "-n", name, "--type=merge", '-p={"metadata":{"finalizers":null}}'
+    )
+    site.maps(**{site.name: [f"{site.name}-a", name]})
+    settings(site, monkeypatch, timeout="1", text="again")
+    time.sleep(2)
+    assert site.apply(site.name) == 1
+    assert "is uninstalling since 2 s, longer than its timeout of 1 s" in (said := capfd.readouterr().err), (
+        said
+    )
+    assert f"`helm uninstall {name} -n {name}`" in said
+    without_b(site)
+    settings(site, monkeypatch, timeout="1")
+    assert site.apply(site.name, "--destroy", word) == 0 and mine(site) == ["1 deployed"]
+
+
+def test_interrupted(applied, monkeypatch):
+    settings(applied, monkeypatch, never="yes", timeout="4")
+    assert killed(applied, "pending-upgrade", how=signal.SIGTERM) == 130
+    assert mine(applied) == ["1 deployed", "3 deployed"], "helm ended what it had begun"
+    settings(applied, monkeypatch)
+    assert applied.apply(applied.name) == 0
+
+
+def test_removed_by_hand(applied, capfd):
+    space = keys(applied)[1].partition("/")[0]
+    applied.cluster.kubectl("delete", "secret,configmap", "--all", "-n", space)
+    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed"] * 2
+    said = capfd.readouterr()
+    assert "was removed outside of Terraform" in said.err and "installed" in said.out
+
+
+def test_changed_by_hand(applied, capfd):
+    applied.by_hand(keys(applied)[1], text="s3cret")
+    assert applied.apply(applied.name) == 0
+    said = capfd.readouterr()
+    assert f"{applied.name}-b: values were changed in the cluster, at text; nothing" in said.err.replace(
+        f" in namespace {applied.name}-b", ""
+    )
+    assert "s3cret" not in said.err
+    assert applied.apply(applied.name) == 0 and "values were changed" in capfd.readouterr().err, "told again"
+
+
+def test_installed_by_hand_under_our_name(site, monkeypatch, capfd):
+    """The state of the other is lost: what is left is as if a person had installed it."""
+    assert site.apply(site.name) == 0
+    (site.folder / f"terraform.tfstate.d/{site.name}/terraform.tfstate").unlink()
+    site.by_hand(keys(site)[1], text="other")
+    assert site.apply(site.name) == 1
+    said = capfd.readouterr().err
+    assert f"{site.name}-a was installed by a run that could not record it" in said
+    name = f"{site.name}-b"
+    assert f"""import 'helm_release.this["{name}"]' {name}/{name}` in the workspace""" in said
+    assert mine(site) == ["1 deployed", "2 deployed"]
+
+
+def test_two_runs_at_once(applied, monkeypatch, capfd):
+    settings(applied, monkeypatch, never="yes", timeout="3")
+    process = applied.begin(applied.name)
+    end = time.monotonic() + 60
+    while "terraform plan" not in applied.log and "tofu plan" not in applied.log:
+        assert time.monotonic() < end and process.poll() is None, applied.log
+        time.sleep(0.05)
+    settings(applied, monkeypatch)
+    assert applied.apply(applied.name) == 0
+    assert "the lock is held by another run" in capfd.readouterr().err
+    assert process.wait(30) == 3
+
+
+def test_two_workspaces_want_the_same_release(applied, capfd):
+    names = [f"{applied.name}-a", f"{applied.name}-b"]
+    applied.maps(**{applied.name: names, "renamed": names})
+    assert applied.apply("renamed") == 1
+    assert (
+        f"{names[1]} in namespace {names[1]} is in the state of workspace {applied.name}"
+        in capfd.readouterr().err
+    )
+    applied.maps(renamed=names)
+    assert applied.apply("renamed") == 1, "one that left the maps owns it as well"
+
+
+def test_a_workspace_left_the_maps(applied, capfd):
+    name = applied.name
+    applied.maps(other=["x"])
+    assert applied.apply(name) == 1
+    said = capfd.readouterr().err
+    assert f"{name} left the maps while its state has {name}-a, {name}-b" in said
+    assert f"commit with [destroy {name}/{name}-a] [destroy {name}/{name}-b]" in said
+    assert left_workspaces.main(["--dir", str(applied.folder)]) == 1
+    assert f"workspace delete -force {name}`" in capfd.readouterr().err
+    assert applied.apply("othre") == 2 and "did you mean other?" in capfd.readouterr().err
+    applied.maps(**{name: []})
+    assert applied.apply(name, "--destroy", f"{name}/{name}-a", "--destroy", f"{name}/{name}-b") == 0
+    assert mine(applied) == [] and applied.state(name) == []
+
+
+def test_the_cluster_is_gone(applied, capfd):
+    applied.give(applied.cluster.kubeconfig("k8s-other"))
+    try:
+        assert applied.apply(applied.name) == 1
+    finally:
+        applied.give(applied.cluster.kubeconfig(workspace_site.CONTEXT))
+    said = capfd.readouterr().err
+    assert f"the state of {applied.name} has {applied.name}-a, {applied.name}-b on it" in said
+    assert f"workspace delete -force {applied.name}`; if not, put k8s-dev back into Vault" in said
+
+
+def test_another_cluster_by_the_environment(applied, monkeypatch, capfd):
+    monkeypatch.setenv("KUBE_HOST", "https://127.0.0.1:9")
+    monkeypatch.setenv("HELM_DRIVER", "configmap")
+    monkeypatch.setenv("TF_CLI_ARGS_plan", "-refresh=false")
+    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed"] * 2
