@@ -1,0 +1,20 @@
+locals {
+  workspace = terraform.workspace
+  config    = lookup(var.config, local.workspace, null)
+
+  # "external-dns" and "external_dns" are the folder externaldns; every other name only differs in `-` and `_`.
+  spellings = { external_dns = "externaldns" }
+  # None without a cluster: outputs.tf then says what is missing, and nothing else is reported.
+  asked     = local.config == null ? [] : lookup(var.workload, local.workspace, [])
+  named     = [for name in local.asked : replace(lower(name), "-", "_")]
+  workloads = distinct([for name in local.named : lookup(local.spellings, name, name)])
+
+  charts = {
+    for name, each in var.charts : name => merge(each, { repository = coalesce(var.chart_mirror, each.repository) })
+  }
+
+  # What outputs.tf refuses.
+  available = [for file in fileset(path.module, "modules/*/main.tf") : basename(dirname(file))]
+  unknown   = setsubtract(local.workloads, local.available)
+  unused    = setsubtract(setsubtract(local.workloads, local.unknown), keys(local.releases))
+}
