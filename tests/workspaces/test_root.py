@@ -11,12 +11,18 @@ from fleet.workspaces import left
 from fleet.workspaces.root import Root, settings
 from lab import terraform
 
-CLEAN = {"HELM_DRIVER": "secret", "TF_VAR_vault_addr": ""}
+GIVEN = ("vault_addr", "vault_namespace", "vault_ca", "chart_mirror")
+CA = Path(__file__)  # any file
+CLEAN = {"HELM_DRIVER": "secret"} | {f"TF_VAR_{name}": "" for name in GIVEN}
 ENVIRONMENTS = {
     "nothing": ({"PATH": "/bin"}, {}, CLEAN),
     "Vault's address": ({"VAULT_ADDR": "https://v"}, {}, CLEAN | {"TF_VAR_vault_addr": "https://v"}),
     "another for the clusters": (
         {"VAULT_ADDR": "https://v", "TF_VAR_vault_addr": "https://w"}, {}, CLEAN | {"TF_VAR_vault_addr": "https://w"}
+    ),
+    "a mirror and a CA": (
+        {"CHART_MIRROR": "oci://m", "VAULT_NAMESPACE": "n", "VAULT_CACERT": str(CA)}, {},
+        CLEAN | {"TF_VAR_chart_mirror": "oci://m", "TF_VAR_vault_namespace": "n", "TF_VAR_vault_ca": CA.read_text()},
     ),
     "another cluster": (
         {"KUBE_HOST": "https://x", "KUBE_CTX": "x", "HELM_KUBETOKEN": "x"}, {"KUBE_CTX": "k8s-dev"},

@@ -5,10 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fleet.files import read_text
 from fleet.findings import Fault, listed
 from fleet.terraform import command, plugins, program
 from fleet.workspaces import plan
 
+# Variables of Terraform that a person may set apart, and where their values come from otherwise.
+GIVEN = {
+    "TF_VAR_vault_addr": "VAULT_ADDR",
+    "TF_VAR_vault_namespace": "VAULT_NAMESPACE",
+    "TF_VAR_chart_mirror": "CHART_MIRROR",
+}
 MAPS = ("TF_VAR_workload", "TF_VAR_config", "TF_VAR_charts")
 
 
@@ -57,8 +64,15 @@ def settings(environment: Mapping[str, str], access: Mapping[str, str]) -> dict[
         for name in environment
         if name.startswith(("KUBE_", "TF_CLI_ARGS", "HELM_KUBE")) or name == "TF_WORKSPACE"
     ]
-    vault = environment.get("TF_VAR_vault_addr") or environment.get("VAULT_ADDR", "")
-    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret", "TF_VAR_vault_addr": vault} | dict(access)
+    given = {
+        variable: environment.get(variable) or environment.get(name, "") for variable, name in GIVEN.items()
+    }
+    given["TF_VAR_vault_ca"] = environment.get("TF_VAR_vault_ca") or _text(environment.get("VAULT_CACERT"))
+    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret"} | given | dict(access)
+
+
+def _text(file: str | None) -> str:
+    return read_text(Path(file)) if file else ""
 
 
 def by_hand(directory: Path, *arguments: str) -> str:
