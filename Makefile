@@ -53,6 +53,9 @@ validate-playbooks: .venv ## check proxmox/playbooks/*.yml and their roles
 new-playbook: .venv ## a playbook of your own to start from: NAME=myapp (DRY_RUN=1 writes nothing)
 	@$(PYTHON) scripts/new_playbook.py "$$NAME" $(if $(DRY_RUN),--dry-run)
 
+new-workload: .venv ## a workload of your own for the clusters, to start from: NAME=myapp (DRY_RUN=1 writes nothing)
+	@$(PYTHON) scripts/new_workload.py "$$NAME" $(if $(DRY_RUN),--dry-run)
+
 tfvars: .venv ## write Terraform's input from proxmox/vms/*.yaml, without asking Proxmox
 	@$(PYTHON) scripts/generate_tfvars.py --offline
 

@@ -4,9 +4,7 @@ locals {
 
   # "external-dns" and "external_dns" are the folder externaldns; every other name only differs in `-` and `_`.
   spellings = { external_dns = "externaldns" }
-  # None without a cluster: outputs.tf then says what is missing, and nothing else is reported.
-  asked     = local.config == null ? [] : lookup(var.workload, local.workspace, [])
-  named     = [for name in local.asked : replace(lower(name), "-", "_")]
+  named     = [for name in lookup(var.workload, local.workspace, []) : replace(lower(name), "-", "_")]
   workloads = distinct([for name in local.named : lookup(local.spellings, name, name)])
 
   charts = {
@@ -14,6 +12,7 @@ locals {
   }
 
   # What outputs.tf refuses.
+  known     = length(var.workload) == 0 ? "none" : join(", ", keys(var.workload))
   available = [for file in fileset(path.module, "modules/*/main.tf") : basename(dirname(file))]
   unknown   = setsubtract(local.workloads, local.available)
   unused    = setsubtract(setsubtract(local.workloads, local.unknown), keys(local.releases))

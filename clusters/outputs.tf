@@ -5,18 +5,9 @@ output "releases" {
   # Here and not in variables.tf, which scripts read alone. A destroy asks none of these, so that a workspace whose
   # entries are gone can still be emptied.
   precondition {
-    condition     = local.workspace != "default"
-    error_message = "The workspace is default, and clusters are in workspaces of their own: select one of ${join(", ", keys(var.workload))}."
-  }
-
-  precondition {
-    condition     = contains(keys(var.workload), local.workspace)
-    error_message = "The map workload in variables.tf has no entry ${local.workspace}; it has ${join(", ", keys(var.workload))}. To remove what the workspace runs, write `${local.workspace} = []`."
-  }
-
-  precondition {
-    condition     = contains(keys(var.config), local.workspace)
-    error_message = "The map config in variables.tf has no entry ${local.workspace}; it has ${join(", ", keys(var.config))}."
+    # `default` is where Terraform is when no workspace was selected.
+    condition     = contains(setsubtract(keys(var.workload), ["default"]), local.workspace)
+    error_message = "The map workload in variables.tf has no workspace ${local.workspace}; it has ${local.known}. Select one of them; to remove what a workspace runs, write `NAME = []`."
   }
 
   precondition {

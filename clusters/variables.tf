@@ -39,6 +39,11 @@ variable "config" {
   }
 
   validation {
+    condition     = toset(keys(var.config)) == toset(keys(var.workload))
+    error_message = "A workspace has an entry in both maps: workload has ${jsonencode(keys(var.workload))}, config has ${jsonencode(keys(var.config))}."
+  }
+
+  validation {
     condition     = alltrue([for each in var.config : contains(["cloudflare", "pihole"], each.dns.provider)])
     error_message = "dns.provider is \"cloudflare\" or \"pihole\"."
   }

@@ -18,6 +18,7 @@ from fleet.paths import ROOT
         ("new-playbook", 'NAME=x"; touch {0}; "'),
         ("clusters-plan", 'WS=x"; touch {0}; "'),
         ("clusters-apply", "WS=x `touch {0}`"),
+        ("new-workload", 'NAME=x"; touch {0}; "'),
     ],
 )
 def test_nothing_of_a_value_is_run(tmp_path, monkeypatch, target, given):

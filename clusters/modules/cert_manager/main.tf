@@ -2,6 +2,7 @@
 
 locals {
   resources = "${path.module}/chart"
+  files     = { for file in fileset(local.resources, "**") : file => filesha1("${local.resources}/${file}") }
 }
 
 resource "helm_release" "this" {
@@ -45,7 +46,7 @@ resource "helm_release" "resources" {
     domains = var.dns.domains
     store   = var.secret_store == null ? "" : var.secret_store
     # A changed template with the same version would not be noticed.
-    filesHash = sha1(join("", [for file in sort(fileset(local.resources, "**")) : "${file} ${filesha1("${local.resources}/${file}")}"]))
+    filesHash = sha1(jsonencode(local.files))
   })]
 
   depends_on = [helm_release.this]

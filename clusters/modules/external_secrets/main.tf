@@ -3,6 +3,7 @@
 
 locals {
   resources = "${path.module}/chart"
+  files     = { for file in fileset(local.resources, "**") : file => filesha1("${local.resources}/${file}") }
 }
 
 resource "helm_release" "this" {
@@ -48,7 +49,7 @@ resource "helm_release" "resources" {
     namespace = var.vault_namespace
     login     = "clusters/${var.context}"
     # A changed template with the same version would not be noticed.
-    filesHash = sha1(join("", [for file in sort(fileset(local.resources, "**")) : "${file} ${filesha1("${local.resources}/${file}")}"]))
+    filesHash = sha1(jsonencode(local.files))
   })]
 
   depends_on = [helm_release.this]

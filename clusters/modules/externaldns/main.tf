@@ -2,6 +2,7 @@
 
 locals {
   resources = "${path.module}/chart"
+  files     = { for file in fileset(local.resources, "**") : file => filesha1("${local.resources}/${file}") }
 
   # The field of the secret in Vault, which is the key in the cluster's Secret too, and how external-dns is given it.
   token    = var.dns.provider == "pihole" ? "password" : "token"
@@ -30,7 +31,7 @@ resource "helm_release" "resources" {
     secret = var.dns.provider
     field  = local.token
     # A changed template with the same version would not be noticed.
-    filesHash = sha1(join("", [for file in sort(fileset(local.resources, "**")) : "${file} ${filesha1("${local.resources}/${file}")}"]))
+    filesHash = sha1(jsonencode(local.files))
   })]
 }
 
