@@ -3,6 +3,7 @@
 
 Reads: the kubeconfig (a file, or standard input with `-`), the inventory for the machine's address, and the
 secret kv/cluster-secret-store/secrets/KUBECONFIG. Writes: that secret, by check-and-set, if it changes.
+The API is asked which cluster it is (the uid of its namespace kube-system), by which others notice another one there.
 Of a machine's kubeconfig only its own server, the CA, a certificate with its key and a token are taken.
 When the token and the kubeconfig both come from standard input, the token is its first line.
 Environment or `.env`: VAULT_TOKEN, VAULT_ADDR (also VAULT_CACERT, VAULT_NAMESPACE). No secret is ever printed.
@@ -86,10 +87,14 @@ def main(argv: list[str] | None = None) -> int:
         chosen = (options.context, options.allow_exec)
         new = cluster.read_kubeconfig(options.kubeconfig, name, address, *chosen)
 
+        uid = cluster.uid_of(new, name, address)
+
         def edit(data: dict[str, Any]) -> kubeconfig.Edit:
             if options.keep and current.serves(data, new, name, address):
-                return kubeconfig.Edit(data, contents.chosen(data, name)[1]["name"], [])
-            return kubeconfig.merge(data, new, name, address, options.cluster_name)
+                made = kubeconfig.Edit(data, contents.chosen(data, name)[1]["name"], [])
+            else:
+                made = kubeconfig.merge(data, new, name, address, options.cluster_name)
+            return current.identified(made, data, name, uid)
 
         result = shared_kubeconfig.update(Store(*access), edit, name, options.dry_run)
     report([Finding(printable(note), level="notice") for note in result.notes])

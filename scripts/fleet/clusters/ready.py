@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from fleet.clusters import identity
+from fleet.clusters.current import checked
+from fleet.clusters.server import server_at
 from fleet.clusters.yaml_parse import parse
 from fleet.deadline import at_most
 from fleet.findings import Fault, printable
 
 TIMEOUT = 5  # seconds to connect, and between two bytes of the answer
+MOST = 1 << 20  # bytes of a document that are read
 
 
 class Question(NamedTuple):
@@ -74,24 +76,28 @@ def wait(asked: Question, seconds: float) -> str:
 def version(asked: Question) -> str | None:
     """The version that the API tells, such as v1.34.4; None when it does not answer."""
     try:
-        return str(_told(asked, "/version")["gitVersion"])
+        return str(document(asked, "/version")["gitVersion"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def uid(asked: Question) -> str | None:
-    """The uid of namespace kube-system, as the API tells it; None when it does not answer."""
+def uid(cluster: Mapping[str, Any], user: Mapping[str, Any], address: str | None = None) -> str | None:
+    """The uid of the cluster's namespace kube-system, asked with a kubeconfig's entries; None if it does not tell.
+
+    `address` is in place of a loopback host, as in server_at.
+    """
     try:
+        asked = Question(server_at(cluster["server"], address), context(cluster, user))
         with at_most(2 * TIMEOUT):
-            return identity.checked(_told(asked, "/api/v1/namespaces/kube-system")["metadata"]["uid"])
-    except (OSError, ValueError, LookupError, TypeError):
+            return checked(document(asked, "/api/v1/namespaces/kube-system")["metadata"]["uid"])
+    except (Fault, OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def _told(asked: Question, path: str) -> Any:
-    url = urlsplit(asked.url)._replace(path=path).geturl()
-    with _opener(asked).open(url, timeout=TIMEOUT) as answer:
-        return json.loads(answer.read(1 << 16))
+def document(asked: Question, path: str) -> Any:
+    """The JSON that the API has at `path`. Raises OSError (a refusal is one too) and ValueError."""
+    with _opener(asked).open(urlsplit(asked.url)._replace(path=path).geturl(), timeout=TIMEOUT) as answer:
+        return json.loads(answer.read(MOST))
 
 
 def _opener(asked: Question) -> urllib.request.OpenerDirector:

@@ -7,7 +7,7 @@ still runs, both with success. So nothing is started until these questions have 
 
 from typing import Any
 
-from fleet.clusters import identity, shared_kubeconfig
+from fleet.clusters import current, shared_kubeconfig
 from fleet.clusters.vault import Store
 from fleet.contexts.api import Cluster
 from fleet.contexts.single import single
@@ -28,7 +28,7 @@ def checked(store: Store, context: str) -> tuple[dict[str, Any], Cluster]:
         with at_most(SECONDS):
             cluster = Cluster(kubeconfig)
             cluster.ready()
-            _the_one(cluster, identity.recorded(kubeconfig))
+            _the_one(cluster, current.recorded(kubeconfig, context))
             if not cluster.may("list", "secrets"):
                 raise Fault(
                     f"the credentials of context {cluster.context} may not list the secrets of all namespaces, in which"

@@ -39,13 +39,14 @@ def handed_over(kubeconfig: dict[str, Any]) -> Iterator[dict[str, str]]:
             f" {'it' if len(found) == 1 else 'them'}, since Vault's kubeconfig says all that is needed",
             code=2,
         )
-    with _in_memory(dump(kubeconfig).encode()) as path:
+    with in_memory(dump(kubeconfig).encode()) as path:
         settings = {"KUBECONFIG": path, "KUBE_CONFIG_PATH": path, "KUBE_CTX": kubeconfig["current-context"]}
         yield settings | _past_proxies(kubeconfig["clusters"][0]["cluster"])
 
 
 @contextlib.contextmanager
-def _in_memory(content: bytes) -> Iterator[str]:
+def in_memory(content: bytes) -> Iterator[str]:
+    """The name under which this process and its children can read the content, while this context lasts."""
     if not hasattr(os, "memfd_create"):
         with _in_file(content) as path:
             yield path

@@ -1,4 +1,4 @@
-"""What update_kubeconfig.py is given: a token, a machine's kubeconfig, the machine's address."""
+"""What update_kubeconfig.py is given, a token, a machine's kubeconfig, its address, and which cluster that leads to."""
 
 import contextlib
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.ansible import inventory
 from fleet.ansible.host import used
-from fleet.clusters import from_machine
+from fleet.clusters import contents, from_machine, ready
 from fleet.clusters.server import HOST
 from fleet.findings import Fault, Finding, report
 from fleet.paths import shown
@@ -61,3 +61,9 @@ def read_kubeconfig(
             " one context with `kubectl config view --raw --minify --context NAME`"
         )
     return from_machine.parsed(raw, what, machine, address, context, own)
+
+
+def uid_of(new: dict[str, Any], machine: str, address: str | None) -> str | None:
+    """The identity of the cluster that a machine's kubeconfig leads to; None where it is not told."""
+    _, cluster, user = contents.chosen(new, machine)
+    return ready.uid(cluster["cluster"], user["user"], address)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from fleet.clusters import contents, from_machine, kubeconfig, ready, shared_kubeconfig
+from fleet.clusters import contents, current, from_machine, kubeconfig, ready, shared_kubeconfig
 from fleet.clusters.vault import Store
 from fleet.findings import Fault, printable
 from fleet.talos import node
@@ -48,7 +48,7 @@ def publish(
     known = stored(store, cluster.name)
     why = _outdated(known, cluster, bundle)
     if not why:
-        return Outcome(False, f"context {cluster.name} in Vault is good")
+        return _recorded(cluster, store, known, dry_run)
     if dry_run:
         return Outcome(True, f"context {cluster.name} would be written to Vault: {why}")
     raw = _fetch(cluster, bundle, talosctl)
@@ -64,14 +64,35 @@ def publish(
     if problem := ready.wait_at_most(asked, READY):
         raise NotYet(f"{asked.url} {problem}")
 
+    uid = _uid(new, cluster)
+
     def edit(data: dict[str, Any]) -> kubeconfig.Edit:
-        if not _outdated(_of(data, cluster.name), cluster, bundle):
-            return kubeconfig.Edit(data, None, [])  # another member of the same run was faster
-        return kubeconfig.merge(data, new, cluster.name, cluster.endpoint)
+        made = kubeconfig.Edit(data, None, [])  # another member of the same run was faster
+        if _outdated(_of(data, cluster.name), cluster, bundle):
+            made = kubeconfig.merge(data, new, cluster.name, cluster.endpoint)
+        return current.identified(made, data, cluster.name, uid)
 
     result = shared_kubeconfig.update(store, edit, cluster.name)
     notes = "".join(f"\n{printable(note)}" for note in result.notes)
     return Outcome(result.changed, f"context {cluster.name} is in Vault: {why}{notes}")
+
+
+def _recorded(cluster: Cluster, store: Store, known: dict[str, Any], dry_run: bool) -> Outcome:
+    """Keep the cluster's identity beside a kubeconfig that is good: one made again of the same secrets has another."""
+    good, uid = f"context {cluster.name} in Vault is good", _uid(known, cluster)
+    if uid is None or uid == current.recorded(known, cluster.name):
+        return Outcome(False, good)
+
+    def edit(data: dict[str, Any]) -> kubeconfig.Edit:
+        return current.identified(kubeconfig.Edit(data, None, []), data, cluster.name, uid)
+
+    result = shared_kubeconfig.update(store, edit, cluster.name, dry_run)
+    notes = "".join(f"\n{printable(note)}" for note in result.notes)
+    return Outcome(result.changed, f"{good}, with the uid of the cluster that answers{notes}")
+
+
+def _uid(known: dict[str, Any], cluster: Cluster) -> str | None:
+    return ready.uid(_entry(known, "clusters"), _entry(known, "users"), cluster.endpoint)
 
 
 def _outdated(known: dict[str, Any] | None, cluster: Cluster, bundle: Bundle) -> str:
