@@ -18,6 +18,7 @@ from lab import ROOT, cache_dir
 from lab.cache import made, patience, run
 
 BUILD_DIR = ROOT / "lab" / "build"
+HELM_PROVIDER = "3.1.2"  # the release of hashicorp/helm that lab/build/helm stands in for
 
 
 class Build(NamedTuple):
@@ -52,6 +53,9 @@ BUILDS = (
           "Talos' command line", "15 s, the first time 4 min", on_demand=True),
     Build("talosnode", "github.com/siderolabs/talos/pkg/machinery", {"talosnode": "."},
           "what stands in for a machine with Talos", "10 s, the first time 3 min", on_demand=True),
+    Build("helm", "helm.sh/helm/v3",
+          {"helm": "helm.sh/helm/v3/cmd/helm", "terraform-provider-helm": "."},
+          "helm, and what stands in for Terraform's helm provider", "20 s, the first time 3 min", on_demand=True),
 )  # fmt: skip
 
 
@@ -96,12 +100,15 @@ def build(item: Build) -> None:
                     f"{item.name}-{program}", cwd=BUILD_DIR / item.name, env=env,
                 )  # fmt: skip
         if item.name == "provider":
-            _as_mirror(folder, version(item))
+            _as_mirror(folder, "bpg/proxmox", version(item))
+        if item.name == "helm":
+            _as_mirror(folder, "hashicorp/helm", HELM_PROVIDER)
 
 
-def _as_mirror(folder: Path, number: str) -> None:
-    """Lay the provider out as Terraform expects it of a filesystem mirror; lab/terraform.py adds OpenTofu's."""
+def _as_mirror(folder: Path, source: str, number: str) -> None:
+    """Lay a provider out as Terraform expects it of a filesystem mirror; lab/terraform.py adds OpenTofu's."""
     arch = subprocess.run(["go", "env", "GOARCH"], capture_output=True, text=True, check=True).stdout.strip()
-    place = folder / "registry.terraform.io/bpg/proxmox" / number / f"linux_{arch}"
+    program = f"terraform-provider-{source.partition('/')[2]}"
+    place = folder / "registry.terraform.io" / source / number / f"linux_{arch}"
     place.mkdir(parents=True)
-    (folder / "terraform-provider-proxmox").rename(place / f"terraform-provider-proxmox_v{number}")
+    (folder / program).rename(place / f"{program}_v{number}")

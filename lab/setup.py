@@ -18,12 +18,13 @@ def links() -> None:
     places = {"kubectl": builds.entry("kubernetes"), "actionlint": builds.entry("actionlint")}
     if terraform.is_built():
         places["tofu"] = builds.entry("opentofu")
-    if builds.entry("talosctl").exists():
-        places["talosctl"] = builds.entry("talosctl")
+    for program in ("talosctl", "helm"):
+        if builds.entry(program).exists():
+            places[program] = builds.entry(program)
     for program, folder in places.items():
         for place in (lab_dir() / "bin", Path(sys.executable).parent):
             if place != lab_dir() / "bin" and (
-                program in ("kubectl", "talosctl") or sys.prefix == sys.base_prefix
+                program in ("kubectl", "talosctl", "helm") or sys.prefix == sys.base_prefix
             ):
                 continue  # never into a Python that is not this checkout's own
             link = _made_dir(place) / program
@@ -53,3 +54,5 @@ def on_demand(*names: str) -> None:
     for name in names:
         builds.build(builds.find(name))
     links()
+    if "helm" in names:
+        terraform.configure()

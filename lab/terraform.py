@@ -1,4 +1,4 @@
-"""The lab's Terraform: which program that is, and where it takes its provider from."""
+"""The lab's Terraform: which program that is, and where it takes its providers from."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 from lab import LabError, builds, cache_dir, lab_dir
 
 NAMES = ("terraform", "tofu")
-# Each of the two programs looks for `bpg/proxmox` at a registry of its own.
+# Each of the two programs looks for a provider at a registry of its own.
 REGISTRIES = ("registry.terraform.io", "registry.opentofu.org")
 
 
@@ -40,13 +40,14 @@ def is_built() -> bool:
 
 def configure() -> None:
     """LAB_DIR/terraform.tfrc: take providers only from the mirror, and do not check for new versions."""
-    mirror, built = lab_dir() / "mirror", builds.entry("provider")
-    for package in built.glob("*/*/*/*/*"):  # registry/owner/provider/version/platform
-        for registry in REGISTRIES:
-            link = mirror / registry / package.relative_to(built).relative_to(REGISTRIES[0])
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to(package)
+    mirror = lab_dir() / "mirror"
+    for built in (builds.entry("provider"), builds.entry("helm")):  # helm's is built on demand
+        for package in built.glob("*/*/*/*/*"):  # registry/owner/provider/version/platform
+            for registry in REGISTRIES:
+                link = mirror / registry / package.relative_to(built).relative_to(REGISTRIES[0])
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.unlink(missing_ok=True)
+                link.symlink_to(package)
     (lab_dir() / "terraform.tfrc").write_text(
         "disable_checkpoint = true\n"
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'

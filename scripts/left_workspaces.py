@@ -11,8 +11,9 @@ from pathlib import Path
 from fleet import cli, dotenv, paths
 from fleet.files import read_text
 from fleet.findings import Finding, guarded, report
+from fleet.releases import left
 from fleet.steps.workspace_states import reading
-from fleet.workspaces import left, maps
+from fleet.workspaces import maps
 
 
 @guarded
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     with reading(directory) as root:
         for name in left.missing(root.workspaces(), wanted):
             root.select(name)
-            findings.append(left.left_maps(name, root.state(), directory))
+            findings.append(left.left_maps(name, root.state()))
     found = list(filter(None, findings))
     print(f"{len(found)} workspaces left the maps and have something in their state")
     return report(found)

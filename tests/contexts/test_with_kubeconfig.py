@@ -40,6 +40,10 @@ def vault():
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     with bare_cluster.running(tmp_path_factory.mktemp("cluster")) as one:
+        end = time.monotonic() + 60
+        while "passed" not in one.kubectl("get", "--raw=/readyz?verbose", check=False):
+            assert time.monotonic() < end
+            time.sleep(0.2)
         yield one
 
 

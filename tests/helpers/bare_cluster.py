@@ -106,12 +106,12 @@ class Cluster:
         trusted = ssl.create_default_context(cafile=self.folder / "ca.crt")
         trusted.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
         handlers = urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusted)
+        opener = urllib.request.build_opener(*handlers)
         with contextlib.suppress(OSError):
-            opener = urllib.request.build_opener(*handlers)
-            # The namespace comes a moment after /readyz says ok.
-            address = f"https://127.0.0.1:{self.port}/api/v1/namespaces/kube-system"
-            with opener.open(address, timeout=2) as answer:
-                return answer.status == 200
+            # The namespace may come a moment after /readyz says ok.
+            for path in ("readyz", "api/v1/namespaces/kube-system"):
+                opener.open(f"https://127.0.0.1:{self.port}/{path}", timeout=2).close()
+            return True
         return False
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import apply_workspace
-from fleet.workspaces import releases
+from fleet.releases import stored
 from lab import terraform
 from tests.helpers import bare_cluster, vault_server
 from tests.helpers.bare_cluster import Cluster
@@ -138,7 +138,7 @@ class Site:
 
     def releases(self) -> dict[str, str]:
         """Of each release in the cluster the newest revision and its status."""
-        present = releases.read(self)
+        present = stored.read(self)
         return {key: f"{all_of[-1].revision} {all_of[-1].status}" for key, all_of in sorted(present.items())}
 
     def _core(self):

@@ -49,6 +49,7 @@ ROOMS = {
     "vault": {"ground"},
     "clusters": {"ground", "terraform", "vault"},
     "contexts": {"ground", "clusters", "vault"},
+    "releases": {"ground", "terraform", "clusters"},
     "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
     "members": {"ground", "ansible", "clusters", "vault"},
     "talos": {"ground", "ansible", "clusters", "members", "vault"},

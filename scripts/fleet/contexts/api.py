@@ -128,6 +128,8 @@ def _words(answer: Any) -> str:
     text = answer.data[:4096].decode(errors="replace")
     with contextlib.suppress(ValueError, TypeError, LookupError):
         text = str(json.loads(text)["message"])
+    if failed := [line for line in text.splitlines() if line.startswith("[-]")]:
+        text = ", ".join(failed)  # the checks of /readyz that are not good
     if 300 <= answer.status < 400:
         text = f"a redirect to {answer.headers.get('Location')}, which is not followed"
     return printable(" ".join(text.split()))[:300]

@@ -13,13 +13,14 @@ from fleet.contexts.handover import handed_over
 from fleet.files import temporary
 from fleet.findings import Fault, listed, report
 from fleet.forge import step
+from fleet.releases import guard, outcome, stored
+from fleet.releases import plan as plans
+from fleet.releases.asked import Asked
+from fleet.releases.root import Root, show
 from fleet.steps import workspace_states as states
 from fleet.terraform import command as terraform
 from fleet.terraform import lock, program
-from fleet.workspaces import guard, outcome, releases
-from fleet.workspaces import plan as plans
 from fleet.workspaces.maps import Maps, Workspace
-from fleet.workspaces.root import Root, show
 
 DONE, PARTLY = 0, 3
 ANSWER = 60  # seconds in which the API has to answer after an apply
@@ -49,7 +50,7 @@ def _run(job: Job) -> int:
         kubeconfig, cluster = contexts.checked(store, context)
     except Fault as fault:
         raise states.explained(fault, job.workspace, job.directory, store) from None
-    note(f"{context} answers, and is the cluster that was recorded")
+    note(f"{context} answers")
     with temporary("proxmox-gitops-") as folder, handed_over(kubeconfig) as access:
         root = Root(job.directory, folder / "data", access)
         root.init()
@@ -59,13 +60,14 @@ def _run(job: Job) -> int:
         values = [f"-var-file={_values(job.maps, folder)}"] if job.elsewhere else []
         root.run("plan", terraform.LOCK, f"-out={file}", *values)
         plan = plans.read(show(root, file))
-        present = releases.read(cluster)
+        present = stored.read(cluster)
         there = {one.wanted for one in plan.changes if one.kind in ("create", "replace")} & set(present)
         owners = states.owners(there, job.maps, job.workspace, job.directory)
-        asked = guard.Asked(name, job.workspace.workloads, job.destroy, owners)
+        asked = Asked(name, job.workspace.workloads, job.destroy, owners)
         _tell(plan, name)
         if report(guard.judge(plan, present, asked, time.time())):
-            raise Fault(f"the plan of {name} was refused and not applied")
+            way = f"commands for a person are run as `scripts/with_kubeconfig.py {context} -- COMMAND`"
+            raise Fault(f"the plan of {name} was refused and not applied; {way}")
         if job.plan_only:
             return DONE
         return _apply(root, file, plan, present, cluster)
@@ -84,7 +86,7 @@ def _values(maps: Maps, folder: Path) -> Path:
     return file
 
 
-def _apply(root: Root, file: Path, plan: plans.Plan, present: releases.Present, cluster: Cluster) -> int:
+def _apply(root: Root, file: Path, plan: plans.Plan, present: stored.Present, cluster: Cluster) -> int:
     for change in plan.changed:
         if change.wanted:
             note(f"waits up to {change.timeout:.0f} s for {change.name} to be ready")
@@ -101,12 +103,12 @@ def _apply(root: Root, file: Path, plan: plans.Plan, present: releases.Present, 
     return DONE
 
 
-def _afterwards(plan: plans.Plan, cluster: Cluster) -> releases.Present:
+def _afterwards(plan: plans.Plan, cluster: Cluster) -> stored.Present:
     """The releases after an apply, for which an API that does not answer just now is asked for a while."""
     end = time.monotonic() + ANSWER
     while True:
         try:
-            return releases.read(cluster)
+            return stored.read(cluster)
         except Fault as fault:
             if time.monotonic() > end:
                 begun = listed(change.name for change in plan.changed)

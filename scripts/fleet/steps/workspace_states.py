@@ -8,9 +8,9 @@ from fleet.clusters import shared_kubeconfig
 from fleet.clusters.vault import Store
 from fleet.files import temporary
 from fleet.findings import Fault, listed
-from fleet.workspaces import left
+from fleet.releases import left
+from fleet.releases.root import Root
 from fleet.workspaces.maps import Maps, Workspace
-from fleet.workspaces.root import Root
 
 
 def of(maps: Maps, name: str, directory: Path) -> Workspace:
@@ -22,7 +22,7 @@ def of(maps: Maps, name: str, directory: Path) -> Workspace:
     with reading(directory) as root:
         if name in root.workspaces():
             root.select(name)
-            if found := left.left_maps(name, root.state(), directory):
+            if found := left.left_maps(name, root.state()):
                 raise Fault(found.message)
     near = difflib.get_close_matches(name, maps.workspaces, 1, 0.6)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -68,5 +68,5 @@ def explained(fault: Fault, workspace: Workspace, directory: Path, store: Store)
         if name not in root.workspaces():
             return fault
         root.select(name)
-        more = left.without_cluster(name, context, root.state(), directory)
+        more = left.without_cluster(name, context, root.state())
     return Fault(f"{fault}; {more}", code=fault.code) if more else fault

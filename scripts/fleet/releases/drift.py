@@ -8,8 +8,8 @@ from typing import Any
 
 from fleet.clusters import yaml_parse
 from fleet.findings import Fault, Finding, listed
-from fleet.workspaces.plan import Change, Drift
-from fleet.workspaces.releases import Release
+from fleet.releases.plan import Change, Drift
+from fleet.releases.stored import Release
 
 SETS = ("set", "set_list", "set_sensitive", "set_wo")  # blocks of {name, value}
 SHOWN = 8  # places that one message names

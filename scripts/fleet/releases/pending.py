@@ -1,8 +1,8 @@
 """Releases in a state that helm leaves when it is killed. None is ever cleared by us: another run may be at it."""
 
 from fleet.findings import Finding
-from fleet.workspaces.plan import Change
-from fleet.workspaces.releases import Release
+from fleet.releases.plan import Change
+from fleet.releases.stored import Release
 
 BLOCKING = ("uninstalling", "uninstalled")
 

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from fleet.findings import Fault
-from fleet.workspaces import guard, left, outcome, plan, releases
+from fleet.releases import guard, left, outcome, plan, stored
+from fleet.releases.asked import Asked
 
 NOW = 1_800_000_000.0
 
@@ -30,7 +31,7 @@ def secret(name="loki", status="deployed", revision=1, namespace="obs", age=1000
 
 
 def present(*secrets):
-    return releases.read(SimpleNamespace(secrets=lambda label_selector: list(secrets)))
+    return stored.read(SimpleNamespace(secrets=lambda label_selector: list(secrets)))
 
 
 def resource(actions, name="loki", namespace="obs", before=None, after=None, address=None, **more):
@@ -52,7 +53,7 @@ def resource(actions, name="loki", namespace="obs", before=None, after=None, add
 
 def judged(changes, has=(), drift=(), destroy=(), workloads=("observability",), owners=None):
     made = plan.read({"resource_changes": list(changes), "resource_drift": list(drift)})
-    asked = guard.Asked("w", workloads, frozenset(destroy), owners or {})
+    asked = Asked("w", workloads, frozenset(destroy), owners or {})
     return [(one.level, one.message) for one in guard.judge(made, present(*has), asked, NOW)]
 
 
@@ -113,7 +114,7 @@ SPOKEN = {
     ),
     "installed by hand": (
         [resource(NEW)], [secret(chart="mine")], {},
-        "error", "import 'module.x[0].helm_release.loki' obs/loki` in the workspace",
+        "error", "env TF_WORKSPACE=w terraform -chdir=clusters import 'module.x[0].helm_release.loki' obs/loki`",
     ),
     "installed by hand with other values": ([resource(NEW)], [secret(config={"a": 1})], {}, "error", "already, and"),
     "renamed to one installed by hand": (
@@ -132,7 +133,7 @@ SPOKEN = {
     "moved in the configuration": (
         [resource(NEW, address="module.y.helm_release.loki"), resource(GO), KEEP], [secret()],
         {"destroy": ["w/loki"]},
-        "error", "state mv 'module.x[0].helm_release.loki' 'module.y.helm_release.loki'",
+        "error", "state mv 'module.x[0].helm_release.loki' module.y.helm_release.loki`",
     ),
     "removed without a word": (
         [resource(GO), KEEP], [secret()], {}, "error", "would uninstall loki; put it back into the configuration, or"
@@ -212,7 +213,7 @@ def test_a_secret_that_helm_did_not_write(data):
 
 
 def test_a_release_that_unpacks_without_end(monkeypatch):
-    monkeypatch.setattr(releases, "MOST", 1000)
+    monkeypatch.setattr(stored, "MOST", 1000)
     with pytest.raises(Fault):
         present(secret(config={"a": "x" * 2000}))
 
@@ -258,13 +259,13 @@ STATE = {
 }  # fmt: skip
 
 
-def test_state_of_a_workspace_that_left_the_maps(tmp_path):
+def test_state_of_a_workspace_that_left_the_maps():
     found = plan.state(json.dumps(STATE))
     assert found == {"module.x[0].helm_release.this": "obs/loki", 'null_resource.a["k"]': ""}
-    said = left.left_maps("w", found, tmp_path).message
+    said = left.left_maps("w", found).message
     assert "[destroy w/loki];" in said and "`w = []`" in said and "workspace delete -force w`" in said
-    assert left.left_maps("w", plan.state(""), tmp_path) is None
-    assert "put k8s-w back" in left.without_cluster("w", "k8s-w", found, tmp_path)
+    assert left.left_maps("w", plan.state("")) is None
+    assert "put k8s-w back" in left.without_cluster("w", "k8s-w", found)
     for text in ("[]", "{}", "x"):
         with pytest.raises(Fault):
             plan.state(text)

@@ -4,22 +4,11 @@ Each rule asks the cluster itself. The helm provider takes every error while it 
 then installs it again, or forgets it while it goes on running.
 """
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
-
 from fleet.findings import Finding, listed
-from fleet.workspaces import drift, foreign, pending, releases
-from fleet.workspaces.plan import Change, Plan
-from fleet.workspaces.releases import Present, Release, latest
-
-
-class Asked(NamedTuple):
-    """For what a plan is judged."""
-
-    workspace: str
-    workloads: Collection[str]  # of the map; empty where everything is to go
-    destroy: Collection[str]  # WORKSPACE/RELEASE, by [destroy WORKSPACE/RELEASE]
-    owners: Mapping[str, str] = {}  # NAMESPACE/NAME of releases that other workspaces' states have, and which
+from fleet.releases import drift, foreign, pending, stored
+from fleet.releases.asked import Asked
+from fleet.releases.plan import Change, Plan
+from fleet.releases.stored import Present, Release, latest
 
 
 def judge(plan: Plan, present: Present, asked: Asked, now: float) -> list[Finding]:
@@ -28,7 +17,7 @@ def judge(plan: Plan, present: Present, asked: Asked, now: float) -> list[Findin
     found += [_forgotten(one.address, latest(present, one.key)) for one in plan.drift.values() if one.gone]
     for change in plan.changes:
         release = latest(present, change.key)
-        found.append(foreign.finding(change, present, plan, asked.owners))
+        found.append(foreign.finding(change, present, plan, asked))
         found.append(_goes(change, asked))
         if release:
             found.append(pending.finding(change, present[change.key], now))
@@ -85,7 +74,7 @@ def _without_effect(plan: Plan, asked: Asked) -> list[Finding]:
 
     names = {change.name: change for change in plan.changes}
     settled = {name for name, change in names.items() if change.kind in ("destroy", "replace", "forget")}
-    settled |= set(releases.names(one.key for one in plan.drift.values() if one.gone))
+    settled |= set(stored.names(one.key for one in plan.drift.values() if one.gone))
     found = []
     for one in sorted(asked.destroy):
         workspace, _, name = one.partition("/")

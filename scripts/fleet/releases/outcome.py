@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from fleet.findings import Finding
-from fleet.workspaces.plan import Change, Plan
-from fleet.workspaces.releases import Present, Release, latest
+from fleet.releases.plan import Change, Plan
+from fleet.releases.stored import Present, Release, latest
 
 HEADS = ("release", "namespace", "chart", "revision", "status", "this run")
 AGAIN = "the next run tries again"

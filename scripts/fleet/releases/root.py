@@ -7,15 +7,9 @@ from typing import Any, NamedTuple
 
 from fleet.files import read_text
 from fleet.findings import Fault, listed
-from fleet.terraform import command, plugins, program
-from fleet.workspaces import plan
+from fleet.releases import plan
+from fleet.terraform import command, plugins
 
-# Variables of Terraform that a person may set apart, and where their values come from otherwise.
-GIVEN = {
-    "TF_VAR_vault_addr": "VAULT_ADDR",
-    "TF_VAR_vault_namespace": "VAULT_NAMESPACE",
-    "TF_VAR_chart_mirror": "CHART_MIRROR",
-}
 MAPS = ("TF_VAR_workload", "TF_VAR_config", "TF_VAR_charts")
 
 
@@ -57,27 +51,22 @@ def settings(environment: Mapping[str, str], access: Mapping[str, str]) -> dict[
     """
     if wrong := [name for name in MAPS if name in environment]:
         raise Fault(f"{listed(wrong)}: the maps are read from clusters/variables.tf alone; unset it", code=2)
-    # The provider asks another cluster by KUBE_HOST and its like, looks elsewhere for releases by HELM_DRIVER, and
-    # options such as -refresh=false or -target would get past the guard. An empty variable is none.
-    foreign = [
-        name
-        for name in environment
-        if name.startswith(("KUBE_", "TF_CLI_ARGS", "HELM_KUBE")) or name == "TF_WORKSPACE"
-    ]
-    given = {
-        variable: environment.get(variable) or environment.get(name, "") for variable, name in GIVEN.items()
+    # Options such as -refresh=false or -target would get past the guard. An empty variable is none.
+    foreign = [name for name in environment if name.startswith("TF_CLI_ARGS") or name == "TF_WORKSPACE"]
+    # The provider looks for releases by HELM_DRIVER.
+    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret"} | _given(environment) | dict(access)
+
+
+def _given(environment: Mapping[str, str]) -> dict[str, str]:
+    """The mirror of charts, and how the cluster reaches Vault: as we do, unless the variable of clusters/ is set."""
+    file = environment.get("VAULT_CACERT")
+    values = {
+        "TF_VAR_vault_addr": environment.get("VAULT_ADDR", ""),
+        "TF_VAR_vault_ca": read_text(Path(file)) if file else "",
+        "TF_VAR_vault_namespace": environment.get("VAULT_NAMESPACE", ""),
+        "TF_VAR_chart_mirror": environment.get("CHART_MIRROR", ""),
     }
-    given["TF_VAR_vault_ca"] = environment.get("TF_VAR_vault_ca") or _text(environment.get("VAULT_CACERT"))
-    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret"} | given | dict(access)
-
-
-def _text(file: str | None) -> str:
-    return read_text(Path(file)) if file else ""
-
-
-def by_hand(directory: Path, *arguments: str) -> str:
-    """A command for a message, as a person types it."""
-    return f"`{program.name()} -chdir={directory.name} {' '.join(arguments)}`"
+    return values | {name: environment[name] for name in values if environment.get(name)}
 
 
 def show(root: Root, file: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""helm's releases: what a plan does to them, what the cluster has of them, and the guard between the two."""
