@@ -11,7 +11,7 @@ Exit codes: 0 written or already there, 1 a file of another content is in the wa
 from fleet import cli
 from fleet.findings import guarded
 from fleet.paths import CLUSTERS_DIR, shown
-from fleet.workspaces.new import make
+from fleet.workloads.new import make
 
 
 @guarded

@@ -30,6 +30,7 @@ USERS = {
     "proxmox/playbooks/myapp.yml", "scripts/NAME.py", ".github/CODEOWNERS", "proxmox/inventory-vms.ini",
     "proxmox/inventory-vms.known_hosts", "proxmox/playbooks/roles/myapp", "proxmox/vms/myapp.yaml.example",
     "proxmox/vms/app-1.yaml", "tests/custom/test_myapp.py", "proxmox/group_vars/", "proxmox/host_vars/NAME.yml",
+    "clusters/modules/myapp", "clusters/.terraform.lock.hcl",
     "proxmox/vars/vm_config.yml", "proxmox/inventory.ini", "proxmox/playbooks/look.yml",
 }  # fmt: skip
 
@@ -118,7 +119,7 @@ def test_every_step_of_a_demo_is_described(demo):
 
 
 @pytest.mark.parametrize(("page", "path"), found(
-    r"(?<![\w./])((?:proxmox|scripts|schemas|docs|tests|lab|bench|\.github)/[\w./-]*[\w/])"
+    r"(?<![\w./])((?:proxmox|clusters|scripts|schemas|docs|tests|lab|bench|\.github)/[\w./-]*[\w/])"
 ))  # fmt: skip
 def test_a_path_exists_or_is_the_users_to_make(page, path):
     assert path in USERS or (ROOT / path).exists() or (ROOT / "proxmox" / path).exists()

@@ -51,6 +51,7 @@ ROOMS = {
     "contexts": {"ground", "clusters", "vault"},
     "releases": {"ground", "terraform", "clusters"},
     "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
+    "workloads": {"ground"},
     "members": {"ground", "ansible", "clusters", "vault"},
     "talos": {"ground", "ansible", "clusters", "members", "vault"},
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},

@@ -7,7 +7,7 @@ import pytest
 import new_workload
 from fleet.findings import Fault
 from fleet.paths import CLUSTERS_DIR
-from fleet.workspaces.new import make, with_module
+from fleet.workloads.new import make, with_module
 
 PATHS = {
     "main.tf",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fleet.files import write_text
 from fleet.findings import Fault
 from fleet.paths import shown
-from fleet.workspaces import skeleton
+from fleet.workloads import skeleton
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _RELEASES = re.compile(r"(?m)^  releases = \{\n((?:    \w+ *= .*\n)+)  \}\n")

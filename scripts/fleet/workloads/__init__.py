@@ -1,0 +1,1 @@
+"""A new workload for the clusters, of a person's own."""
