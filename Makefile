@@ -47,6 +47,9 @@ coverage: setup ## all tests, the slow ones too, and how much of scripts/ they r
 validate: .venv ## check proxmox/vms/*.yaml
 	@$(PYTHON) scripts/validate_vms.py
 
+clusters-validate: .venv ## check clusters/: workspaces, workloads, contexts and charts
+	@$(PYTHON) scripts/validate_clusters.py
+
 validate-playbooks: .venv ## check proxmox/playbooks/*.yml and their roles
 	@$(PYTHON) scripts/validate_playbooks.py
 

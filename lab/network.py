@@ -57,7 +57,7 @@ def down() -> None:
 
 def enter() -> None:
     """Move the calling thread into the lab's network."""
-    _setns(path())
+    setns(path())
 
 
 @contextlib.contextmanager
@@ -69,7 +69,7 @@ def inside() -> Iterator[None]:
         try:
             yield
         finally:
-            _setns(before)
+            setns(before)
     finally:
         os.close(before)
 
@@ -94,7 +94,8 @@ def _ancestors() -> set[int]:
     return found
 
 
-def _setns(target: int | Path) -> None:
+def setns(target: int | Path) -> None:
+    """Move the calling thread into the namespace of this path, or of this open file."""
     # os.setns only came with Python 3.12.
     handle = target if isinstance(target, int) else os.open(target, os.O_RDONLY)
     try:

@@ -40,15 +40,21 @@ def is_built() -> bool:
 
 def configure() -> None:
     """LAB_DIR/terraform.tfrc: take providers only from the mirror, and do not check for new versions."""
-    mirror = lab_dir() / "mirror"
-    for built in (builds.entry("provider"), builds.entry("helm")):  # helm's is built on demand
-        for package in built.glob("*/*/*/*/*"):  # registry/owner/provider/version/platform
+    offer(lab_dir(), builds.entry("provider"), builds.entry("helm"))  # helm's is built on demand
+
+
+def offer(folder: Path, *built: Path) -> Path:
+    """Make FOLDER/mirror of what was built, and the configuration of Terraform that names it, which is returned."""
+    mirror, configuration = folder / "mirror", folder / "terraform.tfrc"
+    for one in built:
+        for package in one.glob("*/*/*/*/*"):  # registry/owner/provider/version/platform
             for registry in REGISTRIES:
-                link = mirror / registry / package.relative_to(built).relative_to(REGISTRIES[0])
+                link = mirror / registry / package.relative_to(one).relative_to(REGISTRIES[0])
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.unlink(missing_ok=True)
                 link.symlink_to(package)
-    (lab_dir() / "terraform.tfrc").write_text(
+    configuration.write_text(
         "disable_checkpoint = true\n"
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
     )
+    return configuration

@@ -13,10 +13,36 @@ from lab import VAULT_URL, LabError, credentials, lab_dir, network, secret
 
 MOUNT = "kv"
 PATH = "cluster-secret-store/secrets/KUBECONFIG"
-POLICY = f"""
-path "{MOUNT}/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}
-path "{MOUNT}/data/cluster-bootstrap/*" {{ capabilities = ["create", "read", "update"] }}
-path "{MOUNT}/data/playbooks/*" {{ capabilities = ["read"] }}
+POLICY = """
+path "kv/data/cluster-secret-store/secrets/KUBECONFIG" { capabilities = ["create", "read", "update"] }
+path "kv/data/cluster-bootstrap/*" { capabilities = ["create", "read", "update"] }
+path "kv/data/playbooks/*" { capabilities = ["read"] }
+path "sys/auth/clusters/+" {
+  capabilities = ["create", "read", "update", "delete", "sudo"]
+  allowed_parameters = { "type" = ["jwt"], "description" = ["proxmox-gitops*"] }
+}
+path "auth/clusters/+/config" {
+  capabilities = ["create", "read", "update"]
+  allowed_parameters = { "jwt_validation_pubkeys" = [], "jwt_supported_algs" = [], "bound_issuer" = [] }
+}
+path "auth/clusters/+/role/external-secrets" {
+  capabilities = ["create", "read", "update"]
+  allowed_parameters = {
+    "role_type" = ["jwt"], "bound_audiences" = [], "bound_subject" = [], "user_claim" = ["sub"],
+    "token_policies" = ["workloads"], "token_no_default_policy" = [true], "token_ttl" = [], "token_max_ttl" = []
+  }
+}
+path "sys/policies/acl/workloads" { capabilities = ["read"] }
+"""
+WORKLOADS = """
+path "kv/data/cluster-secret-store/secrets/*" { capabilities = ["read"] }
+path "kv/metadata/cluster-secret-store/secrets/*" { capabilities = ["read", "list"] }
+path "kv/data/cluster-secret-store/secrets/KUBECONFIG" { capabilities = ["deny"] }
+path "kv/metadata/cluster-secret-store/secrets/KUBECONFIG" { capabilities = ["deny"] }
+path "kv/data/cluster-bootstrap/*" { capabilities = ["deny"] }
+path "kv/data/playbooks/*" { capabilities = ["deny"] }
+path "auth/token/lookup-self" { capabilities = ["read"] }
+path "auth/token/revoke-self" { capabilities = ["update"] }
 """
 _PERIOD = "768h"  # a token not renewed for so long ends; each start of the lab renews it
 
@@ -82,6 +108,7 @@ def provision() -> None:
     if f"{MOUNT}/" not in request("GET", "sys/mounts")["data"]:
         request("POST", f"sys/mounts/{MOUNT}", {"type": "kv", "options": {"version": "2"}})
     request("PUT", "sys/policies/acl/ci", {"policy": POLICY})
+    request("PUT", "sys/policies/acl/workloads", {"policy": WORKLOADS})
     try:
         request("POST", "auth/token/renew-self", {}, token=secret("vault_token") or "none")
     except LabError:

@@ -15,10 +15,8 @@ from fleet import cli, dotenv, paths
 from fleet.files import read_text
 from fleet.findings import Fault, guarded
 from fleet.git import command as git
-from fleet.steps import workspace as steps
-from fleet.steps import workspace_states as states
 from fleet.tags import requests_file
-from fleet.workspaces import maps
+from fleet.workspaces import apply, maps, states
 
 EXAMPLES = """examples:
   apply_workspace.py observability --plan-only
@@ -60,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         text, name = git.git(args.dir, "show", f"{commit}:./{file.name}"), f"{args.maps_of}:{name}"
     found = maps.read(text, name)
     directory = args.dir.resolve()  # Terraform is started there
-    job = steps.Job(
+    job = apply.Job(
         directory,
         found,
         states.of(found, args.workspace, directory),
@@ -68,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         args.plan_only,
         bool(args.maps_of),
     )
-    return steps.run(job, args.lock_timeout)
+    return apply.run(job, args.lock_timeout)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ a changed file that every module may read means all. So does a base that this cl
 forced push, or one without clusters/. Reads Git alone: no checkout, no Terraform, no secret.
 Prints a JSON list of {workspace, context, reason}, sorted by workspace. On a runner it sets the step's outputs:
 `matrix`, that list in one line, or `none=true` when it is empty. A workspace that left the maps is not in the
-list and is reported: its releases still run until somebody destroys them.
+list; it is reported, as is one that goes to another cluster: its releases run until somebody destroys them.
 Exit codes: 0 listed, 1 the head's clusters/ has errors, 2 wrong usage or no such head.
 """
 
@@ -38,10 +38,11 @@ def main(argv: list[str] | None = None) -> int:
     option("--format", choices=["json", "text"], default="json", help="default: %(default)s")
     options = parser.parse_args(argv)
     answer = changed.between(options.repo, None if options.all else options.base, options.head)
-    notes = [Finding(printable(note), level="notice") for note in answer.notes]
-    for name in answer.removed:
-        message = f"workspace {name} left the maps; what it installed runs until it is destroyed"
-        notes.append(Finding(printable(message), level="warning"))
+    still = "; what it installed there runs until it is destroyed"
+    warnings = [f"workspace {name} left the maps{still}" for name in answer.removed]
+    warnings += [f"workspace {name} goes from {old} to {new}{still}" for name, old, new in answer.moved]
+    notes = [Finding(printable(warning), level="warning") for warning in warnings]
+    notes += [Finding(printable(answer.note), level="notice")] if answer.note else []
     report(notes)
     matrix = json.dumps([each._asdict() for each in answer.changed])
     if answer.changed:

@@ -70,6 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     vault = (options.vault_addr, read_token(token_file) if token_file else None)
     addresses = addresses_of(inventory.parse(read_text(options.inventory)).variables())
     names = frozenset(options.names)
+    clusters = {cluster_of(name) for name in addresses if is_member(name)}
+    if unknown := sorted(name for name in names if cluster_of(name) not in clusters):
+        command.error(f"{listed(unknown)}: {shown(options.inventory)} has no machine of its cluster")
     fleet = Fleet(names, frozenset(), addresses.keys() - names, addresses)
     if options.rebuilt:
         return rebuilt(fleet._replace(staying=frozenset(addresses) | names), vault, options.dry_run)

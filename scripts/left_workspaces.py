@@ -12,8 +12,8 @@ from fleet import cli, dotenv, paths
 from fleet.files import read_text
 from fleet.findings import Finding, guarded, report
 from fleet.releases import left
-from fleet.steps.workspace_states import reading
 from fleet.workspaces import maps
+from fleet.workspaces.states import reading
 
 
 @guarded

@@ -20,6 +20,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("name", metavar="NAME", help="the playbook's name, as in [ansible NAME]")
     parser.add_argument("--dry-run", action="store_true", help="say what would be written, write nothing")
     args = parser.parse_args(argv)
+    if not args.name:  # `make new-playbook` alone
+        parser.error("the name is missing: make new-playbook NAME=myapp")
     made = make(args.name, ROOT, args.dry_run)
     for path in made.written:
         print(f"{'would write' if args.dry_run else 'wrote'} {shown(path)}")

@@ -3,10 +3,10 @@
 
 Reads from standard input the token for Vault, on the first line, and then the role's variables as JSON. Talks to the
 machines with talosctl, whose version must be that of Talos. Writes to the machines, and to Vault:
-kv/cluster-bootstrap/<cluster> and the cluster's context in the kubeconfig. No secret is printed, put into an
-argument, or written to a disk. The stages, in order: check (asks nobody), secrets, install, configure, bootstrap,
-kubeconfig, health, upgrade, upgrade-kubernetes; each can be run again, and does nothing where nothing is to do.
-The stage renew is secrets and kubeconfig alone, for a cluster that stands.
+kv/cluster-bootstrap/<cluster>, the cluster's context in the kubeconfig, and its workloads' login. No secret is printed,
+put into an argument, or written to a disk. The stages, in order: check (asks nobody), secrets, install, configure,
+bootstrap, kubeconfig, health, register, upgrade, upgrade-kubernetes; each can be run again, and does nothing where
+nothing is to do. The stage renew is secrets, kubeconfig and register alone, for a cluster that stands.
 Exit codes: 0 changed or unchanged (it says which), 1 refused, 2 wrong usage or a service out of reach,
 75 not possible yet, ask again.
 """
@@ -19,6 +19,7 @@ from fleet.findings import Finding, guarded, report
 from fleet.steps import cluster as given
 from fleet.talos import bundle, settings, stages, talosctl
 from fleet.talos.bootstrap import NotYet
+from fleet.vault.login import Login
 
 NOT_YET = 75  # EX_TEMPFAIL
 EXAMPLES = """examples:
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         talosctl.find(cluster.version),
         bundle.secret(cluster.name, options.vault_addr, token),
         Store(options.vault_addr, token),
+        Login(cluster.name, options.vault_addr, token),
         options.timeout,
         options.dry_run,
     )

@@ -13,7 +13,6 @@ LONG = (
     "tests/playbooks/test_slow_k3s.py",
     "tests/lab/test_terraform.py",
     "tests/lab/test_roles.py",
-    "tests/playbooks/test_haproxy.py",
     "tests/ansible/test_run_plays.py",
     "tests/lab/test_takeover.py",
     "tests/lab/test_terraform_interrupted.py",

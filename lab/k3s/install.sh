@@ -106,8 +106,7 @@ download() {
   chmod 755 "$work/k3s"
   chown root:root "$work/k3s"
   mkdir -p "$BIN"
-  mv -f "$work/k3s" "$BIN/k3s.new"
-  mv -f "$BIN/k3s.new" "$BIN/k3s"
+  mv -f "$work/k3s" "$BIN/k3s"
 }
 
 make_links() {
@@ -204,8 +203,8 @@ UNIT
       printf " \\\\\n    '%s'" "$argument"
     done
     echo
-  } >"$UNIT.new"
-  mv "$UNIT.new" "$UNIT"
+  } >"$UNIT.$$"
+  mv "$UNIT.$$" "$UNIT"
 }
 
 hashes() { sha256sum "$BIN/k3s" "$UNIT" "$UNIT.env" 2>&1 || true; }

@@ -21,6 +21,7 @@ CALLS = [
     ["proxmox_get_vm_ip", "--all"],
     ["proxmox_token"],
     ["upload_image", "debian12", "x"],
+    ["register_cluster", "k8s-dev"],
     ["renew_vault_token"],
     ["update_inventory"],
     ["update_kubeconfig", "--remove", "k8s-dev"],

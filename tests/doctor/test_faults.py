@@ -135,6 +135,22 @@ def vault_token(revoke: bool = False, **about: object) -> Callable[[Path], conte
     return other
 
 
+def policies(**texts: str) -> Callable[[Path], contextlib.AbstractContextManager]:
+    """Policies of other texts; with an empty one there is none."""
+
+    @contextlib.contextmanager
+    def other(folder: Path) -> Iterator[None]:
+        places = {name: f"sys/policies/acl/{name}" for name in texts}
+        before = {name: vault.request("GET", place)["data"]["policy"] for name, place in places.items()}
+        for name, place in places.items():
+            vault.request("PUT" if texts[name] else "DELETE", place, {"policy": texts[name]})
+        yield
+        for name, place in places.items():
+            vault.request("PUT", place, {"policy": before[name]})
+
+    return other
+
+
 @contextlib.contextmanager
 def open_env(folder: Path) -> Iterator[None]:
     path = folder / ".env"
@@ -300,15 +316,22 @@ CASES = {
     "connection-string": Case(setting(PG_CONN_STR="postgres://me:a/b@host/x"), S + "PG_CONN_STR", "%2F", 1),
     "locked": Case(locked, S + "lock", "pg_terminate_backend"),
     "locked-by-terraform": Case(locked_by_terraform, S + "lock", "pg_terminate_backend"),
-    "vault-down": Case(setting(VAULT_ADDR="http://127.0.0.1:1"), V + "address", "systemctl status vault", 4),
-    "vault-address": Case(setting(VAULT_ADDR="vault:8200"), V + "address", "correct VAULT_ADDR", 4),
+    "vault-down": Case(setting(VAULT_ADDR="http://127.0.0.1:1"), V + "address", "systemctl status vault", 5),
+    "vault-address": Case(setting(VAULT_ADDR="vault:8200"), V + "address", "correct VAULT_ADDR", 5),
     "vault-ca": Case(
         setting(VAULT_ADDR="https://127.0.0.1:8200", VAULT_CACERT="/nonexistent"),
-        V + "address", "correct VAULT_CACERT", 4,
+        V + "address", "correct VAULT_CACERT", 5,
     ),
-    "vault-sealed": Case(sealed, V + "seal", "vault operator unseal", 3),
-    "vault-token": Case(vault_token(revoke=True), V + "token", "vault token create", 2),
-    "vault-policy": Case(vault_token(), V + "rights", "vault policy write", 1),
+    "vault-sealed": Case(sealed, V + "seal", "vault operator unseal", 4),
+    "vault-token": Case(vault_token(revoke=True), V + "token", "vault token create", 3),
+    "vault-policy": Case(vault_token(), V + "rights", "vault policy write", 2),
+    "vault-no-logins": Case(
+        policies(ci=vault.POLICY.replace("clusters/+", "else/+")), V + "workloads", "step 4", state="warning",
+    ),
+    "vault-no-workloads": Case(policies(workloads=""), V + "workloads", "vault policy write", state="warning"),
+    "vault-open-workloads": Case(
+        policies(workloads=vault.WORKLOADS.replace("deny", "read")), V + "workloads", "vault policy write",
+    ),
     "vault-token-ends": Case(
         vault_token(policies=["ci"], period="", ttl="24h"), V + "token", "vault token create", state="warning",
     ),

@@ -132,6 +132,7 @@ class Play:
         )
         self.code, self.output = done.returncode, done.stdout + done.stderr
         self.outputs.append(self.output)
+        (home / f"play-{len(self.outputs)}.txt").write_text(self.output)  # a failed test's folder is kept
 
     def counted(self, what: str) -> dict[str, int]:
         """A column of the recap, by machine."""

@@ -15,13 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab import builds
-
-PATH = "cluster-secret-store/secrets/KUBECONFIG"
-POLICY = f"""
-path "kv/data/{PATH}" {{ capabilities = ["create", "read", "update"] }}
-path "kv/data/cluster-bootstrap/*" {{ capabilities = ["create", "read", "update"] }}
-path "kv/data/playbooks/*" {{ capabilities = ["read"] }}
-"""
+from lab.vault import PATH, POLICY, WORKLOADS
 
 
 class Vault:
@@ -35,6 +29,7 @@ class Vault:
         self.request("POST", "sys/mounts/kv", {"type": "kv", "options": {"version": "2"}})
         self.request("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
         self.request("PUT", "sys/policies/acl/ci", {"policy": POLICY})
+        self.request("PUT", "sys/policies/acl/workloads", {"policy": WORKLOADS})
         self.token = self.new_token("ci")
 
     def request(self, method: str, path: str, body: dict | None = None, token: str | None = None) -> dict:

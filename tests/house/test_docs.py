@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from fleet.paths import ROOT
+from fleet.vault import policy
 from lab import vault
 from lab.proxmox import access
 
@@ -157,12 +158,15 @@ def test_the_role_in_proxmox_is_the_one_that_the_lab_grants():
     assert sorted(re.findall(r"[\w.]+", text)) == sorted(access.GITOPS)
 
 
-def test_the_policy_in_vault_is_the_one_that_the_lab_grants():
+def test_the_policies_in_vault_are_those_that_the_lab_grants():
     def lines(text):
         return re.sub(r"[ \t]+", " ", text).split("\n")
 
-    policy = re.search(r"```hcl\n(path .*?)```", INSTALL, re.S)[1]
-    assert [line for line in lines(policy) if line] == [line for line in lines(vault.POLICY) if line]
+    for found, granted in zip(
+        re.findall(r"```hcl\n(path .*?)```", INSTALL, re.S), (vault.POLICY, vault.WORKLOADS), strict=True
+    ):
+        assert [line for line in lines(found) if line] == [line for line in lines(granted) if line]
+    assert vault.WORKLOADS.strip() == policy.TEXT.strip()
 
 
 def test_the_secrets_are_those_that_the_workflows_use():

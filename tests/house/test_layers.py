@@ -50,10 +50,10 @@ ROOMS = {
     "clusters": {"ground", "terraform", "vault"},
     "contexts": {"ground", "clusters", "vault"},
     "releases": {"ground", "terraform", "clusters"},
-    "workspaces": {"ground", "vms", "git", "terraform", "clusters", "contexts", "vault"},
+    "workspaces": {"ground", "vms", "git", "forge", "terraform", "clusters", "contexts", "vault", "releases"},
     "workloads": {"ground"},
     "members": {"ground", "ansible", "clusters", "vault"},
-    "talos": {"ground", "ansible", "clusters", "members", "vault"},
+    "talos": {"ground", "ansible", "clusters", "contexts", "members", "vault"},
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
     "secrets": {"ground", "ansible", "vault", "proxmox"},
 }

@@ -299,7 +299,11 @@ PACKAGES = {
     "semantic_release": "python-semantic-release",
 }  # where they differ
 # Scripts that a playbook starts on the runner, and what the action plugin imports.
-CALLED = {"run_plays": ["update_kubeconfig", "wait_for_api", "scan_host_keys", "fleet.proxmox.client"]}
+CALLED = {
+    "run_plays": [
+        "update_kubeconfig", "register_cluster", "wait_for_api", "scan_host_keys", "fleet.proxmox.client",
+    ]
+}  # fmt: skip
 
 
 def needed(script: str) -> set[str]:

@@ -146,6 +146,13 @@ def test_a_run_that_was_killed_after_the_bootstrap_is_repeated(site: Site):
     assert site.etcd() == members
     nodes = site.kubectl("get", "nodes", "-o", "name").split()
     assert nodes == [f"node/{CP}", f"node/{W1}"]
+    site.kubectl("create", "namespace", "external-secrets")
+    site.kubectl("-n", "external-secrets", "create", "serviceaccount", "external-secrets")
+    account = ("-n", "external-secrets", "create", "token", "external-secrets", "--audience=vault")
+    login = {"role": "external-secrets", "jwt": site.kubectl(*account).strip()}
+    assert site.vault.request("POST", "auth/clusters/talos-prod/login", login)["auth"]["policies"] == [
+        "workloads"
+    ]
 
 
 def test_the_second_run_sends_nothing(site: Site):
@@ -165,8 +172,8 @@ def test_the_nightly_run_renews_what_ends_and_nothing_else(site: Site):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
-        "unchanged: kv/cluster-bootstrap/talos-prod: nothing new; context talos-prod in Vault is good"
-        in done.stdout
+        "unchanged: kv/cluster-bootstrap/talos-prod: nothing new; context talos-prod in Vault is good;"
+        " auth/clusters/talos-prod: nothing new" in done.stdout
     )
     assert site.vault.token not in done.stdout
 

@@ -17,6 +17,7 @@ from fleet.members import departures
 from fleet.members.departures import Fleet
 from fleet.talos import bundle, node, settings, stages, talosctl
 from fleet.talos.leave import find
+from fleet.vault.login import Login
 from fleet.vault.secret import Secret
 from tests.helpers import talos, vault_server
 from tests.helpers.talos import Nodes, entered
@@ -36,7 +37,8 @@ class Site:
         cluster = settings.parse(json.dumps(GIVEN | {"machines": dict(self.nodes.address)}), CP1)
         store = Store(self.vault.url, self.vault.token)
         for member in members:
-            run = stages.Run(cluster, cluster.node(member), self.ctl, self.secret, store, 120, False)
+            login = Login(cluster.name, self.vault.url, self.vault.token)
+            run = stages.Run(cluster, cluster.node(member), self.ctl, self.secret, store, login, 120, False)
             stages.STAGES[name](run)
 
     def look(self, name: str) -> node.State:

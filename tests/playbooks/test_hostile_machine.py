@@ -79,7 +79,9 @@ def machine(folder: Path, text: str, thief: str, canary: Path) -> Path:
     facts = {
         "k3s_update_kubeconfig": "/dev/stdin",
         "k3s_vault_addr": thief, "vault_addr": thief,
-        "k3s_controller": vault | {"update_kubeconfig": "/dev/stdin", "wait_for_api": str(script)},
+        "k3s_controller": vault | {
+            "update_kubeconfig": "/dev/stdin", "register_cluster": str(script), "wait_for_api": str(script),
+        },
         "reboot_endpoint": thief, "reboot_api": thief,
         "reboot_scan_host_keys": str(script),
         "reboot_controller": {"script": str(script), "endpoint": thief, "api_token": TOKEN, "timeout": 1},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import user
+from lab import user, vault
 from tests.helpers.plays import Machine, Play, inventory, running
 
 K8S = Machine("k8s-hand", "192.168.1.25", 125, {"scsi1": "/mnt/storage"})
@@ -242,6 +242,20 @@ def test_a_certificate_that_ends_is_renewed(days: int, restarted: bool, home: Pa
     left = K8S.ssh(f"sudo openssl x509 -checkend {86400 * 91} -in {TLS}/client-admin.crt", check=False)
     assert left == "Certificate will not expire"
     assert handed_over(home).changed() == 0
+
+
+def test_workloads_log_in_at_vault(home: Path):
+    user.kubectl(K8S.name, "create", "namespace", "external-secrets")
+    inside = (K8S.name, "-n", "external-secrets", "create")
+    user.kubectl(*inside, "serviceaccount", "external-secrets")
+    login = {
+        "role": "external-secrets",
+        "jwt": user.kubectl(*inside, "token", "external-secrets", "--audience=vault"),
+    }
+    found = vault.request("POST", f"auth/clusters/{K8S.name}/login", login)["auth"]
+    assert found["policies"] == ["workloads"]
+    vault.request("DELETE", f"sys/auth/clusters/{K8S.name}")
+    assert Play(home, "renew", K8S.name, **NEWEST).changed() == 1  # this alone
 
 
 def test_the_nightly_playbook_renews_and_changes_nothing_else(home: Path):

@@ -12,8 +12,8 @@ import with_kubeconfig
 from fleet.findings import Fault
 from fleet.releases import stored
 from fleet.releases.root import Root
-from fleet.steps import workspace as steps
 from fleet.terraform import program
+from fleet.workspaces import apply as steps
 from tests.helpers import workspace_site
 
 

@@ -71,6 +71,7 @@ func (s *server) startFull(ctx context.Context) error {
 		return err
 	}
 	go s.control(ctx)
+	go s.serveAddons(ctx)
 	if s.managed {
 		return s.scheduleSnapshots(ctx)
 	}

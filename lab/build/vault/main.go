@@ -1,4 +1,5 @@
-// The lab's Vault: HashiCorp's own core and HTTP handler with the KV engine, state kept in a folder.
+// The lab's Vault: HashiCorp's own core and HTTP handler with the KV engine and the JWT login, state kept in
+// a folder.
 //
 // The whole `vault` command cannot be built from its published module, but its core can. Started as
 // `vault -listen 127.0.0.1:8200 -storage DIR`; it begins uninitialised, and sealed after every start.
@@ -8,6 +9,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	jwt "github.com/hashicorp/vault-plugin-auth-jwt"
 	kv "github.com/hashicorp/vault-plugin-secrets-kv"
 	vaulthttp "github.com/hashicorp/vault/http"
 	"github.com/hashicorp/vault/internalshared/configutil"
@@ -26,25 +29,41 @@ import (
 	"github.com/hashicorp/vault/vault"
 )
 
-// builtins is a plugin registry that knows the KV engine alone.
-type builtins struct{}
-
-func isKV(name string, kind consts.PluginType) bool {
-	return name == "kv" && (kind == consts.PluginTypeSecrets || kind == consts.PluginTypeUnknown)
+// engines are what Vault is to know: the KV engine for secrets, and the login by signed tokens (JWT) for clusters.
+var engines = map[consts.PluginType]map[string]logical.Factory{
+	consts.PluginTypeSecrets:    {"kv": kv.Factory},
+	consts.PluginTypeCredential: {"jwt": jwt.Factory},
 }
 
-func (builtins) Contains(name string, kind consts.PluginType) bool { return isKV(name, kind) }
+// builtins is a plugin registry that knows the engines alone.
+type builtins struct{}
+
+func find(name string, kind consts.PluginType) (logical.Factory, bool) {
+	for known, factories := range engines {
+		if factory, ok := factories[name]; ok && (kind == known || kind == consts.PluginTypeUnknown) {
+			return factory, true
+		}
+	}
+	return nil, false
+}
+
+func (builtins) Contains(name string, kind consts.PluginType) bool {
+	_, ok := find(name, kind)
+	return ok
+}
 
 func (builtins) Get(name string, kind consts.PluginType) (func() (interface{}, error), bool) {
-	return func() (interface{}, error) { return logical.Factory(kv.Factory), nil }, isKV(name, kind)
+	factory, ok := find(name, kind)
+	return func() (interface{}, error) { return logical.Factory(factory), nil }, ok
 }
 
 func (builtins) Keys(kind consts.PluginType) []string {
-	return slices.DeleteFunc([]string{"kv"}, func(name string) bool { return !isKV(name, kind) })
+	return slices.Sorted(maps.Keys(engines[kind]))
 }
 
 func (builtins) DeprecationStatus(name string, kind consts.PluginType) (consts.DeprecationStatus, bool) {
-	return consts.Supported, isKV(name, kind)
+	_, ok := find(name, kind)
+	return consts.Supported, ok
 }
 
 func (builtins) IsBuiltinEntPlugin(string, consts.PluginType) bool { return false }
@@ -64,12 +83,13 @@ func run() error {
 		return err
 	}
 	core, err := vault.NewCore(&vault.CoreConfig{
-		Physical:        backend,
-		LogicalBackends: map[string]logical.Factory{"kv": kv.Factory},
-		BuiltinRegistry: builtins{},
-		Logger:          logger,
-		DisableMlock:    true,
-		RedirectAddr:    "http://" + *listen,
+		Physical:           backend,
+		LogicalBackends:    engines[consts.PluginTypeSecrets],
+		CredentialBackends: engines[consts.PluginTypeCredential],
+		BuiltinRegistry:    builtins{},
+		Logger:             logger,
+		DisableMlock:       true,
+		RedirectAddr:       "http://" + *listen,
 	})
 	if err != nil {
 		return err

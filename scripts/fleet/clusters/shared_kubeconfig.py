@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from fleet.clusters import contents, kubeconfig, readable, yaml_edit, yaml_parse
 from fleet.clusters.vault import FIELD, Store
+from fleet.names import is_context
+from fleet.vault.login import Login
 
 
 class Result(NamedTuple):
@@ -46,5 +48,10 @@ def update(
 
 
 def remove(name: str, addr: str | None = None, token: str | None = None, dry_run: bool = False) -> Result:
-    """Remove a machine's context, cluster and user from Vault's kubeconfig, if they are there."""
+    """Remove a machine's context, cluster and user from Vault's kubeconfig, and its workloads' login, if there.
+
+    The login first: as long as the context is there, somebody tries again.
+    """
+    if is_context(name):
+        Login(name, addr, token).remove(dry_run)
     return update(Store(addr, token), lambda data: kubeconfig.remove(data, name), name, dry_run)

@@ -60,6 +60,7 @@ def checks(env_problem: str | None) -> list[Check]:
         Check(VAULT, "token", partial(vault.token, safe), needs=("address", "seal")),
         Check(VAULT, "rights", partial(vault.rights, safe), needs=("token",)),
         Check(VAULT, "mount", partial(vault.mount, safe), needs=("token", "rights")),
+        Check(VAULT, "workloads", partial(vault.logins, safe), needs=("token", "rights")),
     ]
     published = [
         Check(GITHUB, "repository", partial(github.repository, repository)),

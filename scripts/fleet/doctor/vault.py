@@ -1,4 +1,7 @@
-"""Vault: whether it answers and is unsealed, and what its token may do and for how long."""
+"""Vault: whether it answers and is unsealed, and what its token may do and for how long.
+
+More than 150 lines because all of it asks one connection.
+"""
 
 import datetime
 import json
@@ -11,7 +14,8 @@ from fleet.doctor.configured import machines, setting
 from fleet.doctor.line import OK, WARNING, Line, red, skipped, warning
 from fleet.doctor.proxmox import ahead_of_us
 from fleet.findings import Fault, listed
-from fleet.vault import access
+from fleet.vault import access, policy
+from fleet.vault import rights as logins_rights
 from fleet.vault.access import DAY, REPLACE, SOON
 from fleet.vault.client import connect, words_of
 
@@ -127,6 +131,24 @@ def rights(one: Vault) -> Line:
             mend = f"add to the token's policy, by `vault policy write gitops gitops.hcl`: {policy}"
             return red(name, f"lacks {', '.join(lacks)} on {place}", wanted, mend)
     return Line(name, listed(needed), wanted)
+
+
+def logins(one: Vault) -> Line:
+    """The rights to register clusters, and what registered workloads may read; without workloads nobody needs them."""
+    name, wanted = "workloads", f"may register clusters, and the policy {policy.NAME} denies KUBECONFIG"
+    needed = {path.replace("+", "NAME"): rights for path, rights in logins_rights.RIGHTS.items()}
+    told = one.client.sys.get_capabilities(paths=list(needed))["data"]
+    if lacks := logins_rights.lacking(told, needed):
+        return warning(name, lacks, wanted, f"if workloads run on a cluster, {logins_rights.WAY_OUT}")
+    from hvac.exceptions import InvalidPath
+
+    try:
+        policy.check(one.client.adapter.get(f"/v1/{policy.PATH}")["data"]["policy"])
+    except InvalidPath:
+        return warning(name, f"there is no policy {policy.NAME}", wanted, policy.WAY_OUT)
+    except Fault as fault:
+        return red(name, str(fault), wanted, f"`vault policy write {policy.NAME} {policy.NAME}.hcl`")
+    return Line(name, wanted, wanted)
 
 
 def mount(one: Vault) -> Line:

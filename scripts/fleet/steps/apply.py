@@ -22,11 +22,12 @@ from fleet.plans.guard import Allowed, judge
 from fleet.plans.unseen import unseen
 from fleet.plans.unset import completed
 from fleet.proxmox.client import Client
-from fleet.steps import provider, used_by
+from fleet.steps import provider
 from fleet.tags.requests_file import Approvals
 from fleet.talos.leave import find
 from fleet.terraform import command as terraform
 from fleet.terraform import program, state
+from fleet.workspaces import used_by
 
 PARALLELISM = 4  # more clones at once only wait for the lock of their template
 # How Proxmox and the provider word it that something else held a lock for too long.

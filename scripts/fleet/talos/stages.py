@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fleet.clusters.vault import Store
+from fleet.contexts import keys
 from fleet.findings import Fault
 from fleet.talos import access, bootstrap, configure, health, upgrade
 from fleet.talos import bundle as secrets
@@ -12,6 +13,8 @@ from fleet.talos.bundle import Bundle
 from fleet.talos.cluster import Cluster, Node, Version
 from fleet.talos.configure import Outcome
 from fleet.talos.talosctl import Talosctl
+from fleet.vault.login import Login
+from fleet.vault.rights import NO_RIGHTS
 from fleet.vault.secret import Secret
 
 
@@ -21,6 +24,7 @@ class Run(NamedTuple):
     talosctl: Talosctl
     secret: Secret  # the cluster's own
     kubeconfig: Store  # that of all clusters
+    login: Login  # of the cluster's workloads
     seconds: float  # for each start of a machine
     dry_run: bool
 
@@ -73,12 +77,32 @@ def _kubeconfig(run: Run) -> Outcome:
     return access.publish(run.cluster, run.bundle(), run.talosctl, run.kubeconfig, run.dry_run)
 
 
+def _register(run: Run) -> Outcome:
+    """Without the rights on logins it only says so: who has no workloads needs none."""
+    known = access.stored(run.kubeconfig, run.cluster.name)
+    if known is None:
+        return Outcome(False, f"Vault has no kubeconfig of {run.cluster.name} yet")
+    try:
+        changed = run.login.register(keys.published(known, run.cluster.name), run.dry_run)
+    except Fault as fault:
+        if fault.code != NO_RIGHTS:
+            raise
+        return Outcome(False, f"{run.cluster.name} is not registered at Vault. {fault}")
+    return Outcome(bool(changed), f"{run.login.place}: {', '.join(changed) or 'nothing new'}")
+
+
 def _renew(run: Run) -> Outcome:
-    """The certificates of administrators alone, of a cluster that stands: nothing is made that was not there."""
+    """The certificates of administrators, and the workloads' login, of a cluster that stands: nothing else is made."""
     if access.stored(run.kubeconfig, run.cluster.name) is None:
         return Outcome(False, f"Vault has no kubeconfig of {run.cluster.name} yet")
-    made, done = _secrets(run), _kubeconfig(run)
-    return Outcome(made.changed or done.changed, f"{made.message}; {done.message}")
+    made = [_secrets(run), _kubeconfig(run)]
+    try:
+        made.append(_register(run))
+    except Fault as fault:
+        if fault.code != 2:  # a cluster that is switched off has changed no keys
+            raise
+        made.append(Outcome(False, f"the keys of {run.cluster.name} were not read: {fault}"))
+    return Outcome(any(one.changed for one in made), "; ".join(one.message for one in made))
 
 
 def _health(run: Run) -> Outcome:
@@ -112,6 +136,7 @@ STAGES: dict[str, Callable[[Run], Outcome]] = {
     "bootstrap": _bootstrap,
     "kubeconfig": _kubeconfig,
     "health": _health,
+    "register": _register,
     "upgrade": _upgrade,
     "upgrade-kubernetes": _upgrade_kubernetes,
     "renew": _renew,

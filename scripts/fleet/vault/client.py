@@ -43,8 +43,9 @@ class Client:
         if in_clear(self.addr):
             report([Finding(IN_CLEAR, level="warning")])
         self._client = connect(self.addr, checked_token(token or os.environ.get("VAULT_TOKEN")), TIMEOUT)
-        self.get, self.kv = self._client.adapter.get, self._client.secrets.kv.v2
-        self.token = self._client.auth.token
+        adapter = self._client.adapter
+        self.get, self.post, self.delete = adapter.get, adapter.post, adapter.delete
+        self.kv, self.token = self._client.secrets.kv.v2, self._client.auth.token
         self._status = 0  # of the last answer; some of hvac's exceptions lack it
         self._client.session.hooks["response"].append(self._note_status)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet.findings import Fault, listed
-from fleet.git.command import git, resolve
+from fleet.git.command import finish, git, resolve, start
 from fleet.workspaces import hcl, maps
 from fleet.workspaces.maps import Maps, Workspace
 from fleet.workspaces.modules import Module, modules
@@ -33,7 +33,8 @@ class Side(NamedTuple):
 class Answer(NamedTuple):
     changed: list[Changed]
     removed: list[str]  # workspaces that left the maps
-    notes: list[str]  # why all of them are meant
+    moved: list[tuple[str, str, str]]  # (workspace, context before, context now)
+    note: str = ""  # why all of them are meant
 
 
 def between(repo: Path, base: str | None, head: str) -> Answer:
@@ -64,7 +65,7 @@ def between(repo: Path, base: str | None, head: str) -> Answer:
     for name, workspace in sorted(new.maps.workspaces.items()):
         if reasons := list(dict.fromkeys(_reasons(workspace, old, new, files))):
             found.append(Changed(name, workspace.context, listed(reasons, 5)))
-    return Answer(found, removed(old.maps, new.maps), [])
+    return Answer(found, removed(old.maps, new.maps), list(_moved(old.maps, new.maps)))
 
 
 def removed(base: Maps, head: Maps) -> list[str]:
@@ -79,15 +80,38 @@ def side(repo: Path, commit: str) -> Side | None:
     file = f"{maps.FOLDER}/{maps.FILE}"
     if file not in names:
         return None
-    # The separator that git prints between two is a line of its own choice: each file is asked for by itself.
-    texts = {name: git(repo, "cat-file", "blob", f"{commit}:{name}") for name in names}
+    texts = _texts(repo, commit, names)
     return Side(maps.read(texts[file], file), modules(texts), _rest(texts[file], file))
+
+
+def _texts(repo: Path, commit: str, names: list[str]) -> dict[str, str]:
+    """The files as a commit has them, by one call."""
+    asked = "".join(f"{commit}:{name}\n" for name in names).encode()
+    with start(repo, "cat-file", "--batch") as process:
+        answer = finish(process, "cat-file", asked)
+    found = {}
+    for name in names:
+        head, _, answer = answer.partition(b"\n")
+        size = int(head.split()[-1])
+        try:
+            found[name] = answer[:size].decode()
+        except UnicodeDecodeError:
+            raise Fault("is not valid UTF-8; save the file as UTF-8", name) from None
+        answer = answer[size + 1 :]
+    return found
 
 
 def _all(new: Side | None, reason: str) -> Answer:
     workspaces = new.maps.workspaces if new else {}
     found = [Changed(name, each.context, reason) for name, each in sorted(workspaces.items())]
-    return Answer(found, [], [f"all workspaces: {reason}"] if found and reason != "asked for" else [])
+    return Answer(found, [], [], f"all workspaces: {reason}" if found and reason != "asked for" else "")
+
+
+def _moved(base: Maps, head: Maps) -> Iterator[tuple[str, str, str]]:
+    for name in sorted(base.workspaces.keys() & head.workspaces.keys()):
+        before, now = (each.workspaces[name].context for each in (base, head))
+        if before != now:
+            yield name, before, now
 
 
 def _reasons(workspace: Workspace, old: Side, new: Side, files: list[str]) -> Iterator[str]:

@@ -90,8 +90,10 @@ def _workspaces(
             )
             yield maps.at(workload, file, (name,), message, "workload")
         elif not NAME.fullmatch(name):
-            message = "a workspace's name has small letters, digits, - and _, at most 63, the first and last neither"
-            yield maps.at(workload, file, (name,), f"{message} - nor _", "workload")
+            message = (
+                "is no name of a workspace: small letters, digits, - and _, at most 63, - and _ only inside"
+            )
+            yield maps.at(workload, file, (name,), message, "workload")
         seen: dict[str, int] = {}
         for number, written in enumerate(asked if isinstance(asked, list) else ()):
             if not isinstance(written, str):
@@ -139,9 +141,8 @@ def _contexts(found: dict[str, maps.Variable], file: str, vms_dir: Path) -> Iter
 
 def _no_cluster(context: str, clusters: Collection[str], vms_dir: Path) -> str:
     folder = shown(vms_dir)
-    if cluster := names.cluster_of(context):
-        if cluster in clusters:  # a member's own name
-            return f"{cut(context)} is a machine of the cluster {cluster}; did you mean {cluster}?"
+    if (cluster := names.cluster_of(context)) in clusters:
+        return f"{cut(context)} is a machine of the cluster {cluster}, whose context is {cluster}"
     near = difflib.get_close_matches(context[:60], sorted(clusters), 1)
     way_out = f"did you mean {near[0]}?" if near else f"there are {listed(sorted(clusters))}"
     return f"{cut(context)} is not a cluster of {folder}; {way_out}"

@@ -4,7 +4,7 @@ Stricter than Terraform, which makes "true" a boolean and 5 a text: whoever writ
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tree_sitter
@@ -21,7 +21,7 @@ class Type(NamedTuple):
 
     kind: str
     of: "Type | None" = None
-    attributes: "dict[str, tuple[Type, bool]]" = {}  # with whether it is required
+    attributes: Mapping[str, Any] = {}  # (Type, bool): with whether it is required
 
 
 def read(node: tree_sitter.Node, file: str) -> Type:
@@ -81,7 +81,7 @@ def differences(wanted: Type, value: Any, path: hcl.Place = ()) -> Iterator[tupl
         yield from _of_object(wanted.attributes, value, path)
 
 
-def _of_object(attributes: dict, value: dict, path: hcl.Place) -> Iterator[tuple[hcl.Place, str]]:
+def _of_object(attributes: Mapping, value: dict, path: hcl.Place) -> Iterator[tuple[hcl.Place, str]]:
     for name, (kind, required) in attributes.items():
         if value.get(name) is None:
             if required:

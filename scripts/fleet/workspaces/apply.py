@@ -17,9 +17,9 @@ from fleet.releases import guard, outcome, stored
 from fleet.releases import plan as plans
 from fleet.releases.asked import Asked
 from fleet.releases.root import Root, show
-from fleet.steps import workspace_states as states
 from fleet.terraform import command as terraform
 from fleet.terraform import lock, program
+from fleet.workspaces import states
 from fleet.workspaces.maps import Maps, Workspace
 
 DONE, PARTLY = 0, 3
