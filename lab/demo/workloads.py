@@ -101,7 +101,10 @@ def with_entry(text: str, workspace: str, workloads: tuple[str, ...], context: s
     settings = (
         f'kubernetes_context = "{context}"\n      install_crd        = true\n      cert_manager_crd   = true'
     )
-    for variable, value in (("workload", f"[\n{names}\n    ]"), ("config", f"{{\n      {settings}\n    }}")):
+    for variable, value in (
+        ("workload", f"[\n{names}\n    ]" if names else "[]"),
+        ("config", f"{{\n      {settings}\n    }}"),
+    ):
         start = re.compile(rf'(^variable "{variable}" \{{.*?^  default = \{{)(\}})?\n?', re.M | re.S)
         entry = f"\n    {workspace} = {value}\n"
         text, count = start.subn(

@@ -49,6 +49,13 @@ def test_it_is_made_moves_forward_and_never_back(clones, capsys):
     assert mark_workspaces.main(["nothing", "--repo", str(first)]) == 2
 
 
+def test_a_commit_that_came_after_the_clone(clones):
+    first, second, _ = clones
+    newer = commit(first, "newer")
+    git(first, "push", "--quiet", "origin", "main")
+    assert mark.move(second, WORKSPACES, newer) and on_origin(first) == newer
+
+
 def test_after_a_rewritten_branch_it_follows(clones):
     first, second, ids = clones
     mark.move(first, WORKSPACES, ids[3])

@@ -135,7 +135,9 @@ def cluster(folder: Path) -> Iterator[WorkloadCluster]:
         node = network_of_nodes.node("k8s-dev", 11).start("server", K3S_STAND_IN_FULL="true").up(180)
         one = WorkloadCluster(node, folder)
         try:
-            until(lambda: " Ready " in one.kubectl("get", "nodes", "--no-headers", check=False), 60, node.tail)
+            until(
+                lambda: " Ready " in one.kubectl("get", "nodes", "--no-headers", check=False), 60, node.tail
+            )
             yield one
         finally:
             one.door.close()

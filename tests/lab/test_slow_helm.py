@@ -225,7 +225,9 @@ def test_a_killed_run_leaves_a_pending_install(root: Root):
     os.killpg(run.pid, 9)
     run.wait()
     done = root.apply(settings={})
-    assert done.returncode == 1 and "another operation (install/upgrade/rollback) is in progress" in done.stderr
+    assert (
+        done.returncode == 1 and "another operation (install/upgrade/rollback) is in progress" in done.stderr
+    )
     root.cluster.helm("uninstall", "web", "-n", root.namespace)
     root.applied(settings={})
 

@@ -7,9 +7,8 @@ from fleet.git.command import git, is_ancestor, resolve
 from fleet.git.push import push
 
 
-def fetch(repo: str | Path) -> None:
-    """Bring the marks of origin here, those that are gone there too."""
-    git(repo, "fetch", "--quiet", "--no-tags", "--prune", "origin", "+refs/gitops/*:refs/gitops/*")
+# The branches too: what is marked may have been pushed after this clone was made.
+REFS = ("+refs/gitops/*:refs/gitops/*", "+refs/heads/*:refs/remotes/origin/*")
 
 
 def move(repo: str | Path, mark: str, commit: str, attempts: int = 8) -> bool:
@@ -19,11 +18,12 @@ def move(repo: str | Path, mark: str, commit: str, attempts: int = 8) -> bool:
     again with what is there then. After a push that rewrote the branch the mark leads nowhere, and is moved.
     Raises Fault.
     """
-    target, said = resolve(repo, commit), ""
-    if not target:
-        raise Fault(f"{commit} is no commit of this clone", code=2)
+    said = ""
     for _ in range(attempts):
-        fetch(repo)
+        git(repo, "fetch", "--quiet", "--no-tags", "--prune", "origin", *REFS)
+        target = resolve(repo, commit)
+        if not target:
+            raise Fault(f"{commit} is no commit that origin has", code=2)
         there = resolve(repo, mark) or ""
         if there and is_ancestor(repo, target, there):
             return False
