@@ -98,13 +98,12 @@ def has_entry(text: str, workspace: str) -> bool:
 def with_entry(text: str, workspace: str, workloads: tuple[str, ...], context: str) -> str:
     """clusters/variables.tf with one more workspace, as a person writes it into both maps."""
     names = ",\n".join(f'      "{name}"' for name in workloads)
-    settings = (
-        f'kubernetes_context = "{context}"\n      install_crd        = true\n      cert_manager_crd   = true'
-    )
-    for variable, value in (
-        ("workload", f"[\n{names}\n    ]" if names else "[]"),
-        ("config", f"{{\n      {settings}\n    }}"),
-    ):
+    lines = [f'kubernetes_context = "{context}"', "install_crd        = true", "cert_manager_crd   = true"]
+    values = {
+        "workload": f"[\n{names}\n    ]" if names else "[]",
+        "config": "\n".join(["{", *(f"      {line}" for line in lines), "    }"]),
+    }
+    for variable, value in values.items():
         start = re.compile(rf'(^variable "{variable}" \{{.*?^  default = \{{)(\}})?\n?', re.M | re.S)
         entry = f"\n    {workspace} = {value}\n"
         text, count = start.subn(

@@ -6,7 +6,6 @@ from fleet.findings import Fault
 from fleet.git.command import git, is_ancestor, resolve
 from fleet.git.push import push
 
-
 # The branches too: what is marked may have been pushed after this clone was made.
 REFS = ("+refs/gitops/*:refs/gitops/*", "+refs/heads/*:refs/remotes/origin/*")
 
