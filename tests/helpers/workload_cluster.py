@@ -45,7 +45,7 @@ class Door:
     async def _through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = {writer}
         self.writers |= ends
-        with suppress(OSError):
+        with suppress(OSError, asyncio.CancelledError):  # cancelled when the door is closed for good
             if self.open:
                 there, back = await asyncio.open_connection(self.node.address, API)
                 ends.add(back)
