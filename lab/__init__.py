@@ -20,6 +20,7 @@ POSTGRES_PORT = 5432
 FORGE_URL = "http://127.0.0.1:3000"
 IMAGES_URL = f"https://{GATEWAY}"
 INSTALLER_URL = f"http://{GATEWAY}:8080/install.sh"
+CHARTS_URL = f"http://{GATEWAY}:8081"
 
 
 # Files in LAB_DIR/secrets that are not secret.

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from lab import (
+    CHARTS_URL,
     FORGE_URL,
     GATEWAY,
     INSTALLER_URL,
@@ -49,6 +50,7 @@ def environment() -> dict[str, str]:
         "SSH_PRIVATE_KEY": secret("ssh_key") + "\n",
         "GITHUB_TOKEN": secret("github_token"),
         "GITHUB_API_URL": FORGE_URL,
+        "CHART_MIRROR": CHARTS_URL,
         "K3S_INSTALL_URL": INSTALLER_URL,
         "TERRAFORM": terraform.program(),
         "TF_CLI_CONFIG_FILE": str(lab_dir() / "terraform.tfrc"),

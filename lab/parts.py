@@ -32,6 +32,7 @@ class Daemon(NamedTuple):
     provision: Callable[[], None] = _nothing  # after each start, and to repair
     seconds: float = 60  # it takes one or two; this is for a busy machine
     secrets: bool = False  # whether its environment has them, for what it runs
+    on_demand: bool = False  # started by who needs it, with what setup.on_demand builds
 
 
 def _python(module: str, *arguments: str) -> Callable[[], list[str]]:
@@ -68,6 +69,7 @@ DAEMONS = (
     Daemon("proxmox", f"{GATEWAY}:8006", _python("lab.proxmox"), _listens(GATEWAY, 8006)),
     Daemon("images", f"{GATEWAY}:443", _python("lab.images"), _listens(GATEWAY, 443), prepare=_catalogue),
     Daemon("k3s", f"{GATEWAY}:8080", _python("lab.k3s"), _listens(GATEWAY, 8080)),
+    Daemon("charts", f"{GATEWAY}:8081", _python("lab.charts"), _listens(GATEWAY, 8081), on_demand=True),
     Daemon(
         "forge",
         "127.0.0.1:3000",
@@ -78,7 +80,7 @@ DAEMONS = (
 )
 
 
-NAMES = tuple(daemon.name for daemon in DAEMONS)
+NAMES = tuple(daemon.name for daemon in DAEMONS if not daemon.on_demand)
 
 
 def find(name: str) -> Daemon:

@@ -12,6 +12,7 @@ Exit codes: those of the command (128+N where signal N ended it); 125 where it w
 
 import argparse
 import os
+import sys
 
 from fleet import cli, dotenv
 from fleet.clusters.vault import Store
@@ -31,22 +32,27 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     options = cli.parser(__doc__, EXAMPLES)
+    options.usage = "with_kubeconfig.py [-h] CONTEXT -- COMMAND [ARGUMENT ...]"
     options.add_argument(
         "context", metavar="CONTEXT", help="a context of Vault's kubeconfig, such as k8s-dev"
     )
-    options.add_argument("command", metavar="COMMAND", nargs="+", help="after --, with its arguments")
     return options
 
 
 @guarded
 def main(argv: list[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    # By hand: argparse would take a later -- away too, as that of `kubectl exec POD -- ls`.
+    end = words.index("--") if "--" in words else len(words)
+    command, options = words[end + 1 :], parser().parse_args(words[:end])
+    if not command:
+        parser().error("give the command after --")
     environment = dict(os.environ)  # as it was given: what `.env` has is not the command's
     dotenv.load()
     try:
         kubeconfig, _ = guard.checked(Store(), options.context)
         with handed_over(kubeconfig) as settings:
-            return attached.run(options.command, environment | settings)
+            return attached.run(command, environment | settings)
     except Fault as fault:
         fault.code = NOT_STARTED
         raise

@@ -1,6 +1,7 @@
 """with_kubeconfig.py and its guard against a real API server, a real Vault and the real kubectl."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ import with_kubeconfig
 from fleet.clusters import current
 from fleet.clusters.kubeconfig import Edit
 from fleet.clusters.vault import Store
-from fleet.contexts import guard, handover
+from fleet.contexts import api, guard, handover
 from fleet.vault import client
 from lab import builds
 from tests.helpers import bare_cluster, vault_server
@@ -121,6 +122,82 @@ def test_input_and_words_are_the_commands(stored, monkeypatch, tmp_path):
         0,
         "given\n$(id) --x *:\n",
     )  # of `.env` the command sees nothing
+
+
+@pytest.mark.parametrize("words", [["a", "--", "b"], ["--", "--"], ["", "-h", "--help"]])
+def test_each_word_is_the_commands(words, stored):
+    script = "import json, sys; print(json.dumps(sys.argv[1:]))"
+    assert json.loads(run(sys.executable, "-c", script, *words).stdout) == words
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["k8s-dev"], ["k8s-dev", "--"], ["k8s-dev", "kubectl", "--", "x"], ["--", "x"]]
+)
+def test_wrong_usage(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        with_kubeconfig.main(words)
+    assert caught.value.code == 2 and "CONTEXT -- COMMAND" in capsys.readouterr().err
+
+
+def test_nohup_is_the_commands_too(stored):
+    words = [sys.executable, str(SCRIPT), "k8s-dev", "--", "sh", "-c", "echo ready; sleep 1; echo alive"]
+    with subprocess.Popen(
+        ["nohup", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate(timeout=20)[0] == "alive\n"
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def token(cluster):
+    cluster.kubectl("create", "serviceaccount", "ci")
+    cluster.kubectl(
+        "create", "clusterrolebinding", "ci", "--clusterrole=cluster-admin", "--serviceaccount=default:ci"
+    )
+    return cluster.kubectl("create", "token", "ci").strip()
+
+
+KINDS = ["token", "tokenFile", "exec", "files", "tls-server-name"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_credentials_of_every_kind(kind, stored, token, cluster, tmp_path, capfd):
+    """The guard takes what helm and kubectl take."""
+    user = {"token": token}
+    if kind == "tokenFile":
+        (tmp_path / "token").write_text(token + "\n")
+        user = {"tokenFile": str(tmp_path / "token")}
+    elif kind == "exec":
+        said = {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "kind": "ExecCredential",
+            "status": {"token": token},
+        }
+        user = {"exec": {"apiVersion": said["apiVersion"], "command": "echo", "args": [json.dumps(said)],
+                         "interactiveMode": "Never"}}  # fmt: skip
+    elif kind == "files":
+        user = {f"client-{name}": str(cluster.folder / f"admin.{end}") for name, end in
+                (("certificate", "crt"), ("key", "key"))}  # fmt: skip
+
+    def change(data):
+        data["users"][0]["user"] = user
+        if kind == "tls-server-name":
+            server = data["clusters"][0]["cluster"]
+            server["server"] = server["server"].replace("127.0.0.1", "localhost")
+            server["tls-server-name"] = "127.0.0.1"
+
+    stored(change)
+    done = run(kubectl(), "get", "namespace", "kube-system", "-o", "name")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "namespace/kube-system\n", "")
+
+
+def test_somebody_else_is_not_asked_for(stored, capfd):
+    """helm would act as that user, whose rights were not looked at."""
+    stored(lambda data: data["users"][0]["user"].update({"as": "somebody"}))
+    assert with_kubeconfig.main(["k8s-dev", "--", *PRINTED]) == 125
+    assert "the user of context k8s-dev has as, with which" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("group", [False, True])
@@ -265,8 +342,17 @@ def test_a_proxy_of_the_environment_is_passed(stored, monkeypatch):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_api_that_draws_its_answer_out_ends(stored, cluster, monkeypatch, tmp_path, capfd):
-    """It sends a byte from time to time, so that no timeout of a connection ends it."""
+ENDLESS = {
+    "drips": (b"HTTP/1.1 200 OK\r\nX: ", b"x", 0.05, "did not end its answers within 1.5 seconds"),
+    "floods": (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, 0.0, "does not end its answer whether it is ready"),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_an_api_that_never_ends_its_answer(case, stored, cluster, monkeypatch, capfd):
+    """No timeout of a connection ends it: that counts from byte to byte."""
+    begins, goes_on, pause, said = ENDLESS[case]
+    monkeypatch.setattr(api, "MOST", 1 << 20)
     monkeypatch.setattr(guard, "SECONDS", 1.5)
     cluster.authority.issue("slow", address="127.0.0.1")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -277,9 +363,10 @@ def test_an_api_that_draws_its_answer_out_ends(stored, cluster, monkeypatch, tmp
         def serve():
             with context.wrap_socket(listener.accept()[0], server_side=True) as one:
                 one.recv(4096)
-                one.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-                while not stopped.wait(0.05):
-                    one.sendall(b"x")
+                one.sendall(begins)
+                with contextlib.suppress(OSError):
+                    while not stopped.wait(pause):
+                        one.sendall(goes_on)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -292,7 +379,7 @@ def test_an_api_that_draws_its_answer_out_ends(stored, cluster, monkeypatch, tmp
             stopped.set()
             thread.join()
     assert time.monotonic() - begin < 10
-    assert "did not end its answers within 1.5 seconds" in capfd.readouterr().err
+    assert said in capfd.readouterr().err
 
 
 def test_the_key_is_in_no_file(stored, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import pytest
 
 import apply_workspace
 from fleet.releases import stored
+from fleet.terraform import command as terraform_command
 from lab import terraform
 from tests.helpers import bare_cluster, vault_server
 from tests.helpers.bare_cluster import Cluster
@@ -67,6 +68,7 @@ spec:
 class Site:
     def __init__(self, folder: Path, cluster: Cluster, vault: vault_server.Vault):
         self.folder, self.cluster, self.vault = folder / "clusters", cluster, vault
+        self.name = ""  # of the workspace of one test
         (self.folder / "charts").mkdir(parents=True)
         (self.folder / "main.tf").write_text(ROOT)
 
@@ -104,6 +106,38 @@ class Site:
     def set(self, patch: pytest.MonkeyPatch, **settings: dict[str, str]) -> None:
         """Of releases: the timeout, and the values `text`, `never` (gets ready) and `held` (when it is deleted)."""
         patch.setenv("TF_VAR_settings", json.dumps(settings))
+
+    def settings(self, patch: pytest.MonkeyPatch, **values: str) -> None:
+        """`set` of release b alone."""
+        self.set(patch, **{f"{self.name}-b": values})
+
+    def keys(self) -> list[str]:
+        return [f"{self.name}-{one}/{self.name}-{one}" for one in "ab"]
+
+    def mine(self) -> list[str]:
+        """Revision and status of the releases a and b; only those that there are."""
+        found = self.releases()
+        return [found[key] for key in self.keys() if key in found]
+
+    def without_b(self) -> str:
+        """Take b out of the map; what approves that."""
+        self.maps(**{self.name: [f"{self.name}-a"]})
+        return f"{self.name}/{self.name}-b"
+
+    def cut_off(self, patch: pytest.MonkeyPatch, command: str) -> None:
+        """The API is away while Terraform runs this command, and back afterwards."""
+        real = terraform_command.run
+
+        def run(directory: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+            if arguments[0] != command:
+                return real(directory, *arguments, **options)
+            self.cluster.switch.off()
+            try:
+                return real(directory, *arguments, **options)
+            finally:
+                self.cluster.switch.on()
+
+        patch.setattr(terraform_command, "run", run)
 
     def by_hand(self, key: str, **config: str) -> None:
         """As `helm upgrade` with these values: a revision more."""

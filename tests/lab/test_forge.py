@@ -307,6 +307,16 @@ def test_the_copies_of_a_job_have_a_group_and_a_name_each(lab):
     assert "a higher priority waiting request for 'work-web-1' exists" in client.log(ended[1]["id"])
 
 
+def test_a_copy_that_failed_makes_no_other_red(lab):
+    text = MATRIX.replace("run: test $NAME = db || for", "run: test $NAME != db || exit 1; test $NAME = db || for")
+    sha = lab.commit(push=text)
+    (lab.folder / "go").touch()
+    (run,) = client.wait(sha, seconds=30)
+    ended = {job["name"]: job["conclusion"] for job in client.run(run["id"])["jobs"]}
+    assert ended == {"look": "success", "Work on db": "failure", "Work on web-1": "success"}
+    assert run["conclusion"] == "failure"
+
+
 def until_waiting(sha):
     """Until the copy for db has ended, and the other one works or waits."""
     for _ in range(200):

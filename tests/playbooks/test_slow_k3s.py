@@ -255,6 +255,12 @@ def test_workloads_log_in_at_vault(home: Path):
     found = vault.request("POST", f"auth/clusters/{K8S.name}/login", login)["auth"]
     assert found["policies"] == ["workloads"]
     vault.request("DELETE", f"sys/auth/clusters/{K8S.name}")
+    old = vault.POLICY.partition('path "sys/auth')[0]  # of before there were workloads
+    vault.request("PUT", "sys/policies/acl/old", {"policy": old})
+    asked = {"policies": ["old"], "no_parent": True}
+    token = vault.request("POST", "auth/token/create", asked)["auth"]["client_token"]
+    without = Play(home, "renew", K8S.name, **NEWEST | {"VAULT_TOKEN": token})
+    assert without.changed() == 0 and "the token may not register k8s-hand: it lacks" in without.output
     assert Play(home, "renew", K8S.name, **NEWEST).changed() == 1  # this alone
 
 

@@ -5,111 +5,13 @@ import re
 import signal
 import time
 
-import pytest
-
 import left_workspaces
 import with_kubeconfig
 from fleet.findings import Fault
 from fleet.releases import stored
-from fleet.releases.root import Root
 from fleet.terraform import program
 from fleet.workspaces import apply as steps
 from tests.helpers import workspace_site
-
-
-@pytest.fixture(scope="module")
-def everything(tmp_path_factory, helm_mirror):
-    with workspace_site.site(tmp_path_factory.mktemp("site"), helm_mirror) as made:
-        yield made
-
-
-@pytest.fixture
-def site(everything, request, monkeypatch):
-    """Each test has a workspace and releases of its own names."""
-    everything.name = re.sub(r"\W|_", "-", request.node.name.removeprefix("test_"))[:30].strip("-")
-    everything.maps(**{everything.name: [f"{everything.name}-a", f"{everything.name}-b"]})
-    everything.set(monkeypatch)
-    return everything
-
-
-def keys(site) -> list[str]:
-    return [f"{site.name}-{one}/{site.name}-{one}" for one in "ab"]
-
-
-def mine(site) -> list[str]:
-    """Revision and status of its two releases; only those that there are."""
-    found = site.releases()
-    return [found[key] for key in keys(site) if key in found]
-
-
-def without_b(site) -> str:
-    site.maps(**{site.name: [f"{site.name}-a"]})
-    return f"{site.name}/{site.name}-b"
-
-
-def settings(site, monkeypatch, **values):
-    site.set(monkeypatch, **{f"{site.name}-b": values})
-
-
-@pytest.fixture
-def applied(site):
-    assert site.apply(site.name) == 0
-    return site
-
-
-def cut_off(site, monkeypatch, command: str):
-    """The API is away while Terraform runs this command, and back afterwards."""
-    real = Root.run
-
-    def run(self, *arguments, **options):
-        if arguments[0] != command:
-            return real(self, *arguments, **options)
-        site.cluster.switch.off()
-        try:
-            return real(self, *arguments, **options)
-        finally:
-            site.cluster.switch.on()
-
-    monkeypatch.setattr(Root, "run", run)
-
-
-def cut_off_apply(site, monkeypatch):
-    real = steps.terraform.run
-
-    def run(directory, command, *arguments, **options):
-        if command != "apply":
-            return real(directory, command, *arguments, **options)
-        site.cluster.switch.off()
-        try:
-            return real(directory, command, *arguments, **options)
-        finally:
-            site.cluster.switch.on()
-
-    monkeypatch.setattr(steps.terraform, "run", run)
-
-
-def test_install_again_update_and_remove(site, monkeypatch, capfd):
-    assert site.apply(site.name, "--plan-only") == 0
-    assert mine(site) == [] and "create" in capfd.readouterr().out
-    assert site.apply(site.name) == 0
-    assert "installed" in capfd.readouterr().out and mine(site) == ["1 deployed"] * 2
-    assert site.apply(site.name) == 0
-    assert "0 added, 0 changed" in capfd.readouterr().out and mine(site) == ["1 deployed"] * 2
-    settings(site, monkeypatch, text="second")
-    assert site.apply(site.name) == 0 and mine(site) == ["1 deployed", "2 deployed"]
-    word = without_b(site)
-    assert site.apply(site.name) == 1 and mine(site) == ["1 deployed", "2 deployed"]
-    assert f"or commit with [destroy {word}]" in capfd.readouterr().err
-    assert site.apply(site.name, "--destroy", word) == 0 and mine(site) == ["1 deployed"]
-    assert "uninstalled" in capfd.readouterr().out and site.state(site.name) == [f"{site.name}-a"]
-
-
-def test_no_secret_is_left_anywhere(applied, capfd):
-    words = [*applied.cluster.kubeconfig("x")["users"][0]["user"].values(), applied.vault.token]
-    said = capfd.readouterr()
-    texts = [said.out, said.err]
-    texts += [path.read_text(errors="replace") for path in applied.folder.rglob("*") if path.is_file()]
-    assert len(texts) > 5 and not [word for word in words for text in texts if word in text]
 
 
 def test_the_api_is_away(applied, capfd):
@@ -123,44 +25,17 @@ def test_the_api_is_away(applied, capfd):
     assert "plan of" not in said.err and applied.state(applied.name) == before
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["wanted", "unwanted"])
-def test_away_in_plan(applied, monkeypatch, capfd, kept):
-    word = "x/y" if kept else without_b(applied)
-    with monkeypatch.context() as patch:
-        cut_off(applied, patch, "plan")
-        assert applied.apply(applied.name, "--destroy", word) == 1
-    assert (
-        f"refused: Terraform takes {applied.name}-b for gone, but it is in the cluster"
-        in capfd.readouterr().err
-    )
-    assert mine(applied) == ["1 deployed"] * 2 and len(applied.state(applied.name)) == 2
-    assert applied.apply(applied.name, "--destroy", word) == 0
-    assert mine(applied) == ["1 deployed"] * (2 if kept else 1)
-
-
 def test_away_in_apply(applied, monkeypatch, capfd):
-    settings(applied, monkeypatch, text="second")
+    applied.settings(monkeypatch, text="second")
     with monkeypatch.context() as patch:
-        cut_off_apply(applied, patch)
+        applied.cut_off(patch, "apply")
         assert applied.apply(applied.name) == 3
     assert f"{applied.name}-b was not changed: see Terraform's error above" in capfd.readouterr().err
-    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed", "2 deployed"]
-
-
-def test_away_in_destroy(applied, monkeypatch, capfd):
-    """The provider reports success, and Terraform forgets a release that runs."""
-    word = without_b(applied)
-    with monkeypatch.context() as patch:
-        cut_off_apply(applied, patch)
-        assert applied.apply(applied.name, "--destroy", word) == 3
-    said = capfd.readouterr().err
-    name = f"{applied.name}-b"
-    assert f"{name} was to be uninstalled and is still in the cluster (deployed)" in said
-    assert f"`helm uninstall {name} -n {name}`" in said and mine(applied) == ["1 deployed"] * 2
+    assert applied.apply(applied.name) == 0 and applied.mine() == ["1 deployed", "2 deployed"]
 
 
 def test_away_after_apply(applied, monkeypatch, capfd):
-    word = without_b(applied)
+    word = applied.without_b()
     real = stored.read
     asked = []
 
@@ -177,39 +52,39 @@ def test_away_after_apply(applied, monkeypatch, capfd):
 
 
 def test_the_chart_server_is_away(site, monkeypatch, capfd):
-    settings(site, monkeypatch, repository="http://127.0.0.1:9/", chart="x")
-    assert site.apply(site.name) == 2 and mine(site) == []
+    site.settings(monkeypatch, repository="http://127.0.0.1:9/", chart="x")
+    assert site.apply(site.name) == 2 and site.mine() == []
     assert "connection refused" in capfd.readouterr().err
 
 
 def test_an_upgrade_never_gets_ready(applied, monkeypatch, capfd):
-    settings(applied, monkeypatch, never="yes", timeout="2")
+    applied.settings(monkeypatch, never="yes", timeout="2")
     assert applied.apply(applied.name) == 3
     said = capfd.readouterr()
     assert f"{applied.name}-b could not be upgraded and was rolled back: Upgrade" in said.err
     assert "rolled back" in said.out and "context deadline exceeded" in said.err
-    assert mine(applied) == ["1 deployed", "3 deployed"]
+    assert applied.mine() == ["1 deployed", "3 deployed"]
     assert applied.apply(applied.name) == 3, "the next run tries again"
-    settings(applied, monkeypatch, text="mended")
-    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed", "6 deployed"]
+    applied.settings(monkeypatch, text="mended")
+    assert applied.apply(applied.name) == 0 and applied.mine() == ["1 deployed", "6 deployed"]
 
 
 def test_a_first_installation_never_gets_ready(site, monkeypatch, capfd):
-    settings(site, monkeypatch, never="yes", timeout="2")
-    assert site.apply(site.name) == 3 and mine(site) == ["1 deployed"]
+    site.settings(monkeypatch, never="yes", timeout="2")
+    assert site.apply(site.name) == 3 and site.mine() == ["1 deployed"]
     assert (
         f"{site.name}-b is not in the cluster: its installation failed and was undone"
         in capfd.readouterr().err
     )
-    settings(site, monkeypatch)
-    assert site.apply(site.name) == 0 and mine(site) == ["1 deployed"] * 2
+    site.settings(monkeypatch)
+    assert site.apply(site.name) == 0 and site.mine() == ["1 deployed"] * 2
 
 
 def killed(site, status: str, *options: str, how=signal.SIGKILL):
     """Begin, wait for the status of b, and kill all processes of the run."""
     process = site.begin(site.name, *options)
     end = time.monotonic() + 60
-    while status not in site.releases().get(keys(site)[1], ""):
+    while status not in site.releases().get(site.keys()[1], ""):
         assert process.poll() is None and time.monotonic() < end, site.log
         time.sleep(0.1)
     if how == signal.SIGKILL:
@@ -224,78 +99,78 @@ def clear(site, status):
     (secret,) = [
         one
         for one in site.secrets(f"owner=helm,status={status}")
-        if one.metadata.namespace == keys(site)[1].partition("/")[0]
+        if one.metadata.namespace == site.keys()[1].partition("/")[0]
     ]
     site.cluster.kubectl("delete", "secret", secret.metadata.name, "-n", secret.metadata.namespace)
 
 
 def test_killed_in_an_installation(site, monkeypatch, capfd):
     name = f"{site.name}-b"
-    settings(site, monkeypatch, never="yes", timeout="600")
+    site.settings(monkeypatch, never="yes", timeout="600")
     killed(site, "pending-install")
     assert site.apply(site.name) == 1
     assert f"{name} in namespace {name} is pending-install since" in (said := capfd.readouterr().err)
     assert "another run is at it" in said
-    settings(site, monkeypatch, timeout="1")
+    site.settings(monkeypatch, timeout="1")
     time.sleep(2)
     assert site.apply(site.name) == 1
     assert f"end that with `helm uninstall {name} -n {name}` and run this again" in capfd.readouterr().err
     clear(site, "pending-install")
-    assert site.apply(site.name) == 0 and mine(site) == ["1 deployed"] * 2
+    assert site.apply(site.name) == 0 and site.mine() == ["1 deployed"] * 2
 
 
 def test_killed_in_an_upgrade(applied, monkeypatch, capfd):
     name = f"{applied.name}-b"
-    settings(applied, monkeypatch, never="yes", timeout="600")
+    applied.settings(monkeypatch, never="yes", timeout="600")
     killed(applied, "pending-upgrade")
-    settings(applied, monkeypatch, timeout="1", text="mended")
+    applied.settings(monkeypatch, timeout="1", text="mended")
     time.sleep(2)
     assert applied.apply(applied.name) == 1
     assert f"`helm rollback {name} 1 -n {name}`" in capfd.readouterr().err
     clear(applied, "pending-upgrade")
-    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed", "2 deployed"]
+    assert applied.apply(applied.name) == 0 and applied.mine() == ["1 deployed", "2 deployed"]
 
 
 def test_killed_in_a_removal(site, monkeypatch, capfd):
     name = f"{site.name}-b"
-    settings(site, monkeypatch, held="yes", timeout="9")
+    site.settings(monkeypatch, held="yes", timeout="9")
     assert site.apply(site.name) == 0
-    word = without_b(site)
+    word = site.without_b()
     killed(site, "uninstalling", "--destroy", word)
     site.cluster.kubectl(
         "patch", "configmap", name, "-n", name, "--type=merge", '-p={"metadata":{"finalizers":null}}'
     )
     site.maps(**{site.name: [f"{site.name}-a", name]})
-    settings(site, monkeypatch, timeout="1", text="again")
+    site.settings(monkeypatch, timeout="1", text="again")
     time.sleep(2)
     assert site.apply(site.name) == 1
     assert re.search(
         "is uninstalling since [0-9]+ s, longer than its timeout of 1 s", (said := capfd.readouterr().err)
     ), said
     assert f"`helm uninstall {name} -n {name}`" in said
-    without_b(site)
+    site.without_b()
     time.sleep(5)  # the timeout of the release that is to go is the one of its last apply
-    assert site.apply(site.name, "--destroy", word) == 0 and mine(site) == ["1 deployed"]
+    assert site.apply(site.name, "--destroy", word) == 0 and site.mine() == ["1 deployed"]
 
 
 def test_interrupted(applied, monkeypatch):
-    settings(applied, monkeypatch, never="yes", timeout="4")
+    applied.settings(monkeypatch, never="yes", timeout="4")
     assert killed(applied, "pending-upgrade", how=signal.SIGTERM) == 130
-    assert mine(applied) == ["1 deployed", "3 deployed"], "helm ended what it had begun"
-    settings(applied, monkeypatch)
+    assert applied.mine() == ["1 deployed", "3 deployed"], "helm ended what it had begun"
+    applied.settings(monkeypatch)
     assert applied.apply(applied.name) == 0
 
 
 def test_removed_by_hand(applied, capfd):
-    space = keys(applied)[1].partition("/")[0]
+    space = applied.keys()[1].partition("/")[0]
     applied.cluster.kubectl("delete", "secret,configmap", "--all", "-n", space)
-    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed"] * 2
+    assert applied.apply(applied.name) == 0 and applied.mine() == ["1 deployed"] * 2
     said = capfd.readouterr()
     assert "was removed outside of Terraform" in said.err and "installed" in said.out
 
 
 def test_changed_by_hand(applied, capfd):
-    applied.by_hand(keys(applied)[1], text="s3cret")
+    applied.by_hand(applied.keys()[1], text="s3cret")
     assert applied.apply(applied.name) == 0
     said = capfd.readouterr()
     assert f"{applied.name}-b: values were changed in the cluster, at text; nothing" in said.err.replace(
@@ -309,26 +184,26 @@ def test_installed_by_hand_under_our_name(site, monkeypatch, capfd):
     """The state of the other is lost: what is left is as if a person had installed it."""
     assert site.apply(site.name) == 0
     (site.folder / f"terraform.tfstate.d/{site.name}/terraform.tfstate").unlink()
-    site.by_hand(keys(site)[1], text="other")
+    site.by_hand(site.keys()[1], text="other")
     assert site.apply(site.name) == 1
     said = capfd.readouterr().err
     assert f"{site.name}-a was installed by a run that could not record it" in said
-    assert mine(site) == ["1 deployed", "2 deployed"]
+    assert site.mine() == ["1 deployed", "2 deployed"]
     command = re.search("To take it over, run `(.*?)`", said)[1]
     run = ["--", "sh", "-c", f"cd {site.folder.parent} && {program.name()} -chdir=clusters init && {command}"]
     assert with_kubeconfig.main([workspace_site.CONTEXT, *run]) == 0
     assert site.apply(site.name) == 0
-    assert mine(site) == ["1 deployed", "3 deployed"], "what was imported is brought to what the map says"
+    assert site.mine() == ["1 deployed", "3 deployed"], "what was imported is brought to what the map says"
 
 
 def test_two_runs_at_once(applied, monkeypatch, capfd):
-    settings(applied, monkeypatch, never="yes", timeout="3")
+    applied.settings(monkeypatch, never="yes", timeout="3")
     process = applied.begin(applied.name)
     end = time.monotonic() + 60
     while "terraform plan" not in applied.log and "tofu plan" not in applied.log:
         assert time.monotonic() < end and process.poll() is None, applied.log
         time.sleep(0.05)
-    settings(applied, monkeypatch)
+    applied.settings(monkeypatch)
     assert applied.apply(applied.name) == 0
     assert "the lock is held by another run" in capfd.readouterr().err
     assert process.wait(30) == 3
@@ -358,7 +233,7 @@ def test_a_workspace_left_the_maps(applied, capfd):
     assert applied.apply("othre") == 2 and "did you mean other?" in capfd.readouterr().err
     applied.maps(**{name: []})
     assert applied.apply(name, "--destroy", f"{name}/{name}-a", "--destroy", f"{name}/{name}-b") == 0
-    assert mine(applied) == [] and applied.state(name) == []
+    assert applied.mine() == [] and applied.state(name) == []
 
 
 def test_the_cluster_is_gone(applied, capfd):
@@ -375,7 +250,7 @@ def test_the_cluster_is_gone(applied, capfd):
 def test_options_in_the_environment(applied, monkeypatch, capfd):
     monkeypatch.setenv("HELM_DRIVER", "configmap")
     monkeypatch.setenv("TF_CLI_ARGS_plan", "-refresh=false")
-    assert applied.apply(applied.name) == 0 and mine(applied) == ["1 deployed"] * 2
+    assert applied.apply(applied.name) == 0 and applied.mine() == ["1 deployed"] * 2
     monkeypatch.setenv("KUBE_HOST", "https://127.0.0.1:9")
     assert applied.apply(applied.name) == 2
     assert "KUBE_HOST would lead the command to another cluster" in capfd.readouterr().err

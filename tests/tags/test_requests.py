@@ -141,3 +141,43 @@ def test_our_own_commits_ask_for_nothing(repo, extract):
         0,
         {"head": repo.git("rev-parse", "HEAD"), "since": repo.start, "notes": [], "requests": []},
     )
+
+
+MAPS = """variable "workload" {
+  type    = map(list(string))
+  default = { obs = ["observability"] }
+}
+variable "config" {
+  type    = map(object({ kubernetes_context = string }))
+  default = { obs = { kubernetes_context = "k8s-old" } }
+}
+variable "charts" {
+  type    = map(object({ repository = string, chart = string, version = string }))
+  default = {}
+}
+"""
+
+
+def test_a_release_of_a_workspace(repo, extract):
+    repo.write("clusters/variables.tf", MAPS)
+    repo.commit("less\n\n[destroy obs/loki]")
+    code, answer, _ = extract(repo.path)
+    (request,) = answer["requests"]
+    assert (code, request["name"], request["machine"], request["playbook"]) == (0, "obs/loki", None, None)
+
+
+@pytest.mark.parametrize(
+    "maps, said",
+    [
+        (MAPS, "names no workspace of clusters/variables.tf; workspaces: obs; did you mean obs?"),
+        (None, "names no workspace of clusters/variables.tf; workspaces: none"),
+        ("variable {", "clusters/variables.tf"),
+    ],
+)
+def test_a_release_of_no_workspace(repo, extract, maps, said):
+    if maps:
+        repo.write("clusters/variables.tf", maps)
+    head = repo.commit("less [ansible myapp]\n\n[destroy obss/loki]")
+    code, answer, err = extract(repo.path)
+    assert code == 1 and said in err and f"This reverts commit {head}." in err
+    assert [name for name, *_ in short(answer)] == ["myapp"]

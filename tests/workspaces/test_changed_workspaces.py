@@ -98,6 +98,7 @@ EDITS = {
         {"new": "new"},
     ),
     "a type": ([(r"optional\(bool, true\)", "optional(bool, false)")], dict.fromkeys(ALL, MAPS)),
+    "a blank in a text": ([("an example", "an  example ")], dict.fromkeys(ALL, MAPS)),
     "another variable": (
         [(r"\Z", 'variable "chart_mirror" {\n  default = "oci://x"\n}\n')],
         dict.fromkeys(ALL, MAPS),

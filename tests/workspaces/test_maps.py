@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from fleet.findings import Fault
 from fleet.workspaces import hcl, maps
+from fleet.workspaces.literals import literal
 from lab import terraform
 
+ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = """\
 variable "workload" {{
   type    = map(list(string))
@@ -30,22 +33,27 @@ variable "charts" {{
 """
 
 
-def terraform_of(folder: Path, texts: list[str]) -> list | None:
-    """The values of defaults as Terraform has them; None where it refuses one of them."""
-    blocks = [f'variable "v{number}" {{\n  default = {text}\n}}\n' for number, text in enumerate(texts)]
-    (folder / "variables.tf").write_text("".join(blocks))
-    # A value's own types stay: a list of several types is a tuple, a map an object.
-    values = ", ".join(f"var.v{number}" for number in range(len(texts)))
-    asked = f"base64encode(jsonencode([{values}]))\n"  # the console quotes a text in a way of its own
+def console(folder: Path, values: list[str]) -> list | None:
+    """Values as Terraform has them; None where it refuses the configuration."""
+    asked = (
+        f"base64encode(jsonencode([{', '.join(values)}]))\n"  # the console quotes a text in a way of its own
+    )
     environment = os.environ | {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
     command = [terraform.program(), f"-chdir={folder}", "console"]
     done = subprocess.run(command, input=asked, capture_output=True, text=True, env=environment)
     return json.loads(base64.b64decode(done.stdout)) if done.returncode == 0 else None
 
 
+def terraform_of(folder: Path, texts: list[str]) -> list | None:
+    """The values of defaults as Terraform has them, their own types kept; None where it refuses one of them."""
+    blocks = [f'variable "v{number}" {{\n  default = {text}\n}}\n' for number, text in enumerate(texts)]
+    (folder / "variables.tf").write_text("".join(blocks))
+    return console(folder, [f"var.v{number}" for number in range(len(texts))])
+
+
 def ours(text: str):
     blocks, _ = hcl.read(f'variable "v" {{\n  default = {text}\n}}\n', "v.tf")
-    return hcl.literal(blocks[0].attributes["default"], "v.tf").value
+    return literal(blocks[0].attributes["default"], "v.tf").value
 
 
 READ = (
@@ -103,9 +111,17 @@ def test_what_is_not_a_literal_is_refused(text, both, message, tmp_path):
     assert not both or terraform_of(tmp_path, [text]) is None
 
 
+def test_what_is_nested_without_end_is_refused():
+    for wrong in ("[" * 5000 + "]" * 5000, "-" * 5000 + "1", "(" * 5000 + "1" + ")" * 5000):
+        with pytest.raises(Fault, match="too deeply"):
+            ours(wrong)
+    with pytest.raises(Fault, match="not valid HCL"):
+        ours("[" * 5000)
+
+
 def test_lines_are_those_of_the_file():
     text = 'variable "v" {\n  default = {\n    a = [\n      "x",\n      "y"\n    ]\n  }\n}\n'
-    lines = hcl.literal(hcl.read(text, "v.tf")[0][0].attributes["default"], "v.tf").lines
+    lines = literal(hcl.read(text, "v.tf")[0][0].attributes["default"], "v.tf").lines
     assert lines == {(): 2, ("a",): 3, ("a", 0): 4, ("a", 1): 5}
 
 
@@ -215,3 +231,19 @@ def test_a_variable_is_there_once():
     ):
         with pytest.raises(Fault, match=message.replace("(", r"\(")):
             maps.read(wrong, "variables.tf")
+
+
+@pytest.mark.skipif(not (ROOT / "clusters").is_dir(), reason="clusters/ comes with another change")
+def test_the_maps_of_the_project_are_what_terraform_reads(tmp_path):
+    """With the example entries, which stand there as remarks."""
+    text = re.sub(
+        r"^    # (?!renovate)", "    ", (ROOT / "clusters/variables.tf").read_text(), flags=re.MULTILINE
+    )
+    (tmp_path / "variables.tf").write_text(text)
+    found = maps.read(text, "variables.tf")
+    workload, config, charts = console(tmp_path, ["var.workload", "var.config", "var.charts"])
+    assert found.charts == charts and len(charts) >= 10
+    assert found.workspaces.keys() == workload.keys() == config.keys() >= {"observability"}
+    for name, workspace in found.workspaces.items():
+        assert workspace.workloads == tuple(map(maps.normalised, workload[name]))
+        assert workspace.config.items() <= config[name].items()

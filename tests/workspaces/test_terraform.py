@@ -10,7 +10,7 @@ import pytest
 
 from fleet.paths import CLUSTERS_DIR
 from fleet.workloads.new import make
-from lab import lab_dir, setup, terraform
+from lab import terraform
 
 OWN = """
 mock_provider "helm" {}
@@ -30,13 +30,16 @@ run "it_has_its_release" {
 
 
 @pytest.fixture(scope="module")
-def clusters(tmp_path_factory):
+def clusters(tmp_path_factory, helm_mirror):
     """A copy with a workload of a person's own."""
-    setup.on_demand("helm")
     folder = tmp_path_factory.mktemp("site") / "clusters"
     shutil.copytree(CLUSTERS_DIR, folder, ignore=shutil.ignore_patterns(".terraform*"))
     make("my-app", folder)
     (folder / "tests/own.tftest.hcl").write_text(OWN)
+    (folder.parent / "terraform.tfrc").write_text(
+        "disable_checkpoint = true\n"
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{helm_mirror}"\n  }}\n}}\n'
+    )
     done = run(folder, "init", "-backend=false")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -44,7 +47,7 @@ def clusters(tmp_path_factory):
 
 def run(folder, *arguments, **settings) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KUBE"))}
-    environment |= {"TF_CLI_CONFIG_FILE": str(lab_dir() / "terraform.tfrc"), "TF_INPUT": "0", **settings}
+    environment |= {"TF_CLI_CONFIG_FILE": str(folder.parent / "terraform.tfrc"), "TF_INPUT": "0", **settings}
     command = [terraform.program(), *arguments, "-no-color"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 

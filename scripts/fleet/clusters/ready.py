@@ -81,19 +81,6 @@ def version(asked: Question) -> str | None:
         return None
 
 
-def uid(cluster: Mapping[str, Any], user: Mapping[str, Any], address: str | None = None) -> str | None:
-    """The uid of the cluster's namespace kube-system, asked with a kubeconfig's entries; None if it does not tell.
-
-    `address` is in place of a loopback host, as in server_at.
-    """
-    try:
-        asked = Question(server_at(cluster["server"], address), context(cluster, user))
-        with at_most(2 * TIMEOUT):
-            return checked(document(asked, "/api/v1/namespaces/kube-system")["metadata"]["uid"])
-    except (Fault, OSError, ValueError, LookupError, TypeError):
-        return None
-
-
 def document(asked: Question, path: str) -> Any:
     """The JSON that the API has at `path`. Raises OSError (a refusal is one too) and ValueError."""
     with _opener(asked).open(urlsplit(asked.url)._replace(path=path).geturl(), timeout=TIMEOUT) as answer:
@@ -135,3 +122,16 @@ def context(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> ssl.SSLConte
         pem.write_bytes(certificate + b"\n" + key)
         made.load_cert_chain(pem)
     return made
+
+
+def uid(cluster: Mapping[str, Any], user: Mapping[str, Any], address: str | None = None) -> str | None:
+    """The uid of the cluster's namespace kube-system, asked with a kubeconfig's entries; None if it does not tell.
+
+    `address` is in place of a loopback host, as in server_at.
+    """
+    try:
+        asked = Question(server_at(cluster["server"], address), context(cluster, user))
+        with at_most(2 * TIMEOUT):
+            return checked(document(asked, "/api/v1/namespaces/kube-system")["metadata"]["uid"])
+    except (Fault, OSError, ValueError, LookupError, TypeError):
+        return None

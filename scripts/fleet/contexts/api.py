@@ -12,6 +12,7 @@ from fleet.contexts.connection import connection
 from fleet.findings import Fault, printable
 
 PAGE = 50  # secrets in one answer; one of helm's has up to 1 MiB
+MOST = 128 << 20  # bytes of one answer
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 AGAIN = (
     "run the playbook of its machine again, which stores good ones, or store them with update_kubeconfig.py"
@@ -84,7 +85,14 @@ class Cluster:
         headers = self._headers | {"Content-Type": "application/json", "Accept": "application/json"}
         method, sent = ("POST", json.dumps(body)) if body else ("GET", None)
         try:
-            answer = self._pool.request(method, self._server + path, body=sent, headers=headers)
+            answer = self._pool.request(
+                method, self._server + path, body=sent, headers=headers, preload_content=False
+            )
+            data = answer.read(MOST)
+            if answer.read(1):
+                answer.close()
+                raise Fault(f"{self._place} does not end its answer {what}", code=2)
+            answer.release_conn()
         except (HTTPError, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             said = printable(" ".join(str(reason).split()))[:200]
@@ -103,10 +111,12 @@ class Cluster:
                 f" {AGAIN}"
             )
         if answer.status == 403:
-            raise Fault(f"{self._place} refuses to be asked {what} (403): {_words(answer)}")
+            raise Fault(f"{self._place} refuses to be asked {what} (403): {_words(answer, data)}")
         if answer.status not in (200, 201):
-            raise Fault(f"{self._place} does not answer {what} ({answer.status}): {_words(answer)}", code=2)
-        return answer.data
+            raise Fault(
+                f"{self._place} does not answer {what} ({answer.status}): {_words(answer, data)}", code=2
+            )
+        return data
 
     @contextlib.contextmanager
     def _understanding(self) -> Iterator[None]:
@@ -123,9 +133,9 @@ def _secret(item: dict[str, Any]) -> Secret:
     return Secret(metadata, item.get("type") or "", item.get("data") or {})
 
 
-def _words(answer: Any) -> str:
+def _words(answer: Any, data: bytes) -> str:
     """What Kubernetes says of a refusal, on one line."""
-    text = answer.data[:4096].decode(errors="replace")
+    text = data[:4096].decode(errors="replace")
     with contextlib.suppress(ValueError, TypeError, LookupError):
         text = str(json.loads(text)["message"])
     if failed := [line for line in text.splitlines() if line.startswith("[-]")]:

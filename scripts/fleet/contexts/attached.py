@@ -29,7 +29,9 @@ def run(command: list[str], environment: Mapping[str, str]) -> int:
         elif not (terminal and number in OF_TERMINAL):
             child.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in PASSED}
+    # What is ignored stays so, and for the command too: nohup means it.
+    heard = [number for number in PASSED if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, pass_on) for number in heard}
     try:
         child = subprocess.Popen(
             command,

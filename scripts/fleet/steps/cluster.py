@@ -7,7 +7,7 @@ from typing import Any
 
 from fleet.ansible import inventory
 from fleet.ansible.host import used
-from fleet.clusters import contents, from_machine, ready
+from fleet.clusters import contents, from_machine
 from fleet.clusters.server import HOST
 from fleet.findings import Fault, Finding, report
 from fleet.paths import shown
@@ -65,5 +65,7 @@ def read_kubeconfig(
 
 def uid_of(new: dict[str, Any], machine: str, address: str | None) -> str | None:
     """The identity of the cluster that a machine's kubeconfig leads to; None where it is not told."""
+    from fleet.clusters import ready  # with all of TLS and HTTP; most of what this module does needs neither
+
     _, cluster, user = contents.chosen(new, machine)
     return ready.uid(cluster["cluster"], user["user"], address)

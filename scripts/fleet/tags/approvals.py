@@ -20,7 +20,10 @@ def approvable(
     """
     workspace, slash, _ = tag.name.partition("/")
     if slash:
-        there = workspaces()
+        try:
+            there = workspaces()
+        except Fault as fault:
+            raise Fault(f"cannot be checked: {fault.finding.text()}") from None
         if workspace not in there:
             hint = guess(workspace, there)
             raise Fault(

@@ -1,7 +1,6 @@
 """What is wrong with clusters/ as a checkout has it, found without Terraform."""
 
 import difflib
-import json
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -10,12 +9,12 @@ from fleet import names
 from fleet.files import read_text
 from fleet.findings import Fault, Finding, cut, listed
 from fleet.paths import shown
-from fleet.workspaces import hcl, maps
+from fleet.workspaces import maps
 from fleet.workspaces.modules import Module, modules
+from fleet.workspaces.overriding import overriding
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"v?[0-9]+[.][0-9]+[.][0-9]+([-+][0-9A-Za-z.+-]+)?")
-_LOADED = ("terraform.tfvars", "*.auto.tfvars", "terraform.tfvars.json", "*.auto.tfvars.json")
 
 
 def check(clusters: Path, vms_dir: Path) -> tuple[int, list[Finding]]:
@@ -38,38 +37,6 @@ def check(clusters: Path, vms_dir: Path) -> tuple[int, list[Finding]]:
 def sources(clusters: Path) -> dict[str, str]:
     """The text of each file of the root module, by its path as messages show it."""
     return {shown(path): read_text(path) for path in sorted(clusters.glob("*.tf"))}
-
-
-def overriding(clusters: Path) -> Iterator[Finding]:
-    """Files that would put other maps in the place of those in variables.tf, which is where scripts read them."""
-    loaded = {path for pattern in _LOADED for path in clusters.glob(pattern)}
-    code = {
-        path for suffix in ("tf", "tofu", "tf.json", "tofu.json") for path in clusters.glob(f"*.{suffix}")
-    }
-    for path in sorted(loaded | code - {clusters / maps.FILE}):
-        try:
-            given = _defined(path)
-        except (Fault, ValueError) as error:
-            line = error.finding.line if isinstance(error, Fault) else 0
-            yield Finding("cannot be read, so whether it overrides a map is unknown", shown(path), line)
-            continue
-        if both := [name for name in maps.NAMES if name in given]:
-            message = f"sets {' and '.join(both)}, which {maps.FILE} has; move it there and remove it here"
-            yield Finding(message, shown(path), given[both[0]])
-
-
-def _defined(path: Path) -> dict[str, int]:
-    """The variables that a file declares or sets, with their lines."""
-    text, values = read_text(path), ".tfvars" in path.name
-    if path.suffix == ".json":
-        data = json.loads(text)
-        given = data if values or not isinstance(data, dict) else data.get("variable", {})
-        groups = given if isinstance(given, list) else [given]
-        return {name: 0 for group in groups if isinstance(group, dict) for name in group}
-    blocks, attributes = hcl.read(text, shown(path))
-    if values:
-        return {name: hcl.line_of(node) for name, node in attributes.items()}
-    return {block.labels[0]: block.line for block in blocks if block.kind == "variable" and block.labels}
 
 
 def _text(path: Path) -> str:

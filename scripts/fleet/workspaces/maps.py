@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from fleet.findings import Fault, Finding, cut, printable
-from fleet.workspaces import hcl, types
+from fleet.workspaces import hcl, shapes
+from fleet.workspaces.literals import Place, literal
 
 NAMES = ("workload", "config", "charts")
 FOLDER, FILE = "clusters", "variables.tf"
@@ -14,9 +15,9 @@ SPELLINGS = {"external_dns": "externaldns"}  # as in clusters/locals.tf
 class Variable(NamedTuple):
     """One of the three: its type, its default, the lines of the default's parts, its block."""
 
-    type: types.Type
+    type: shapes.Type
     value: dict[str, Any]
-    lines: dict[hcl.Place, int]
+    lines: dict[Place, int]
     block: hcl.Block
 
 
@@ -69,10 +70,10 @@ def variables(text: str, file: str) -> dict[str, Variable]:
         missing = [part for part in ("type", "default") if part not in block.attributes]
         if missing:
             raise Fault(f"variable {name} has no {missing[0]}", file, block.line)
-        default = hcl.literal(block.attributes["default"], file)
+        default = literal(block.attributes["default"], file)
         if not isinstance(default.value, dict):
             raise Fault(f"the default of {name} is not a map in braces", file, default.lines[()])
-        kind = types.read(block.attributes["type"], file)
+        kind = shapes.read(block.attributes["type"], file)
         found[name] = Variable(kind, default.value, default.lines, block)
     for name in NAMES:
         if name not in found:
@@ -83,7 +84,7 @@ def variables(text: str, file: str) -> dict[str, Variable]:
 def problems(found: dict[str, Variable], file: str) -> Iterator[Finding]:
     """Values of a wrong type, and workspaces that are in one map only."""
     for name, variable in found.items():
-        for path, message in types.differences(variable.type, variable.value):
+        for path, message in shapes.differences(variable.type, variable.value):
             yield at(variable, file, path, message, name)
     workload, config = found["workload"], found["config"]
     for one, other, name in ((workload, "config", "workload"), (config, "workload", "config")):
@@ -93,7 +94,7 @@ def problems(found: dict[str, Variable], file: str) -> Iterator[Finding]:
                 yield at(one, file, (workspace,), message, name)
 
 
-def at(variable: Variable, file: str, path: hcl.Place, message: str, name: str) -> Finding:
+def at(variable: Variable, file: str, path: Place, message: str, name: str) -> Finding:
     """A finding at a part of a default; the message begins with the part, as `config.observability.dns`."""
     field = ".".join(map(str, (name, *path)))
     place = path

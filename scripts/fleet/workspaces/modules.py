@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from fleet.findings import Fault
 from fleet.workspaces import hcl
+from fleet.workspaces.literals import literal
+from fleet.workspaces.nodes import text_of
 
 _SOURCE = re.compile(r"\./modules/([^/]+)")
 _CHART = re.compile(r"\b(?:var|local)\.charts\b\s*(?:\.\s*(\w+)|\[\s*\"([^\"]+)\"\s*\])?")
@@ -24,11 +26,11 @@ def modules(sources: Mapping[str, str]) -> dict[str, Module]:
             if block.kind != "module" or "source" not in block.attributes:
                 continue
             try:
-                source = hcl.literal(block.attributes["source"], file).value
+                source = literal(block.attributes["source"], file).value
             except Fault:  # which Terraform refuses too
                 continue
             if match := _SOURCE.fullmatch(str(source)):
-                charts = _charts(hcl.text_of(block.node))
+                charts = _charts(text_of(block.node))
                 other = found.get(match[1])
                 if other:
                     charts = None if charts is None or other.charts is None else charts | other.charts

@@ -28,6 +28,7 @@ variable "config" {
 }
 
 variable "charts" {
+  description = "an example"
   type = map(object({ repository = string, chart = string, version = string }))
   default = {
     external_dns = { repository = "https://charts.example.org", chart = "external-dns", version = "1.22.0" }

@@ -7,10 +7,11 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import tree_sitter
+from tree_sitter import Node
 
 from fleet.findings import Fault, cut, listed
-from fleet.workspaces import hcl
+from fleet.workspaces.literals import Place
+from fleet.workspaces.nodes import inner, line_of, text_of
 
 _PRIMITIVES = {"string": (str,), "number": (int, float), "bool": (bool,)}
 _WORDS = {"string": "a text in quotes", "number": "a number", "bool": "true or false"}
@@ -24,40 +25,40 @@ class Type(NamedTuple):
     attributes: Mapping[str, Any] = {}  # (Type, bool): with whether it is required
 
 
-def read(node: tree_sitter.Node, file: str) -> Type:
+def read(node: Node, file: str) -> Type:
     """The type that an expression names. Raises Fault for one that no variable here needs."""
-    part = hcl.inner(node)
-    if part.type == "variable_expr" and hcl.text_of(part) in (*_PRIMITIVES, "any"):
-        return Type(hcl.text_of(part))
+    part = inner(node)
+    if part.type == "variable_expr" and text_of(part) in (*_PRIMITIVES, "any"):
+        return Type(text_of(part))
     if part.type == "function_call":
         name, *others = part.children
         arguments = [each for child in others for each in child.children if each.type == "expression"]
-        kind = hcl.text_of(name)
+        kind = text_of(name)
         if kind in ("list", "set", "map") and len(arguments) == 1:
             return Type(kind, read(arguments[0], file))
         if kind == "object" and len(arguments) == 1:
-            return Type("object", attributes=_attributes(hcl.inner(arguments[0]), file))
-    said = cut(" ".join(hcl.text_of(node).split()))
-    raise Fault(f"{said} is not a type that can be checked here", file, hcl.line_of(node))
+            return Type("object", attributes=_attributes(inner(arguments[0]), file))
+    said = cut(" ".join(text_of(node).split()))
+    raise Fault(f"{said} is not a type that can be checked here", file, line_of(node))
 
 
-def _attributes(node: tree_sitter.Node, file: str) -> dict[str, tuple[Type, bool]]:
+def _attributes(node: Node, file: str) -> dict[str, tuple[Type, bool]]:
     found = {}
     for element in (child for child in node.children if child.type == "object_elem"):
         key, value = element.child_by_field_name("key"), element.child_by_field_name("val")
         if key is None or value is None:
             continue
-        part, required = hcl.inner(value), True
-        if part.type == "function_call" and hcl.text_of(part.children[0]) == "optional":
+        part, required = inner(value), True
+        if part.type == "function_call" and text_of(part.children[0]) == "optional":
             required = False
             value = next(
                 each for child in part.children for each in child.children if each.type == "expression"
             )
-        found[hcl.text_of(key).strip('"')] = (read(value, file), required)
+        found[text_of(key).strip('"')] = (read(value, file), required)
     return found
 
 
-def differences(wanted: Type, value: Any, path: hcl.Place = ()) -> Iterator[tuple[hcl.Place, str]]:
+def differences(wanted: Type, value: Any, path: Place = ()) -> Iterator[tuple[Place, str]]:
     """Each place where a value is not of the type, and what is wrong there."""
     if wanted.kind == "any":
         return
@@ -81,7 +82,7 @@ def differences(wanted: Type, value: Any, path: hcl.Place = ()) -> Iterator[tupl
         yield from _of_object(wanted.attributes, value, path)
 
 
-def _of_object(attributes: Mapping, value: dict, path: hcl.Place) -> Iterator[tuple[hcl.Place, str]]:
+def _of_object(attributes: Mapping, value: dict, path: Place) -> Iterator[tuple[Place, str]]:
     for name, (kind, required) in attributes.items():
         if value.get(name) is None:
             if required:
