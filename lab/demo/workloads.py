@@ -3,7 +3,7 @@
 import json
 import re
 
-from lab import setup, user
+from lab import daemons, setup, user
 from lab.clone import Clone
 from lab.demo import creation, proof
 from lab.demo.proof import K8S, need, say, served, title
@@ -43,6 +43,7 @@ def workloads(fleet: Clone) -> None:
 def prepare(fleet: Clone) -> None:
     """The cluster, and what of the lab only workloads need."""
     setup.on_demand("helm")
+    daemons.up(["charts"])
     fleet.pull()
     if K8S not in [one["name"] for one in user.kubeconfig()[0].get("contexts", ())]:
         creation.create(fleet)

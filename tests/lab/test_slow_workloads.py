@@ -3,8 +3,6 @@
 The tests build on each other in their order.
 """
 
-import pytest
-
 from lab import user
 from lab.demo import creation, proof, workloads
 from lab.demo.workloads import MAPS, MARK, WORKSPACE, with_entry
@@ -12,13 +10,6 @@ from lab.forge import client
 
 LATE, ADDRESS = "k8s-late", "192.168.1.25"
 FULL = "echo K3S_STAND_IN_FULL=true | sudo tee /etc/default/k3s"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def helm(lab):
-    from lab import setup
-
-    setup.on_demand("helm")
 
 
 def marked(fleet) -> str:
