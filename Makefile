@@ -17,7 +17,7 @@ setup: ## install the Python environment (.venv) and what the lab is built of
 	@scripts/setup_venv.sh $(EXTRAS)
 	@$(PYTHON) -m lab setup
 
-demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|disk|drift|remove: one step alone)
+demo: setup ## one commit becomes two running machines, in the lab (STEP=memory|disk|drift|remove|workloads: one step alone)
 	@$(PYTHON) -m lab demo $(STEP)
 
 demo-ha: setup ## one commit becomes a K3s cluster of five machines, which then loses some (STEP=loss|rebuild|grow)
@@ -67,6 +67,12 @@ plan: .venv ## what an apply would change, with the plan guard's opinion; change
 
 inventory: .venv ## bring proxmox/k8s.ini and new_hosts.txt up to Terraform's outputs (OUTPUTS=saved.json)
 	@$(PYTHON) scripts/update_inventory.py $(if $(OUTPUTS),--outputs "$$OUTPUTS")
+
+clusters-plan: .venv ## what an apply of a workspace of clusters/ would change: WS=observability; changes nothing
+	@$(PYTHON) scripts/apply_workspace.py "$$WS" --plan-only
+
+clusters-apply: .venv ## bring a workspace of clusters/ to what its entries say: WS=observability
+	@$(PYTHON) scripts/apply_workspace.py "$$WS"
 
 lock: .venv ## write the newest versions that pyproject.toml allows to constraints.txt
 	@scripts/lock.sh newest

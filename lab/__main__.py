@@ -123,12 +123,12 @@ def logs(args) -> int:
 
 
 def demo(args) -> int:
-    from lab.demo import changes, creation, run
+    from lab.demo import changes, creation, run, workloads
 
+    steps = {"create": creation.create, **changes.STEPS}
+    alone = {"workloads": workloads.workloads}  # it builds helm, and takes more memory
     # `remove` takes the HAProxy machine away.
-    return run.run(
-        "demo", {"create": creation.create, **changes.STEPS}, args.help, args.argv, creation.create
-    )
+    return run.run("demo", steps, args.help, args.argv, creation.create, alone)
 
 
 def demo_ha(args) -> int:

@@ -14,11 +14,13 @@ from pathlib import Path
 from fleet import cli, dotenv, paths
 from fleet.files import read_text
 from fleet.findings import Fault, guarded
+from fleet.git import command as git
 from fleet.tags import requests_file
 from fleet.workspaces import apply, maps, states
 
 EXAMPLES = """examples:
   apply_workspace.py observability --plan-only
+  apply_workspace.py observability --plan-only --maps-of origin/my-branch
   apply_workspace.py observability --destroy observability/loki
   extract_ansible_tag.py --format json > requests.json; apply_workspace.py observability --requests requests.json
 """
@@ -31,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
     option("workspace", metavar="WORKSPACE", help="as clusters/variables.tf has it")
     option("--plan-only", action="store_true", help="plan and guard, change nothing")
     approve = "as [destroy WORKSPACE/RELEASE] in a commit"
+    maps_of = "plan with the maps of another commit: of it, only the values in its variables.tf are read"
+    option("--maps-of", metavar="REVISION", help=maps_of)
     option("--destroy", metavar="WORKSPACE/RELEASE", action="append", default=[], help=approve)
     option(
         "--requests", type=Path, help="extract_ansible_tag.py's JSON; its [destroy WORKSPACE/RELEASE] approve"
@@ -42,8 +46,17 @@ def main(argv: list[str] | None = None) -> int:
     dotenv.load()
     if wrong := [one for one in args.destroy if one.count("/") != 1]:
         raise Fault(f"--destroy {wrong[0]}: write WORKSPACE/RELEASE", code=2)
+    if args.maps_of and not args.plan_only:
+        raise Fault("--maps-of is for a look before the merge: give --plan-only too", code=2)
     file = args.dir / "variables.tf"
-    found = maps.read(read_text(file), paths.shown(file))
+    text, name = read_text(file), paths.shown(file)
+    if args.maps_of:
+        # By its id: what is given is a name of a stranger's.
+        commit = git.resolve(args.dir, args.maps_of)
+        if not commit:
+            raise Fault(f"{args.maps_of} is no commit of this clone; fetch it first", code=2)
+        text, name = git.git(args.dir, "show", f"{commit}:./{file.name}"), f"{args.maps_of}:{name}"
+    found = maps.read(text, name)
     directory = args.dir.resolve()  # Terraform is started there
     job = apply.Job(
         directory,
@@ -51,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         states.of(found, args.workspace, directory),
         requests_file.releases(args.requests, args.destroy),
         args.plan_only,
+        bool(args.maps_of),
     )
     return apply.run(job, args.lock_timeout)
 

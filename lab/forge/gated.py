@@ -5,6 +5,7 @@ for it and waits. Nothing else changes. The copies are in .git/forge of the run'
 be committed, and act reads a called workflow from the place that the caller names.
 """
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from lab.forge import triggers
 
 GATE = Path(__file__).with_name("gate.py")
 COPIES = ".git/forge"
+# What only act knows: it fills it in before the step runs.
+OF_ACT = re.compile(r"\$\{\{ matrix\.\w+ \}\}")
 
 
 def prepare(clone: Path, file: str, context: dict) -> str:
@@ -24,14 +27,17 @@ def prepare(clone: Path, file: str, context: dict) -> str:
 
 
 def group_of(concurrency: str | dict | None, context: dict) -> tuple[str, bool] | None:
-    """The group's name and whether it cancels what runs; `context` gives the `${{ github.… }}` values."""
+    """The group's name and whether it cancels what runs; `context` gives the `${{ github.… }}` values.
+
+    `${{ matrix.… }}` stays as it is: of a job's group, act makes one for each of the job's copies.
+    """
     if concurrency is None:
         return None
     given = {"group": concurrency} if isinstance(concurrency, str) else concurrency
     name = str(given["group"])
     for key, value in context.items():
         name = name.replace("${{ " + key + " }}", str(value))
-    if "${{" in name:
+    if "${{" in OF_ACT.sub("", name):
         raise ValueError(f"concurrency group {name}: the lab's forge does not know this expression")
     return name, str(given.get("cancel-in-progress", False)).lower() == "true"
 
@@ -58,8 +64,9 @@ def _copy(clone: Path, path: str, context: dict, top: bool) -> None:
 
 
 def _gate_step(job: str, group: str, cancel: bool) -> yaml.MappingNode:
-    command = [sys.executable, str(GATE), group, job, *(["--cancel-in-progress"] if cancel else [])]
+    command = [sys.executable, str(GATE), job, *(["--cancel-in-progress"] if cancel else [])]
     step = {"name": f"Concurrency group {group}", "run": shlex.join(command)}
+    step["env"] = {"LAB_GROUP": group, "LAB_MATRIX": "${{ toJSON(matrix) }}"}
     return yaml.compose(yaml.safe_dump(step, width=4096))
 
 

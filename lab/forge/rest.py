@@ -105,6 +105,8 @@ class Rest:
     async def _gate(self, request) -> web.Response:
         asked = await request.json()
         reason = await self.runs.enter(asked["group"], asked["cancel"], (asked["run"], asked["job"]))
+        if reason and asked["copy"]:
+            return web.json_response({"refused": reason})
         if reason:
             self.runs.cancel(asked["run"], reason)
             await asyncio.sleep(60)  # no step of the job may run; the run is ended meanwhile

@@ -29,6 +29,7 @@ SETTINGS = (
     Setting("MAX_CHANGES", "how many machines one apply may change", secret=False),
     Setting("NIGHTLY", "whether terraform-apply runs each night", secret=False),
     Setting("PARALLELISM", "how many machines are made or changed at once", secret=False),
+    Setting("CHART_MIRROR", "the one repository that all charts of clusters/ come from", secret=False),
     Setting("K3S_GITHUB_URL", "where K3s itself comes from", secret=False),
     Setting("K3S_INSTALL_URL", "where the install script of K3s comes from", secret=False),
     Setting("K3S_INSTALL_SHA256", "the checksum of the install script of K3s", secret=False),

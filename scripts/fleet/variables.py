@@ -74,6 +74,7 @@ VARIABLES = (
     Variable("VAULT_TOKEN", SERVICES, "Vault's token", secret=True),
     Variable("VAULT_CACERT", SERVICES, "a CA file, if Vault's certificate is not publicly trusted"),
     Variable("VAULT_NAMESPACE", SERVICES, "Vault's namespace, if it has any"),
+    Variable("CHART_MIRROR", SERVICES, "the one repository that all charts of clusters/ come from, if not their own"),
     Variable("GITHUB_REPOSITORY", SERVICES, "OWNER/NAME on GitHub, for `make doctor`"),
     Variable("GITHUB_TOKEN", SERVICES, "a token that can read this repository, for `make doctor`", secret=True),
     Variable("GITHUB_API_URL", SERVICES, "the API of a GitHub other than github.com"),

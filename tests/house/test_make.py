@@ -16,11 +16,13 @@ from fleet.paths import ROOT
         ("inventory", "OUTPUTS=x y; touch {0}"),
         ("images-update", "IMAGE=x; touch {0}"),
         ("new-playbook", 'NAME=x"; touch {0}; "'),
+        ("clusters-plan", 'WS=x"; touch {0}; "'),
+        ("clusters-apply", "WS=x `touch {0}`"),
         ("new-workload", 'NAME=x"; touch {0}; "'),
     ],
 )
 def test_nothing_of_a_value_is_run(tmp_path, monkeypatch, target, given):
-    for name in ("PROXMOX_VE_ENDPOINT", "NAME", "WAIT", "OUTPUTS", "IMAGE"):
+    for name in ("PROXMOX_VE_ENDPOINT", "NAME", "WAIT", "OUTPUTS", "IMAGE", "WS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PROXMOX_GITOPS_ENV", str(tmp_path / "none"))
     trace = tmp_path / "trace"

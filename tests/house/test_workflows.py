@@ -31,6 +31,11 @@ def callee(data):
     return WORKFLOWS[Path(data["uses"]).name]
 
 
+def needs(data):
+    """The jobs that a job waits for."""
+    return {data["needs"]} if isinstance(data.get("needs"), str) else set(data.get("needs", ()))
+
+
 def text_of(value):
     return yaml.safe_dump(value)
 
@@ -43,6 +48,7 @@ def test_the_workflows_that_the_project_has():
         "ansible.yml",
         "versions.yml",
         "images.yml",
+        "clusters-plan.yml",
     }
     assert set(WORKFLOWS) == names
 
@@ -55,6 +61,7 @@ def test_triggers():
         "ansible.yml": ["push", "workflow_call", "workflow_dispatch"],
         "versions.yml": ["schedule", "workflow_dispatch"],
         "images.yml": ["schedule", "workflow_dispatch"],
+        "clusters-plan.yml": ["workflow_dispatch"],
     }
     assert "edited" in triggers.events(WORKFLOWS["validate.yml"])["pull_request"]["types"]
     for name, flow in WORKFLOWS.items():
@@ -76,11 +83,12 @@ def test_a_job_that_pushes_runs_on_the_default_branch_alone():
     for name, job, data in JOBS:
         alone = whole in data.get("if", "")
         # The payload of a schedule, which always runs on the default branch, may lack the repository.
-        assert not alone or f"(github.event_name == 'schedule' || {whole})" in " ".join(data["if"].split()), (
-            job
-        )
+        scheduled = {"schedule", "workflow_call"} & set(triggers.events(WORKFLOWS[name]))
+        assert not (alone and scheduled) or f"(github.event_name == 'schedule' || {whole})" in " ".join(
+            data["if"].split()
+        ), job
         pushed = triggers.events(WORKFLOWS[name]) == {"push": {"branches": ["main"]}}
-        called = "apply" in data.get("needs", ())  # after a job of that kind
+        called = {"apply", "workspaces"} & needs(data)  # after a job of that kind
         assert data["permissions"].get("contents") != "write" or alone or pushed or called, f"{name}:{job}"
 
 
@@ -120,7 +128,8 @@ def test_groups_are_literal_and_differ_between_caller_and_called():
             )
             owner[group.lower()] = f"{name}:{part}"
             applies = name not in ("validate.yml", "versions.yml")
-            assert not applies or "${{" not in group
+            literal = re.sub(r"-\$\{\{ matrix\.workspace \}\}$", "", group)  # one for each workspace
+            assert not applies or "${{" not in literal
             assert data["concurrency"]["cancel-in-progress"] is not applies, "what applies is never cancelled"
     assert {"release", "terraform-apply", "ansible"} <= set(owner)
 
@@ -131,7 +140,8 @@ def test_jobs_have_an_end_and_the_right_runner(name, job, data):
         return  # the called job has both
     assert 0 < data["timeout-minutes"] <= 360
     own = "secrets." in text_of(data).replace("secrets.DEPLOY_KEY", "").replace("secrets.GITHUB_TOKEN", "")
-    if name in ("validate.yml", "release.yml", "versions.yml", "images.yml") or job in ("wait", "look"):
+    hosted = ("validate.yml", "release.yml", "versions.yml", "images.yml")
+    if name in hosted or job in ("wait", "look"):
         assert data["runs-on"] == "ubuntu-latest"
         assert not own, "strangers' code and the waiting need no secret"
     else:
@@ -174,6 +184,41 @@ def test_the_settings_are_known_and_checked_before_they_are_used():
         assert not steps or "check_secrets" in steps[0]["run"], "before anything else uses them"
 
 
+def test_machines_and_plays_never_wait_for_what_runs_on_the_clusters():
+    jobs = WORKFLOWS["terraform-apply.yml"]["jobs"]
+    of_clusters = {"workspaces", "workload", "record"}
+    for job, data in jobs.items():
+        assert job in of_clusters or not of_clusters & needs(data), job
+    assert needs(jobs["workspaces"]) == {"wait", "apply", "provision"}, "after machines and plays"
+    assert "!cancelled()" in jobs["workspaces"]["if"], "whatever became of them"
+    assert "no_workspaces != 'true'" in jobs["workspaces"]["if"], "without a workspace no job at all"
+
+
+def test_one_workspaces_trouble_is_not_the_others_and_is_not_recorded():
+    jobs = WORKFLOWS["terraform-apply.yml"]["jobs"]
+    assert jobs["workload"]["strategy"]["fail-fast"] is False
+    assert 0 < jobs["workload"]["strategy"]["max-parallel"] <= 8
+    for needed in ("workspaces", "workload"):
+        assert f"needs.{needed}.result == 'success'" in jobs["record"]["if"]
+    moving = {(name, job) for name, job, data in JOBS if "mark_workspaces" in text_of(data)}
+    assert moving == {("terraform-apply.yml", "record")}
+
+
+def test_of_a_branch_that_is_not_merged_only_its_maps_are_read():
+    """With the fleet's secrets there: the workflow and all that it runs are the default branch's."""
+    flow = WORKFLOWS["clusters-plan.yml"]
+    assert "github.ref == format('refs/heads/{0}'" in flow["jobs"]["look"]["if"]
+    uses = [
+        step for job in flow["jobs"].values() for step in job["steps"] if "inputs.branch" in text_of(step)
+    ]
+    assert [step["run"].split()[1] for step in uses] == [
+        "scripts/changed_workspaces.py",
+        "scripts/apply_workspace.py",
+    ]
+    assert "--plan-only" in uses[1]["run"]
+    assert flow["jobs"]["plan"]["needs"] == "look"
+
+
 def test_strangers_code_meets_no_secret_and_no_token_that_writes():
     for name, flow in WORKFLOWS.items():
         assert "pull_request_target" not in triggers.events(flow)
@@ -198,11 +243,12 @@ def test_the_same_checkout_everywhere():
 
 
 @pytest.mark.parametrize(("name", "job", "data"), JOBS)
-def test_checkouts_keep_a_token_only_in_jobs_that_push(name, job, data):
+def test_checkouts_keep_a_token_only_in_jobs_that_push_or_fetch(name, job, data):
     for step in data.get("steps", ()):
         if "actions/checkout" in step.get("uses", ""):
             pushes = data["permissions"].get("contents") == "write"
-            assert step["with"]["persist-credentials"] is pushes
+            fetches = any("checkout_head" in str(one.get("run")) for one in data["steps"])
+            assert step["with"]["persist-credentials"] is (pushes or fetches)
             assert ("ssh-key" in step["with"]) is pushes
             assert "ref" not in step["with"], "the script goes to the branch's head; act cannot follow a ref"
             history = any("checkout_head" in str(one.get("run")) or "--range" in str(one.get("run"))

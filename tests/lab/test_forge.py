@@ -270,6 +270,67 @@ def test_jobs_and_called_workflows_have_groups_too(lab):
     assert all("called=true" in log for log in logs)
 
 
+MATRIX = """
+on: push
+permissions: {}
+jobs:
+  look:
+    runs-on: ubuntu-latest
+    outputs: {found: "${{ steps.look.outputs.found }}"}
+    steps:
+    - {id: look, run: "echo 'found=[{\\"name\\":\\"db\\"},{\\"name\\":\\"web-1\\"}]' >> $GITHUB_OUTPUT"}
+  one:
+    name: Work on ${{ matrix.name }}
+    needs: look
+    strategy: {fail-fast: false, max-parallel: 4, matrix: {include: "${{ fromJSON(needs.look.outputs.found) }}"}}
+    runs-on: ubuntu-latest
+    concurrency: {group: "work-${{ matrix.name }}", cancel-in-progress: false}
+    steps:
+    - env: {NAME: "${{ matrix.name }}"}
+      run: test $NAME = db || for i in $(seq 100); do test -e ../../../../../../go && exit 0; sleep 0.1; done
+"""
+
+
+def test_the_copies_of_a_job_have_a_group_and_a_name_each(lab):
+    """Only the same copy waits for another run's; the one that a newer run replaces takes no other along."""
+    shas = [lab.commit(push=MATRIX)]
+    for number in (2, 3):
+        until_waiting(shas[-1])
+        shas.append(lab.commit(f"push {number}"))
+    until_waiting(shas[-1])
+    (lab.folder / "go").touch()
+    ended = [client.wait(sha, seconds=30)[0] for sha in shas]
+    assert [run["conclusion"] for run in ended] == ["success", "failure", "success"]
+    jobs = [{job["name"]: job["conclusion"] for job in client.run(run["id"])["jobs"]} for run in ended]
+    assert jobs[0] == jobs[2] == {"look": "success", "Work on db": "success", "Work on web-1": "success"}
+    assert jobs[1] == {"look": "success", "Work on db": "success", "Work on web-1": "failure"}
+    assert "a higher priority waiting request for 'work-web-1' exists" in client.log(ended[1]["id"])
+
+
+def test_a_copy_that_failed_makes_no_other_red(lab):
+    text = MATRIX.replace(
+        "run: test $NAME = db || for", "run: test $NAME != db || exit 1; test $NAME = db || for"
+    )
+    sha = lab.commit(push=text)
+    (lab.folder / "go").touch()
+    (run,) = client.wait(sha, seconds=30)
+    ended = {job["name"]: job["conclusion"] for job in client.run(run["id"])["jobs"]}
+    assert ended == {"look": "success", "Work on db": "failure", "Work on web-1": "success"}
+    assert run["conclusion"] == "failure"
+
+
+def until_waiting(sha):
+    """Until the copy for db has ended, and the other one works or waits."""
+    for _ in range(200):
+        (run,) = client.runs(sha)
+        jobs = {job["name"]: job for job in client.run(run["id"])["jobs"]}
+        done = jobs.get("Work on db", {}).get("conclusion") == "success"
+        if done and jobs.get("Work on web-1", {}).get("steps"):
+            return time.sleep(0.5)
+        time.sleep(0.1)
+    raise AssertionError(client.log(run["id"]))
+
+
 def test_the_same_group_in_caller_and_called_is_a_deadlock_that_is_cancelled(lab):
     group = "concurrency: apply\n"
     called = "on: workflow_call\n" + group + HEAD + "    - run: touch $HOME/../../ran\n"

@@ -12,7 +12,7 @@ from fleet.releases.root import Root, settings
 from lab import terraform
 
 CLEAN = {"HELM_DRIVER": "secret"} | dict.fromkeys(
-    ("TF_VAR_vault_addr", "TF_VAR_vault_ca", "TF_VAR_vault_namespace"), ""
+    ("TF_VAR_vault_addr", "TF_VAR_vault_ca", "TF_VAR_vault_namespace", "TF_VAR_chart_mirror"), ""
 )
 ENVIRONMENTS = {
     "nothing": ({"PATH": "/bin"}, {}, CLEAN),
@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "another for the clusters": (
         {"VAULT_ADDR": "https://v", "TF_VAR_vault_addr": "https://w"}, {}, CLEAN | {"TF_VAR_vault_addr": "https://w"}
     ),
+    "a mirror": ({"CHART_MIRROR": "oci://m"}, {}, CLEAN | {"TF_VAR_chart_mirror": "oci://m"}),
     "the way to the cluster": ({"KUBE_CTX": "x"}, {"KUBE_CTX": "k8s-dev"}, CLEAN | {"KUBE_CTX": "k8s-dev"}),
     "options that get past the guard": (
         {"TF_CLI_ARGS_plan": "-refresh=false", "TF_CLI_ARGS": "-target=x", "TF_WORKSPACE": "x"}, {},

@@ -193,7 +193,7 @@ def test_installed_by_hand_under_our_name(site, monkeypatch, capfd):
     run = ["--", "sh", "-c", f"cd {site.folder.parent} && {program.name()} -chdir=clusters init && {command}"]
     assert with_kubeconfig.main([workspace_site.CONTEXT, *run]) == 0
     assert site.apply(site.name) == 0
-    assert site.mine() == ["1 deployed", "3 deployed"], "what was imported is brought to what the map says"
+    assert site.mine() == ["2 deployed", "3 deployed"], "what was imported is brought to what the map says"
 
 
 def test_two_runs_at_once(applied, monkeypatch, capfd):

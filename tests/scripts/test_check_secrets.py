@@ -135,6 +135,8 @@ WELL = [
     ("K3S_VERSION", "v1.34.4-rc1+k3s1"),
     ("K3S_GITHUB_URL", "https://mirror.lan/k3s/releases"),
     ("K3S_INSTALL_URL", "http://mirror.lan:8080/install.sh"),
+    ("CHART_MIRROR", "http://192.168.1.1:8081"),
+    ("CHART_MIRROR", "oci://mirror.lan/charts"),
 ]  # fmt: skip
 
 
@@ -173,6 +175,8 @@ WRONG = [
     ("K3S_INSTALL_SHA256", "sha256:0a", "K3S_INSTALL_SHA256 must be a SHA-256 checksum"),
     ("K3S_VERSION", "1.34.4", "K3S_VERSION must be a release"),
     ("K3S_INSTALL_URL", "get.k3s.io", "K3S_INSTALL_URL must be an address"),
+    ("CHART_MIRROR", "mirror.lan/charts", "CHART_MIRROR must be an address"),
+    ("CHART_MIRROR", "https://me:s3cr3t@mirror.lan/charts", "an address without a password"),
 ]  # fmt: skip
 
 
@@ -229,13 +233,13 @@ def test_a_repository_without_machines_is_told_what_comes_next(
     (tmp_path / "vms/.keep").touch()
     assert look_for_machines.main([]) == 0
     assert "There is no machine yet" in capsys.readouterr().err
-    assert (tmp_path / "output").read_text() == "none=true\n"
+    assert (tmp_path / "output").read_text() == "no_workspaces=true\nnone=true\n"
     assert "docs/install.md" in (tmp_path / "summary").read_text()
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(text)
     assert look_for_machines.main([]) == 0
     assert capsys.readouterr().out == "there are machines\n"
-    assert (tmp_path / "output").read_text() == "none=true\n"
+    assert (tmp_path / "output").read_text().count("none=true\n") == 1
 
 
 def test_a_machine_whose_file_is_gone_may_be_left_in_terraforms_state(run, capsys, monkeypatch, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 from fleet.findings import Fault, printable
 
 SERVED = "refs/gitops/served"  # the last commit whose requests were served
+WORKSPACES = "refs/gitops/workspaces"  # the last commit of which every workspace of clusters/ was applied
 AUTHOR = ("proxmox-gitops", "proxmox-gitops@users.noreply.github.com")
 
 # No question for a password, the language that our patterns know, no flush for each commit on a pipe.

@@ -54,16 +54,17 @@ def settings(environment: Mapping[str, str], access: Mapping[str, str]) -> dict[
     # Options such as -refresh=false or -target would get past the guard. An empty variable is none.
     foreign = [name for name in environment if name.startswith("TF_CLI_ARGS") or name == "TF_WORKSPACE"]
     # The provider looks for releases by HELM_DRIVER.
-    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret"} | _of_vault(environment) | dict(access)
+    return dict.fromkeys(foreign, "") | {"HELM_DRIVER": "secret"} | _given(environment) | dict(access)
 
 
-def _of_vault(environment: Mapping[str, str]) -> dict[str, str]:
-    """How the cluster reaches Vault: as we do, unless the variable of clusters/ is set."""
+def _given(environment: Mapping[str, str]) -> dict[str, str]:
+    """The mirror of charts, and how the cluster reaches Vault: as we do, unless the variable of clusters/ is set."""
     file = environment.get("VAULT_CACERT")
     values = {
         "TF_VAR_vault_addr": environment.get("VAULT_ADDR", ""),
         "TF_VAR_vault_ca": read_text(Path(file)) if file else "",
         "TF_VAR_vault_namespace": environment.get("VAULT_NAMESPACE", ""),
+        "TF_VAR_chart_mirror": environment.get("CHART_MIRROR", ""),
     }
     return values | {name: environment[name] for name in values if environment.get(name)}
 

@@ -65,6 +65,10 @@ PATTERNS = {
     "MAX_CHANGES": ("[0-9]+", "must be a number of machines"),
     "NIGHTLY": ("on|off", "must be on or off"),
     "PARALLELISM": ("[1-9][0-9]*", "must be a number of machines, at least 1"),
+    "CHART_MIRROR": (
+        r"(https?|oci)://[^\s/@]+(/\S*)?",
+        "must be an address without a password, as https://charts.example.org or oci://mirror.example.org/charts",
+    ),
     "K3S_GITHUB_URL": (
         r"https?://[^\s/]+(/\S*)?",
         "must be an address, as https://github.com/k3s-io/k3s/releases",

@@ -1,12 +1,15 @@
-"""Whether there is any machine to work on yet."""
+"""Whether there is anything to work on yet: a machine, a workspace of clusters/."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from fleet.ansible import inventory, queue
 from fleet.files import read_text
 from fleet.git import command as git
 from fleet.names import managed
-from fleet.paths import INVENTORY, QUEUE, VMS_DIR
+from fleet.paths import INVENTORY, QUEUE, ROOT, VMS_DIR
+
+# A line of clusters/variables.tf that gives a workspace its cluster, unless it is commented out.
+ENTRY = r'^[^#]*kubernetes_context"?[[:space:]]*[=:][[:space:]]*["<]'
 
 
 def has_machines() -> bool:
@@ -25,3 +28,13 @@ def _had_files() -> bool:
         VMS_DIR, "log", "--format=", "--name-only", "-z", "--diff-filter=D", "--", ".", check=False
     )
     return any(managed(PurePosixPath(name).stem) for name in gone.split("\0") if name.strip())
+
+
+def has_workspaces(repo: Path = ROOT) -> bool:
+    """Whether clusters/variables.tf has or ever had an entry: what it was made of may be in the clusters still.
+
+    Looked for in the history alone, and not read as HCL: this is asked where nothing is installed, and a wrong yes
+    costs no more than a look.
+    """
+    log = ("log", "-1", "--format=%H", "--full-history", f"-G{ENTRY}", "--", "clusters/variables.tf")
+    return bool(git.git(repo, *log, check=False))

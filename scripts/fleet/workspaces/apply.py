@@ -1,5 +1,6 @@
 """One workspace of clusters/: ask the cluster, plan, guard, apply the plan that was judged, look at the result."""
 
+import json
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,7 @@ class Job(NamedTuple):
     workspace: Workspace
     destroy: frozenset[str]  # WORKSPACE/RELEASE that may go
     plan_only: bool = False
+    elsewhere: bool = False  # the maps are not those of the directory, and are given to Terraform as values
 
 
 def run(job: Job, lock_timeout: float) -> int:
@@ -55,7 +57,8 @@ def _run(job: Job) -> int:
         root.select(name)
         file = folder / "plan"
         note(f"{program.name()} plan of {name}")
-        root.run("plan", terraform.LOCK, f"-out={file}")
+        values = [f"-var-file={_values(job.maps, folder)}"] if job.elsewhere else []
+        root.run("plan", terraform.LOCK, f"-out={file}", *values)
         plan = plans.read(show(root, file))
         present = stored.read(cluster)
         there = {one.wanted for one in plan.changes if one.kind in ("create", "replace")} & set(present)
@@ -68,6 +71,19 @@ def _run(job: Job) -> int:
         if job.plan_only:
             return DONE
         return _apply(root, file, plan, present, cluster)
+
+
+def _values(maps: Maps, folder: Path) -> Path:
+    """A file that gives Terraform the maps as data, so that nothing of where they come from is evaluated."""
+    file = folder / "maps.tfvars.json"
+    workspaces = maps.workspaces.values()
+    values = {
+        "workload": {one.name: one.workloads for one in workspaces},
+        "config": {one.name: one.config for one in workspaces},
+        "charts": maps.charts,
+    }
+    file.write_text(json.dumps(values))
+    return file
 
 
 def _apply(root: Root, file: Path, plan: plans.Plan, present: stored.Present, cluster: Cluster) -> int:
