@@ -35,6 +35,7 @@ def up() -> None:
     """Make the namespace and what is missing in it."""
     if not exists():
         path().parent.mkdir(parents=True, exist_ok=True)
+        _share()
         path().touch()
         _run(["unshare", f"--net={path()}", "--", "true"])
     links = _run(inside_argv(["ip", "-br", "address"]))
@@ -45,6 +46,17 @@ def up() -> None:
         _run(inside_argv(["ip", "link", "set", BRIDGE, "address", "02:00:5e:00:01:01", "up"]))
         _run(inside_argv(["ip", "address", "add", f"{GATEWAY}/{PREFIX}", "dev", BRIDGE]))
         _run(inside_argv(["ip", "link", "set", "lo", "up"]))
+
+
+def _share() -> None:
+    """Make the folder a mount that is shared, as the first `ip netns add` of a computer does.
+
+    Done later, that would hide this lab's namespace below a second mount, from where it could not be removed.
+    """
+    place = str(path().parent)
+    if subprocess.run(["mount", "--make-shared", place], capture_output=True).returncode:
+        _run(["mount", "--bind", place, place])
+        _run(["mount", "--make-shared", place])
 
 
 def down() -> None:
