@@ -48,7 +48,7 @@ def up() -> None:
 
 
 def _folder(folder: Path) -> None:
-    """The folder of namespaces, as `ip netns add` makes it: made a mount by that later, it would cover what is there."""
+    """The folder of namespaces as a mount, which `ip netns add` makes of it otherwise, over what is there by then."""
     folder.mkdir(parents=True, exist_ok=True)
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     if str(folder) not in [line.split()[4] for line in mounts]:
