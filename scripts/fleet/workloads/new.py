@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.files import write_text
+from fleet.files import read_text, write_text
 from fleet.findings import Fault
 from fleet.paths import shown
 from fleet.workloads import skeleton
@@ -28,7 +28,7 @@ def make(given: str, clusters: Path, dry: bool = False) -> Made:
     name = _checked(given)
     module, root = clusters / "modules" / name, clusters / "modules.tf"
     wanted = {module / path: text for path, text in skeleton.files(name).items()}
-    wanted[root] = with_module(root.read_text(), name, shown(root))
+    wanted[root] = with_module(read_text(root), name, shown(root))
     same = [path for path, text in wanted.items() if _is(path, text)]
     left = [path for path in wanted if path not in same]
     own = wanted.keys() - {root}

@@ -82,7 +82,7 @@ def _values(maps: Maps, folder: Path) -> Path:
         "config": {one.name: one.config for one in workspaces},
         "charts": maps.charts,
     }
-    file.write_text(json.dumps(values))
+    file.write_text(json.dumps(values), "utf-8")
     return file
 
 
