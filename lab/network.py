@@ -34,8 +34,7 @@ def inside_argv(argv: list[str]) -> list[str]:
 def up() -> None:
     """Make the namespace and what is missing in it."""
     if not exists():
-        path().parent.mkdir(parents=True, exist_ok=True)
-        _share()
+        _folder(path().parent)
         path().touch()
         _run(["unshare", f"--net={path()}", "--", "true"])
     links = _run(inside_argv(["ip", "-br", "address"]))
@@ -48,15 +47,13 @@ def up() -> None:
         _run(inside_argv(["ip", "link", "set", "lo", "up"]))
 
 
-def _share() -> None:
-    """Make the folder a mount that is shared, as the first `ip netns add` of a computer does.
-
-    Done later, that would hide this lab's namespace below a second mount, from where it could not be removed.
-    """
-    place = str(path().parent)
-    if subprocess.run(["mount", "--make-shared", place], capture_output=True).returncode:
-        _run(["mount", "--bind", place, place])
-        _run(["mount", "--make-shared", place])
+def _folder(folder: Path) -> None:
+    """The folder of namespaces as a mount, which `ip netns add` makes of it otherwise, over what is there by then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    if str(folder) not in [line.split()[4] for line in mounts]:
+        _run(["mount", "--bind", str(folder), str(folder)])
+        _run(["mount", "--make-shared", str(folder)])
 
 
 def down() -> None:
