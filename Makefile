@@ -32,6 +32,9 @@ test: setup ## the tests, on a lab of their own: 25 minutes (TESTS=tests/vms: so
 test-slow: setup ## those that build clusters, templates and takeovers on many machines: an hour, not part of `test`
 	@$(PYTHON) -m pytest $(LANES) $(or $(TESTS),$(shell git ls-files 'tests/*/test_slow_*.py'))
 
+clusters-check: setup ## the tests of clusters/ with real charts and the real helm provider: CHARTS=folder of .tgz MIRROR=folder
+	@$(PYTHON) -m pytest $(LANES) tests/lab/test_slow_helm.py tests/releases tests/workspaces
+
 test-qemu: setup ## boot a clone of a template in a real QEMU, without KVM: 2 min, not part of `test`
 	@$(PYTHON) -m pytest tests/qemu
 

@@ -47,9 +47,9 @@ def offer(folder: Path, *built: Path) -> Path:
     """Make FOLDER/mirror of what was built, and the configuration of Terraform that names it, which is returned."""
     mirror, configuration = folder / "mirror", folder / "terraform.tfrc"
     for one in built:
-        for package in one.glob("*/*/*/*/*"):  # registry/owner/provider/version/platform
+        for package in one.glob(f"{REGISTRIES[0]}/*/*/*/*"):  # owner/provider/version/platform
             for registry in REGISTRIES:
-                link = mirror / registry / package.relative_to(one).relative_to(REGISTRIES[0])
+                link = mirror / registry / package.relative_to(one / REGISTRIES[0])
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.unlink(missing_ok=True)
                 link.symlink_to(package)

@@ -18,6 +18,11 @@ def pack(folder: Path, sources: Path = SOURCES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     charts = sorted(path.parent for path in sources.glob("*/Chart.yaml"))
     helm(["package", f"--destination={folder}", *map(str, charts)])
+    index(folder)
+
+
+def index(folder: Path) -> None:
+    """Make a repository of a folder of packed charts. Raises LabError."""
     helm(["repo", "index", str(folder)])
 
 

@@ -1,6 +1,6 @@
 """The stand-in for Terraform's helm provider on a real cluster: the outcomes of the real one, with its faults.
 
-The same table can be run with the real provider: put its mirror's path into HELM_PROVIDER_MIRROR.
+`make clusters-check MIRROR=…` runs the same table with the real provider.
 """
 
 import json
@@ -139,7 +139,7 @@ def made(tmp_path_factory) -> Iterator[WorkloadCluster]:
 
 @pytest.fixture
 def root(made: WorkloadCluster, tmp_path: Path, request) -> Root:
-    given = Path(os.environ.get("HELM_PROVIDER_MIRROR") or builds.entry("helm"))
+    given = Path(os.environ.get("MIRROR") or builds.entry("helm")).resolve()
     configuration = terraform.offer(tmp_path, given)
     (tmp_path / "chart/templates").mkdir(parents=True)
     (tmp_path / "chart/Chart.yaml").write_text(CHART)

@@ -15,7 +15,7 @@ from tests.helpers import workspace_site
 def helm_mirror(tmp_path_factory) -> Path:
     """A file system mirror: of the lab's stand-in, or that of MIRROR, as `make clusters-check` has it."""
     if given := os.environ.get("MIRROR"):
-        return Path(given)
+        return Path(given).resolve()
     builds.build(builds.find("helm"))
     made = tmp_path_factory.mktemp("mirror")
     source = terraform.REGISTRIES[0]
