@@ -271,6 +271,36 @@ def test_state_of_a_workspace_that_left_the_maps():
             plan.state(text)
 
 
+PRINTED = """\
+  ~ resource "helm_release" "this" {
+      ~ id               = "loki" -> (known after apply)
+      ~ metadata         = {
+          ~ notes        = <<-EOT
+                s3cret
+
+                }
+            EOT -> (known after apply)
+          ~ values       = jsonencode(
+                {
+                  - password = "s3cret"
+                }
+            ) -> (known after apply)
+        } -> (known after apply)
+        name             = "loki"
+      ~ values           = [
+          - "a: 1",
+        ]
+    }
+      - metadata = {} -> null
+"""
+
+
+def test_a_plan_is_shown_without_what_was_read_in_the_cluster():
+    shown = plan.shown(PRINTED)
+    assert "s3cret" not in shown and shown.count("metadata") == 1
+    assert shown.count("\n") == 8 and '- "a: 1"' in shown
+
+
 def test_another_json_is_no_plan():
     for other in ({"resource_changes": [{"type": "helm_release"}]}, {"resource_drift": [1]}):
         with pytest.raises(Fault):

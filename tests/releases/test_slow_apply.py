@@ -169,7 +169,7 @@ def test_removed_by_hand(applied, capfd):
     assert "was removed outside of Terraform" in said.err and "installed" in said.out
 
 
-def test_changed_by_hand(applied, capfd):
+def test_changed_by_hand(applied, monkeypatch, capfd):
     applied.by_hand(applied.keys()[1], text="s3cret")
     assert applied.apply(applied.name) == 0
     said = capfd.readouterr()
@@ -178,6 +178,13 @@ def test_changed_by_hand(applied, capfd):
     )
     assert "s3cret" not in said.err
     assert applied.apply(applied.name) == 0 and "values were changed" in capfd.readouterr().err, "told again"
+    applied.settings(monkeypatch, text="second")
+    assert applied.apply(applied.name, "--plan-only") == 0
+    applied.without_b()
+    assert applied.apply(applied.name) == 1
+    said = capfd.readouterr().out
+    assert '+ "text": "second"' in said and f'{applied.name}-b"] will be destroyed' in said
+    assert "s3cret" not in said, "the log tells no value that somebody gave by hand"
 
 
 def test_installed_by_hand_under_our_name(site, monkeypatch, capfd):

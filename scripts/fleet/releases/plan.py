@@ -1,5 +1,6 @@
 """Terraform's plan of one workspace (`terraform show -json`): what it does to each helm release."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -7,6 +8,8 @@ from fleet.findings import Fault
 
 TYPE = "helm_release"
 TIMEOUT = 300  # seconds; the provider's default
+# An attribute of a resource: up to the bracket in its own column.
+_METADATA = re.compile(r"^ {6}[-+~ ] metadata +=.*[{(]\n(?: {9}.*\n|\n)*? {8}[})].*\n", re.M)
 
 
 class Change(NamedTuple):
@@ -73,6 +76,11 @@ def read(plan: Mapping[str, Any]) -> Plan:
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise Fault("is not what `terraform show -json` prints of a plan", "plan", code=2) from error
+
+
+def shown(text: str) -> str:
+    """What Terraform prints of a plan, without what it read in the cluster: values given by hand may be secrets."""
+    return _METADATA.sub("", text)
 
 
 def state(text: str) -> dict[str, str]:
