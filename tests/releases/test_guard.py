@@ -51,8 +51,17 @@ def resource(actions, name="loki", namespace="obs", before=None, after=None, add
     return {"address": where, "mode": "managed", "type": "helm_release", "name": name, "change": change}
 
 
-def judged(changes, has=(), drift=(), destroy=(), workloads=("observability",), owners=None):
-    made = plan.read({"resource_changes": list(changes), "resource_drift": list(drift)})
+def judged(
+    changes, has=(), drift=(), destroy=(), workloads=("observability",), owners=None, contexts=("x", "x")
+):
+    context = {"before": contexts[0], "after": contexts[1]}
+    made = plan.read(
+        {
+            "resource_changes": list(changes),
+            "resource_drift": list(drift),
+            "output_changes": {"context": context},
+        }
+    )
     asked = Asked("w", workloads, frozenset(destroy), owners or {})
     return [(one.level, one.message) for one in guard.judge(made, present(*has), asked, NOW)]
 
@@ -88,6 +97,8 @@ QUIET = {
         [secret(config={"b": {"e": 2, "c": [1]}, "a": 1})],
         {},
     ),
+    "a new cluster for what has nothing yet": ([resource(NEW)], [], {"contexts": ("k8s-a", "k8s-b")}),
+    "a first apply": ([resource(NEW)], [], {"contexts": (None, "k8s-b")}),
     "values that `set` decides": (
         [resource(SAME, before={"values": ["a: 1\n"], "set": [{"name": "b.c", "value": "2"}]})],
         [secret(config={"a": 1, "b": {"c": 2}})],
@@ -108,6 +119,17 @@ SPOKEN = {
     ),
     "it was not read, and has left the map": (
         [KEEP], [secret()], {"drift": [FORGOTTEN], "destroy": ["w/loki"]}, "error", "takes loki for gone",
+    ),
+    "another cluster, which has nothing": (
+        [resource(NEW)], [], {"drift": [FORGOTTEN], "contexts": ("k8s-a", "k8s-b")},
+        "error", "w has loki on k8s-a, and its context is now k8s-b: they would go on running there",
+    ),
+    "another cluster, which has a namesake": (
+        [resource(["update"])], [secret()], {"contexts": ("k8s-a", "k8s-b")}, "error", "workspace delete -force w`",
+    ),
+    "another cluster, and a word for what is on this one": (
+        [resource(GO), KEEP], [secret()], {"destroy": ["w/loki"], "contexts": ("k8s-a", "k8s-b")},
+        "error", "w has loki, other on k8s-a",
     ),
     "removed by hand": (
         [resource(NEW)], [], {"drift": [FORGOTTEN]}, "notice", "was removed outside of Terraform",

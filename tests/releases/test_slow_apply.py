@@ -254,6 +254,29 @@ def test_the_cluster_is_gone(applied, capfd):
     assert f"workspace delete -force {applied.name}`; if not, put k8s-dev back into Vault" in said
 
 
+def test_the_workspace_goes_to_another_cluster(site, monkeypatch, capfd):
+    """Here the other context is of the same cluster: what has our names there would be taken for ours."""
+    names = [f"{site.name}-a", f"{site.name}-b"]
+    site.give(*(site.cluster.kubeconfig(context) for context in (workspace_site.CONTEXT, "k8s-other")))
+    site.settings(monkeypatch, never="yes", timeout="2")
+    assert site.apply(site.name) == 3 and site.mine() == ["1 deployed"]
+    site.settings(monkeypatch, text="second")
+    try:
+        site.maps("k8s-other", **{site.name: names})
+        assert site.apply(site.name) == 1 and site.mine() == ["1 deployed"]
+        said = capfd.readouterr().err
+        assert (
+            f"{site.name} has {site.name}-a on {workspace_site.CONTEXT}, and its context is now k8s-other"
+            in said
+        )
+        site.maps(**{site.name: []})
+        assert site.apply(site.name, "--destroy", f"{site.name}/{site.name}-a") == 0 and site.mine() == []
+        site.maps("k8s-other", **{site.name: names})
+        assert site.apply(site.name) == 0 and site.mine() == ["1 deployed"] * 2
+    finally:
+        site.give(site.cluster.kubeconfig(workspace_site.CONTEXT))
+
+
 def test_options_in_the_environment(applied, monkeypatch, capfd):
     monkeypatch.setenv("HELM_DRIVER", "configmap")
     monkeypatch.setenv("TF_CLI_ARGS_plan", "-refresh=false")
