@@ -145,7 +145,14 @@ SPOKEN = {
     ),
     "installed by a run that was killed": ([resource(NEW)], [secret()], {}, "notice", "this apply takes it over"),
     "a first installation that failed": (
-        [resource(NEW)], [secret(status="failed", config={"a": 1})], {}, "notice", "this apply repairs it",
+        [resource(NEW, after={"values": ["a: 1"]})], [secret(status="failed", config={"a": 1})], {},
+        "notice", "this apply repairs it",
+    ),
+    "somebody's that failed": (
+        [resource(NEW)], [secret(status="failed", config={"persistence": True})], {}, "error", "not by this workspace",
+    ),
+    "somebody's of another version that failed": (
+        [resource(NEW)], [secret(status="failed", version="2.0.0")], {}, "error", "not by this workspace",
     ),
     "another chart's that failed": ([resource(NEW)], [secret(status="failed", chart="mine")], {}, "error", "import"),
     "another workspace's": (
@@ -176,6 +183,10 @@ SPOKEN = {
         [resource(SAME)], [secret(revision=3), secret(revision=4, status="pending-upgrade")], {},
         "error", "is pending-upgrade since 16 min, longer than its timeout of 60 s: the run that began it was killed."
         " If none is at it any more, end that with `helm rollback loki 3 -n obs`",
+    ),
+    "an upgrade that was killed after a rollback that failed": (
+        [resource(SAME)], [secret(revision=4, status="failed"), secret(revision=5, status="pending-upgrade")], {},
+        "error", "`helm rollback loki REVISION -n obs`, to a good one of `helm history loki -n obs`, and run this",
     ),
     "an upgrade that runs": (
         [resource(SAME)], [secret(revision=4, status="pending-upgrade", age=40)], {},
