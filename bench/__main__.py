@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import ROOT, validate
 from lab import builds, terraform
 
-GROUPS = ("validate", "inventory", "addresses", "deploy", "kubeconfig", "tags", "chain")
+GROUPS = ("validate", "inventory", "addresses", "deploy", "kubeconfig", "tags", "workspaces", "chain")
 HEAD = ("this project / beside it", "size", "seconds", "beside it", "ratio", "goal", "growth")
 RUNS = 5
 
@@ -39,7 +39,7 @@ def versions() -> str:
     for said, name in names.items():
         told = [text.replace(said, name) for text in told]
     lines = [f"Python {platform.python_version()}", *(text.split("\n")[0].strip() for text in told)]
-    return ", ".join([*lines, f"Vault {builds.version(builds.BUILDS[-1])}"])
+    return ", ".join([*lines, f"Vault {builds.version(builds.find("vault"))}"])
 
 
 def page(text: str, notes: list[str]) -> str:

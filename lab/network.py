@@ -34,7 +34,7 @@ def inside_argv(argv: list[str]) -> list[str]:
 def up() -> None:
     """Make the namespace and what is missing in it."""
     if not exists():
-        path().parent.mkdir(parents=True, exist_ok=True)
+        _folder(path().parent)
         path().touch()
         _run(["unshare", f"--net={path()}", "--", "true"])
     links = _run(inside_argv(["ip", "-br", "address"]))
@@ -45,6 +45,15 @@ def up() -> None:
         _run(inside_argv(["ip", "link", "set", BRIDGE, "address", "02:00:5e:00:01:01", "up"]))
         _run(inside_argv(["ip", "address", "add", f"{GATEWAY}/{PREFIX}", "dev", BRIDGE]))
         _run(inside_argv(["ip", "link", "set", "lo", "up"]))
+
+
+def _folder(folder: Path) -> None:
+    """The folder of namespaces as a mount, which `ip netns add` makes of it otherwise, over what is there by then."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    if str(folder) not in [line.split()[4] for line in mounts]:
+        _run(["mount", "--bind", str(folder), str(folder)])
+        _run(["mount", "--make-shared", str(folder)])
 
 
 def down() -> None:

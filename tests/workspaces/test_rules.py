@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,10 @@ def test_renovate_finds_each_chart():
     versions = re.findall(r'^      version = "(.*)"$', default, re.M)
     found = [match.groupdict() for match in re.finditer(pattern, text)]
     assert [match["currentValue"] for match in found] == versions
+    # The lab's charts follow in the same pull request, since they are found by the same names.
+    for match in found:
+        path = next(CLUSTERS_DIR.parent.glob(f"lab/charts/sources/{Path(match['depName']).name}/Chart.yaml"))
+        assert [one.groupdict() for one in re.finditer(pattern, path.read_text())] == [match]
     charts = re.findall(r'repository = "(.*)"\n +chart += "(.*)"', default)
     for (repository, chart), match in zip(charts, found, strict=True):
         if match["datasource"] == "helm":
