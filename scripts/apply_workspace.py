@@ -13,10 +13,10 @@ from pathlib import Path
 
 from fleet import cli, dotenv, paths
 from fleet.files import read_text
-from fleet.findings import Fault, guarded
+from fleet.findings import Fault, guarded, report
 from fleet.git import command as git
 from fleet.tags import requests_file
-from fleet.workspaces import apply, maps, states
+from fleet.workspaces import apply, maps, overriding, states
 
 EXAMPLES = """examples:
   apply_workspace.py observability --plan-only
@@ -48,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         raise Fault(f"--destroy {wrong[0]}: write WORKSPACE/RELEASE", code=2)
     if args.maps_of and not args.plan_only:
         raise Fault("--maps-of is for a look before the merge: give --plan-only too", code=2)
+    if report(overriding.overriding(args.dir)):
+        raise Fault("nothing was planned: Terraform would plan something else than what was checked here")
     file = args.dir / "variables.tf"
     text, name = read_text(file), paths.shown(file)
     if args.maps_of:

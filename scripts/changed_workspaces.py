@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     answer = changed.between(options.repo, None if options.all else options.base, options.head)
     still = "; what it installed there runs until it is destroyed"
     warnings = [f"workspace {name} left the maps{still}" for name in answer.removed]
-    warnings += [f"workspace {name} goes from {old} to {new}{still}" for name, old, new in answer.moved]
+    only = "; that is refused as long as it has something there"
+    warnings += [f"workspace {name} goes from {old} to {new}{only}" for name, old, new in answer.moved]
     notes = [Finding(printable(warning), level="warning") for warning in warnings]
     notes += [Finding(printable(answer.note), level="notice")] if answer.note else []
     report(notes)

@@ -34,6 +34,9 @@ variable "settings" {
   default = {}
 }
 provider "helm" {}
+output "context" {
+  value = try(var.config[terraform.workspace].kubernetes_context, null)
+}
 resource "helm_release" "this" {
   for_each         = toset(var.workload[terraform.workspace])
   name             = each.key

@@ -51,8 +51,17 @@ def resource(actions, name="loki", namespace="obs", before=None, after=None, add
     return {"address": where, "mode": "managed", "type": "helm_release", "name": name, "change": change}
 
 
-def judged(changes, has=(), drift=(), destroy=(), workloads=("observability",), owners=None):
-    made = plan.read({"resource_changes": list(changes), "resource_drift": list(drift)})
+def judged(
+    changes, has=(), drift=(), destroy=(), workloads=("observability",), owners=None, contexts=("x", "x")
+):
+    context = {"before": contexts[0], "after": contexts[1]}
+    made = plan.read(
+        {
+            "resource_changes": list(changes),
+            "resource_drift": list(drift),
+            "output_changes": {"context": context},
+        }
+    )
     asked = Asked("w", workloads, frozenset(destroy), owners or {})
     return [(one.level, one.message) for one in guard.judge(made, present(*has), asked, NOW)]
 
@@ -88,6 +97,8 @@ QUIET = {
         [secret(config={"b": {"e": 2, "c": [1]}, "a": 1})],
         {},
     ),
+    "a new cluster for what has nothing yet": ([resource(NEW)], [], {"contexts": ("k8s-a", "k8s-b")}),
+    "a first apply": ([resource(NEW)], [], {"contexts": (None, "k8s-b")}),
     "values that `set` decides": (
         [resource(SAME, before={"values": ["a: 1\n"], "set": [{"name": "b.c", "value": "2"}]})],
         [secret(config={"a": 1, "b": {"c": 2}})],
@@ -109,6 +120,17 @@ SPOKEN = {
     "it was not read, and has left the map": (
         [KEEP], [secret()], {"drift": [FORGOTTEN], "destroy": ["w/loki"]}, "error", "takes loki for gone",
     ),
+    "another cluster, which has nothing": (
+        [resource(NEW)], [], {"drift": [FORGOTTEN], "contexts": ("k8s-a", "k8s-b")},
+        "error", "w has loki on k8s-a, and its context is now k8s-b: they would go on running there",
+    ),
+    "another cluster, which has a namesake": (
+        [resource(["update"])], [secret()], {"contexts": ("k8s-a", "k8s-b")}, "error", "workspace delete -force w`",
+    ),
+    "another cluster, and a word for what is on this one": (
+        [resource(GO), KEEP], [secret()], {"destroy": ["w/loki"], "contexts": ("k8s-a", "k8s-b")},
+        "error", "w has loki, other on k8s-a",
+    ),
     "removed by hand": (
         [resource(NEW)], [], {"drift": [FORGOTTEN]}, "notice", "was removed outside of Terraform",
     ),
@@ -123,7 +145,14 @@ SPOKEN = {
     ),
     "installed by a run that was killed": ([resource(NEW)], [secret()], {}, "notice", "this apply takes it over"),
     "a first installation that failed": (
-        [resource(NEW)], [secret(status="failed", config={"a": 1})], {}, "notice", "this apply repairs it",
+        [resource(NEW, after={"values": ["a: 1"]})], [secret(status="failed", config={"a": 1})], {},
+        "notice", "this apply repairs it",
+    ),
+    "somebody's that failed": (
+        [resource(NEW)], [secret(status="failed", config={"persistence": True})], {}, "error", "not by this workspace",
+    ),
+    "somebody's of another version that failed": (
+        [resource(NEW)], [secret(status="failed", version="2.0.0")], {}, "error", "not by this workspace",
     ),
     "another chart's that failed": ([resource(NEW)], [secret(status="failed", chart="mine")], {}, "error", "import"),
     "another workspace's": (
@@ -154,6 +183,10 @@ SPOKEN = {
         [resource(SAME)], [secret(revision=3), secret(revision=4, status="pending-upgrade")], {},
         "error", "is pending-upgrade since 16 min, longer than its timeout of 60 s: the run that began it was killed."
         " If none is at it any more, end that with `helm rollback loki 3 -n obs`",
+    ),
+    "an upgrade that was killed after a rollback that failed": (
+        [resource(SAME)], [secret(revision=4, status="failed"), secret(revision=5, status="pending-upgrade")], {},
+        "error", "`helm rollback loki REVISION -n obs`, to a good one of `helm history loki -n obs`, and run this",
     ),
     "an upgrade that runs": (
         [resource(SAME)], [secret(revision=4, status="pending-upgrade", age=40)], {},
@@ -269,6 +302,36 @@ def test_state_of_a_workspace_that_left_the_maps():
     for text in ("[]", "{}", "x"):
         with pytest.raises(Fault):
             plan.state(text)
+
+
+PRINTED = """\
+  ~ resource "helm_release" "this" {
+      ~ id               = "loki" -> (known after apply)
+      ~ metadata         = {
+          ~ notes        = <<-EOT
+                s3cret
+
+                }
+            EOT -> (known after apply)
+          ~ values       = jsonencode(
+                {
+                  - password = "s3cret"
+                }
+            ) -> (known after apply)
+        } -> (known after apply)
+        name             = "loki"
+      ~ values           = [
+          - "a: 1",
+        ]
+    }
+      - metadata = {} -> null
+"""
+
+
+def test_a_plan_is_shown_without_what_was_read_in_the_cluster():
+    shown = plan.shown(PRINTED)
+    assert "s3cret" not in shown and shown.count("metadata") == 1
+    assert shown.count("\n") == 8 and '- "a: 1"' in shown
 
 
 def test_another_json_is_no_plan():

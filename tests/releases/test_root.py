@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import apply_workspace
 from fleet.findings import Fault
 from fleet.releases import left
 from fleet.releases.root import Root, settings
@@ -42,6 +43,18 @@ def test_environment(environment, access, expected):
 def test_maps_of_the_environment_are_refused(name):
     with pytest.raises(Fault, match=f"{name}: the maps are read from"):
         settings({name: ""}, {})
+
+
+def test_maps_of_a_file_beside_are_refused(tmp_path, capsys):
+    """As of a person who tried something; variables.tf is not looked at."""
+    (tmp_path / "my.auto.tfvars").write_text("charts = {}\n")
+    assert apply_workspace.main(["observability", "--dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert (
+        "my.auto.tfvars:1" in said
+        and "sets charts, which variables.tf has" in said
+        and "nothing was planned" in said
+    )
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def test_removed_by_hand(applied, capfd):
     assert "was removed outside of Terraform" in said.err and "installed" in said.out
 
 
-def test_changed_by_hand(applied, capfd):
+def test_changed_by_hand(applied, monkeypatch, capfd):
     applied.by_hand(applied.keys()[1], text="s3cret")
     assert applied.apply(applied.name) == 0
     said = capfd.readouterr()
@@ -178,6 +178,13 @@ def test_changed_by_hand(applied, capfd):
     )
     assert "s3cret" not in said.err
     assert applied.apply(applied.name) == 0 and "values were changed" in capfd.readouterr().err, "told again"
+    applied.settings(monkeypatch, text="second")
+    assert applied.apply(applied.name, "--plan-only") == 0
+    applied.without_b()
+    assert applied.apply(applied.name) == 1
+    said = capfd.readouterr().out
+    assert '+ "text": "second"' in said and f'{applied.name}-b"] will be destroyed' in said
+    assert "s3cret" not in said, "the log tells no value that somebody gave by hand"
 
 
 def test_installed_by_hand_under_our_name(site, monkeypatch, capfd):
@@ -245,6 +252,29 @@ def test_the_cluster_is_gone(applied, capfd):
     said = capfd.readouterr().err
     assert f"the state of {applied.name} has {applied.name}-a, {applied.name}-b on it" in said
     assert f"workspace delete -force {applied.name}`; if not, put k8s-dev back into Vault" in said
+
+
+def test_the_workspace_goes_to_another_cluster(site, monkeypatch, capfd):
+    """Here the other context is of the same cluster: what has our names there would be taken for ours."""
+    names = [f"{site.name}-a", f"{site.name}-b"]
+    site.give(*(site.cluster.kubeconfig(context) for context in (workspace_site.CONTEXT, "k8s-other")))
+    site.settings(monkeypatch, never="yes", timeout="2")
+    assert site.apply(site.name) == 3 and site.mine() == ["1 deployed"]
+    site.settings(monkeypatch, text="second")
+    try:
+        site.maps("k8s-other", **{site.name: names})
+        assert site.apply(site.name) == 1 and site.mine() == ["1 deployed"]
+        said = capfd.readouterr().err
+        assert (
+            f"{site.name} has {site.name}-a on {workspace_site.CONTEXT}, and its context is now k8s-other"
+            in said
+        )
+        site.maps(**{site.name: []})
+        assert site.apply(site.name, "--destroy", f"{site.name}/{site.name}-a") == 0 and site.mine() == []
+        site.maps("k8s-other", **{site.name: names})
+        assert site.apply(site.name) == 0 and site.mine() == ["1 deployed"] * 2
+    finally:
+        site.give(site.cluster.kubeconfig(workspace_site.CONTEXT))
 
 
 def test_options_in_the_environment(applied, monkeypatch, capfd):

@@ -205,7 +205,7 @@ def test_a_workspace_that_goes_to_another_cluster_is_reported(clone, capsys):
     assert run(clone, "--base", "HEAD~1", "--format", "text") == 0
     out, err = capsys.readouterr()
     assert out == "home on k8s-prod: kubernetes_context\n"
-    assert "warning: workspace home goes from k8s-home to k8s-prod; what it installed there runs" in err
+    assert "warning: workspace home goes from k8s-home to k8s-prod; that is refused" in err
 
 
 def test_without_clusters_nothing_is_listed(clone, capsys):

@@ -32,6 +32,9 @@ resource "helm_release" "this" {
   timeout         = 600
   max_history     = 10
 
+  # The chart's own, but without any values an upgrade would go on with those that somebody gave by hand.
+  values = [yamlencode({ global = { istioNamespace = "istio-system" } })]
+
   depends_on = [helm_release.base]
 }
 
@@ -48,6 +51,9 @@ resource "helm_release" "gateway" {
   wait            = true
   timeout         = 600
   max_history     = 10
+
+  # The chart's own, as istiod's above.
+  values = [yamlencode({ service = { type = "LoadBalancer" } })]
 
   # istiod fills in the gateway's image.
   depends_on = [helm_release.this]

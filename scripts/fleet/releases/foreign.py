@@ -31,10 +31,11 @@ def finding(change: Change, present: Present, plan: Plan, asked: Asked) -> Findi
             f" out of one of the two. If {owner} was renamed, {by_hand(owner, 'state', 'rm', 'ADDRESS')} for each of"
             " its releases makes its state forget them; they go on running, and the next run takes them over"
         )
-    if release.status == "failed" and release.revision == 1 and _of_chart(change, release):
+    same = _same(change, release)
+    if same and release.status == "failed" and release.revision == 1:
         said = f"{release.name} was left failed by its first installation; this apply repairs it"
         return Finding(said, level="notice")
-    if _same(change, release):
+    if same and release.status == "deployed":
         said = f"{release.name} was installed by a run that could not record it; this apply takes it over"
         return Finding(said, level="notice")
     return Finding(
@@ -46,10 +47,14 @@ def finding(change: Change, present: Present, plan: Plan, asked: Asked) -> Findi
 
 
 def _same(change: Change, release: Release) -> bool:
-    """Whether an installation would give the cluster what it has: the run that did so was killed."""
+    """Whether an installation would give the cluster what it has: the run that did so was killed.
+
+    A failed one of others may run all the same, as what was not waited for long enough; with other values helm would
+    remove what these leave out, such as volumes.
+    """
     version = str(change.after.get("version") or "")
     same = _of_chart(change, release) and release.version.removeprefix("v") == version.removeprefix("v")
-    return same and release.status == "deployed" and drift.changed_by_hand(change, release) == []
+    return same and drift.changed_by_hand(change, release) == []
 
 
 def _of_chart(change: Change, release: Release) -> bool:

@@ -5,7 +5,7 @@ then installs it again, or forgets it while it goes on running.
 """
 
 from fleet.findings import Finding, listed
-from fleet.releases import drift, foreign, pending, stored
+from fleet.releases import drift, foreign, left, pending, stored
 from fleet.releases.asked import Asked
 from fleet.releases.plan import Change, Plan
 from fleet.releases.stored import Present, Release, latest
@@ -13,6 +13,8 @@ from fleet.releases.stored import Present, Release, latest
 
 def judge(plan: Plan, present: Present, asked: Asked, now: float) -> list[Finding]:
     """What must not happen, and what a person should know. `now`: seconds since the epoch."""
+    if elsewhere := _elsewhere(plan, asked):
+        return [elsewhere]
     found: list[Finding | None] = []
     found += [_forgotten(one.address, latest(present, one.key)) for one in plan.drift.values() if one.gone]
     for change in plan.changes:
@@ -29,6 +31,20 @@ def judge(plan: Plan, present: Present, asked: Asked, now: float) -> list[Findin
 
 def _refused(text: str) -> Finding:
     return Finding(f"refused: {text}")
+
+
+def _elsewhere(plan: Plan, asked: Asked) -> Finding | None:
+    """The state is about another cluster: what it has would be forgotten there, and its namesakes taken for it here."""
+    before, now = plan.contexts
+    if not before or before == now or not plan.recorded:
+        return None
+    name = asked.workspace
+    return _refused(
+        f"{name} has {listed(stored.names(plan.recorded))} on {before}, and its context is now {now}: they would go on"
+        f" running there, and no workspace would know them. Put {before} back, and write a workspace of its own for"
+        f" {now}; or first uninstall them, with `{name} = []`. If {before} is gone for good, or is the same cluster by"
+        f" another name, forget its state: {left.forget(name)}; the next run takes over what is there unchanged"
+    )
 
 
 def _forgotten(address: str, release: Release | None) -> Finding | None:

@@ -19,7 +19,7 @@ def left_maps(workspace: str, state: dict[str, str]) -> Finding | None:
         f"{workspace} left the maps while its state has {listed(_names(state))}. To uninstall that, put its entries"
         f" back, with `{workspace} = []` in `workload`, and commit{f' with {tags}' if tags else ''}; take them out"
         " afterwards."
-        f" If its cluster is gone for good, forget it: {_forget(workspace)}"
+        f" If its cluster is gone for good, forget it: {forget(workspace)}"
     )
 
 
@@ -29,7 +29,7 @@ def without_cluster(workspace: str, context: str, state: dict[str, str]) -> str:
         return ""
     return (
         f"the state of {workspace} has {listed(_names(state))} on it. If the cluster was destroyed, its releases went"
-        f" with it: forget them with {_forget(workspace)}; if not, put {context} back into Vault"
+        f" with it: forget them with {forget(workspace)}; if not, put {context} back into Vault"
     )
 
 
@@ -37,7 +37,8 @@ def _names(state: dict[str, str]) -> list[str]:
     return stored.names({key or f"/{address}" for address, key in state.items()})
 
 
-def _forget(workspace: str) -> str:
+def forget(workspace: str) -> str:
+    """The commands by which Terraform forgets all that a workspace's state has."""
     return f"{by_hand('', 'init')}, then {by_hand('', 'workspace', 'delete', '-force', workspace)}"
 
 

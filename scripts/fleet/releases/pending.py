@@ -33,15 +33,21 @@ def finding(change: Change, revisions: tuple[Release, ...], now: float) -> Findi
         return None  # helm uninstalls what any killed run left
     return Finding(
         f"refused: {what} since {_ago(age)}, longer than its timeout of {change.timeout:.0f} s: the run that began it"
-        f" was killed. If none is at it any more, end that with `{_clear(revisions)}` and run this again"
+        f" was killed. If none is at it any more, end that with {_clear(revisions)} and run this again"
     )
 
 
 def _clear(revisions: tuple[Release, ...]) -> str:
-    last = next((one for one in reversed(revisions) if one.status == "deployed"), None)
-    if last is None or revisions[-1].status == "uninstalling":
-        return _uninstall(revisions[-1])
-    return f"helm rollback {last.name} {last.revision} -n {last.namespace}"
+    newest = revisions[-1]
+    if newest.revision == 1 or newest.status == "uninstalling":
+        return f"`{_uninstall(newest)}`"
+    rollback = f"`helm rollback {newest.name} {{}} -n {newest.namespace}`"
+    if last := next((one for one in reversed(revisions) if one.status == "deployed"), None):
+        return rollback.format(last.revision)
+    # A rollback that failed left none deployed; the good ones are superseded, and their pods may run.
+    return (
+        f"{rollback.format('REVISION')}, to a good one of `helm history {newest.name} -n {newest.namespace}`,"
+    )
 
 
 def _uninstall(release: Release) -> str:

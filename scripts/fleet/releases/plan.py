@@ -1,5 +1,6 @@
 """Terraform's plan of one workspace (`terraform show -json`): what it does to each helm release."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -7,6 +8,8 @@ from fleet.findings import Fault
 
 TYPE = "helm_release"
 TIMEOUT = 300  # seconds; the provider's default
+# An attribute of a resource: up to the bracket in its own column.
+_METADATA = re.compile(r"^ {6}[-+~ ] metadata +=.*[{(]\n(?: {9}.*\n|\n)*? {8}[})].*\n", re.M)
 
 
 class Change(NamedTuple):
@@ -50,6 +53,13 @@ class Plan(NamedTuple):
     changes: tuple[Change, ...]  # of releases, those without a change too
     drift: Mapping[str, Drift]  # by address
     others: int  # changes of anything that is no release
+    contexts: tuple[str, str] = ("", "")  # the cluster's, as the last apply recorded it, and as it is to be
+
+    @property
+    def recorded(self) -> set[str]:
+        """NAMESPACE/NAME of what the state had before Terraform looked at the cluster."""
+        there = {change.key for change in self.changes if change.kind != "create"}
+        return there | {drift.key for drift in self.drift.values()}
 
     @property
     def changed(self) -> tuple[Change, ...]:
@@ -66,13 +76,20 @@ def read(plan: Mapping[str, Any]) -> Plan:
             for one in plan.get("resource_changes") or ()
             if one["type"] != TYPE and one["change"]["actions"] not in (["no-op"], ["read"])
         ]
+        context = (plan.get("output_changes") or {}).get("context") or {}
         return Plan(
             tuple(sorted(changes, key=lambda change: change.key)),
             {one.address: one for one in drift},
             len(others),
+            (context.get("before") or "", context.get("after") or ""),
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise Fault("is not what `terraform show -json` prints of a plan", "plan", code=2) from error
+
+
+def shown(text: str) -> str:
+    """What Terraform prints of a plan, without what it read in the cluster: values given by hand may be secrets."""
+    return _METADATA.sub("", text)
 
 
 def state(text: str) -> dict[str, str]:

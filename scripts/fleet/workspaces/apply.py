@@ -58,7 +58,8 @@ def _run(job: Job) -> int:
         file = folder / "plan"
         note(f"{program.name()} plan of {name}")
         values = [f"-var-file={_values(job.maps, folder)}"] if job.elsewhere else []
-        root.run("plan", terraform.LOCK, f"-out={file}", *values)
+        said = root.run("plan", terraform.LOCK, f"-out={file}", *values, capture=True)
+        print(plans.shown(said), flush=True)
         plan = plans.read(show(root, file))
         present = stored.read(cluster)
         there = {one.wanted for one in plan.changes if one.kind in ("create", "replace")} & set(present)
