@@ -39,7 +39,8 @@ def versions() -> str:
     for said, name in names.items():
         told = [text.replace(said, name) for text in told]
     lines = [f"Python {platform.python_version()}", *(text.split("\n")[0].strip() for text in told)]
-    return ", ".join([*lines, f"Vault {builds.version(builds.find('vault'))}"])
+    vault = builds.version(builds.find("vault"))
+    return ", ".join([*lines, f"Vault {vault}"])
 
 
 def page(text: str, notes: list[str]) -> str:
