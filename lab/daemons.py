@@ -107,6 +107,8 @@ def status() -> list[State]:
         if pid:
             with contextlib.suppress(OSError, LabError):
                 answers = daemon.ready()
+        if daemon.on_demand and not pid:
+            continue  # nobody has needed it
         state = "runs" if answers else "not ready" if pid else "stopped"
         found.append(State(daemon.name, daemon.address, state, pid))
     return found

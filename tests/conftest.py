@@ -22,7 +22,6 @@ LONG = (
     "tests/playbooks/test_storage.py",
     "tests/playbooks/test_hostile_machine.py",
     "tests/lifecycle/test_role.py",
-    "tests/lab/test_image_machines.py",
     "tests/doctor/test_faults.py",
     "tests/house/test_lint.py",
 )
