@@ -59,7 +59,7 @@ def judged(
         {
             "resource_changes": list(changes),
             "resource_drift": list(drift),
-            "output_changes": {"context": context},
+            "output_changes": {"context": {"actions": ["no-op"]} | context},
         }
     )
     asked = Asked("w", workloads, frozenset(destroy), owners or {})
@@ -338,3 +338,26 @@ def test_another_json_is_no_plan():
     for other in ({"resource_changes": [{"type": "helm_release"}]}, {"resource_drift": [1]}):
         with pytest.raises(Fault):
             plan.read(other)
+
+
+@pytest.mark.parametrize(
+    ("given", "idle"),
+    [
+        ({}, True),
+        ({"resource_changes": [{"actions": ["no-op"]}], "output_changes": {"releases": ["no-op"]}}, True),
+        ({"resource_changes": [{"actions": ["update"]}]}, False),
+        ({"output_changes": {"releases": ["update"]}}, False),
+        ({"resource_drift": [{"actions": ["update"]}]}, False),  # the state is to be written
+    ],
+)
+def test_whether_an_apply_would_do_anything(given, idle):
+    release = {"address": "helm_release.a", "type": "helm_release", "name": "a", "mode": "managed"}
+    values = {"name": "a", "namespace": "a"}
+    for part in ("resource_changes", "resource_drift"):
+        given[part] = [
+            release | {"change": {"before": values, "after": values} | one} for one in given.get(part, ())
+        ]
+    given["output_changes"] = {
+        name: {"actions": said} for name, said in given.get("output_changes", {}).items()
+    }
+    assert plan.read(given).idle is idle

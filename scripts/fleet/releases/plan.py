@@ -54,6 +54,7 @@ class Plan(NamedTuple):
     drift: Mapping[str, Drift]  # by address
     others: int  # changes of anything that is no release
     contexts: tuple[str, str] = ("", "")  # the cluster's, as the last apply recorded it, and as it is to be
+    idle: bool = False  # an apply would do nothing: no change, nothing to write into the state
 
     @property
     def recorded(self) -> set[str]:
@@ -76,12 +77,16 @@ def read(plan: Mapping[str, Any]) -> Plan:
             for one in plan.get("resource_changes") or ()
             if one["type"] != TYPE and one["change"]["actions"] not in (["no-op"], ["read"])
         ]
-        context = (plan.get("output_changes") or {}).get("context") or {}
+        outputs = plan.get("output_changes") or {}
+        context = outputs.get("context") or {}
+        actions = [one["change"]["actions"] for one in plan.get("resource_changes") or ()]
+        actions += [one["actions"] for one in outputs.values()]
         return Plan(
             tuple(sorted(changes, key=lambda change: change.key)),
             {one.address: one for one in drift},
             len(others),
             (context.get("before") or "", context.get("after") or ""),
+            not plan.get("resource_drift") and all(one == ["no-op"] for one in actions),
         )
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise Fault("is not what `terraform show -json` prints of a plan", "plan", code=2) from error

@@ -91,14 +91,16 @@ def _apply(root: Root, file: Path, plan: plans.Plan, present: stored.Present, cl
     for change in plan.changed:
         if change.wanted:
             note(f"waits up to {change.timeout:.0f} s for {change.name} to be ready")
-    note(f"{program.name()} apply")
-    done = terraform.run(root.directory, "apply", terraform.LOCK, str(file), settings=root.settings)
-    after = _afterwards(plan, cluster)
+    failed, after = False, present
+    if not plan.idle:
+        note(f"{program.name()} apply")
+        done = terraform.run(root.directory, "apply", terraform.LOCK, str(file), settings=root.settings)
+        failed, after = bool(done.returncode), _afterwards(plan, cluster)
     found = outcome.of(plan, present, after)
     text = table(outcome.HEADS, found.rows)
     print(text, flush=True)
     step.note(f"```\n{text}\n```")
-    if report(found.findings) or done.returncode:
+    if report(found.findings) or failed:
         return PARTLY
     note("done")
     return DONE
