@@ -57,7 +57,10 @@ ROOMS = {
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
     "secrets": {"ground", "ansible", "vault", "proxmox"},
 }
-ROOMS["reports"] = set(ROOMS)
+ROOMS["reviews"] = {"ground", "vms", "git", "forge", "terraform", "preflight", "plans", "releases"}
+ROOMS["upgrades"] = {"ground", "git", "forge"}
+ROOMS["drift"] = set(ROOMS)
+ROOMS["status"] = set(ROOMS)
 ROOMS["doctor"] = set(ROOMS)
 ROOMS["steps"] = set(ROOMS)
 MOST_LINES, MOST_FILES = 150, 13
@@ -134,5 +137,5 @@ def test_every_room_is_packaged():
     """The hook of pre-commit installs the package as it is listed, and nothing else."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     assert sorted(listed) == sorted(
-        {"fleet", *(f"fleet.{folder}" for folder in ROOMS.keys() - {"ground", "reports"})}
+        {"fleet", *(f"fleet.{folder}" for folder in ROOMS.keys() - {"ground"})}
     )

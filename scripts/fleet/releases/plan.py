@@ -108,9 +108,7 @@ def state(text: str) -> dict[str, str]:
         return {}
     try:
         found = {}
-        for resource in json.loads(text)["resources"]:
-            if resource["mode"] != "managed":
-                continue
+        for resource in (one for one in json.loads(text)["resources"] if one["mode"] == "managed"):
             address = ".".join(filter(None, (resource.get("module"), resource["type"], resource["name"])))
             for instance in resource["instances"]:
                 index = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""

@@ -1,0 +1,1 @@
+"""Where the records and the world disagree."""

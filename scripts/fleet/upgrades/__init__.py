@@ -1,0 +1,1 @@
+"""A newer version of this project, in a fleet's repository."""
