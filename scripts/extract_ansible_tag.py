@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Read the open requests, `[ansible X]`, `[destroy NAME]`, `[adopt NAME]`, from the commits since the last served one.
+"""Read the open requests, as `[ansible X]` and `[destroy NAME]`, from the commits since the last served one.
 
+The others are `[adopt NAME]`, `[drop-disk NAME SLOT]` and `[destroy WORKSPACE/RELEASE]`; docs/use.md has them all.
 Reads: the commit messages from refs/gitops/served to HEAD (or --range, or standard input with `-`), the names
 in playbooks/, vms/ and the inventory. Writes nothing. Prints each request with what it runs, or JSON.
 Exit codes: 0 read, 1 a tag that was refused or names nothing, 2 wrong usage or no repository.
@@ -69,7 +70,8 @@ def as_text(commits: ranges.Range, found: list) -> str:
     lines = []
     for request in found:
         gone = "may be uninstalled" if "/" in request.name else "may be destroyed"
-        approves = {"destroy": gone, "adopt": "may be changed to what its VM file says"}
+        approves = {"destroy": gone, "adopt": "may be changed to what its VM file says",
+                    "drop-disk": "may be detached; its volume stays as an unused disk"}  # fmt: skip
         waiting = f"what is queued for it (changed: {', '.join(request.changed) or 'no VM file'})"
         runs = (
             f"{request.playbook}.yml on {request.machine or waiting}"

@@ -16,6 +16,7 @@ RESOLVED = [
     ("[destroy web-gone]", None, "web-gone"),  # was in vms/ once
     ("[adopt k8s-old]", None, "k8s-old"),
     ("[adopt k8s-new]", None, "k8s-new"),
+    ("[drop-disk k8s-old scsi2]", None, "k8s-old"),
 ]
 
 
@@ -47,6 +48,8 @@ def test_a_machine_on_which_no_play_runs(repo, extract, line, refused):
 
 
 UNRESOLVED = [
+    ("[drop-disk k8s-odl scsi2]", "did you mean k8s-old?"),
+    ("[drop-disk boot-server scsi2]", "is not managed here and is never changed"),
     (
         "[ansible k8s-nope]",
         "neither the inventory nor vms/ has; a tag can name: k8s-old",

@@ -1,4 +1,4 @@
-"""What `[destroy NAME]`, `[adopt NAME]` and `[destroy WORKSPACE/RELEASE]` may name."""
+"""What `[destroy NAME]`, `[adopt NAME]`, `[drop-disk NAME scsi2]` and `[destroy WORKSPACE/RELEASE]` may name."""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -30,14 +30,20 @@ def approvable(
                 f"names no workspace of clusters/variables.tf; workspaces: {listed(sorted(there))}{hint}"
             )
         return
-    done = {"destroy": "destroyed", "adopt": "changed"}[tag.action]
-    if not managed(tag.name):
+    name = machine_of(tag)
+    done = {"destroy": "destroyed"}.get(tag.action, "changed")
+    if not managed(name):
         raise Fault(f"names a machine that is not managed here and is never {done}")
-    if tag.name in machines or (tag.action == "destroy" and was_there()):
+    if name in machines or (tag.action == "destroy" and was_there()):
         return
     said = "names a machine that was never" if tag.action == "destroy" else "names a machine that is not"
-    hint = f"{listed(sorted(machines))}{guess(tag.name, machines)}"
+    hint = f"{listed(sorted(machines))}{guess(name, machines)}"
     raise Fault(f"{said} in the inventory or vms/; existing machines: {hint}")
+
+
+def machine_of(tag: Tag) -> str:
+    """The machine that an approval names; of [drop-disk NAME scsi2] without the slot."""
+    return tag.name.partition(" ")[0]
 
 
 def guess(name: str, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fleet.findings import listed
 
-KEYWORDS = ("ansible", "destroy", "adopt")
+KEYWORDS = ("ansible", "destroy", "adopt", "drop-disk")
 # A bracket, closed or not, whose first word is a keyword in some spelling.
 NEAR = re.compile(rf"\[[\s:@/#]*({'|'.join(KEYWORDS)})(?=[\s:=,\]]|$)([^\[\]]*)(\]|$|(?=\[))", re.IGNORECASE)
 

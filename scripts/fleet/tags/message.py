@@ -1,6 +1,7 @@
 """`[ansible X]`, `[destroy NAME]`, `[adopt NAME]` in a commit message: what counts, what only looks like one.
 
-`[destroy WORKSPACE/RELEASE]` is about a release of clusters/ instead of a machine.
+`[destroy WORKSPACE/RELEASE]` is about a release of clusters/ instead of a machine, `[drop-disk NAME scsi2]` about one
+disk of a machine.
 """
 
 import re
@@ -15,7 +16,9 @@ from fleet.tags.squash import QUOTING, is_quoting, squashed
 TAG = re.compile(rf"\[({'|'.join(KEYWORDS)})[ \t]([^\[\]]*)\]")
 ALONE = re.compile(rf"(?:\[[xX]\] )?(?:[\s,;.]|{TAG.pattern})+")  # a line of tags, perhaps of a ticked task
 # What documentation writes in a name's place.
-PLACEHOLDER = re.compile(r"X|NAME|MACHINE|PLAYBOOK|HOST|<.*>|\{.*\}|\$\{?[A-Z_]+\}?|\.\.\.|\u2026|\*")
+PLACEHOLDER = re.compile(
+    r"X|NAME(?: (?:SLOT|scsi2))?|MACHINE|PLAYBOOK|HOST|<.*>|\{.*\}|\$\{?[A-Z_]+\}?|\.\.\.|\u2026|\*"
+)
 MOST = 100  # tags of one message
 SHOWN = 5  # tags that were not read
 LONGEST = 1 << 18  # characters of one message
@@ -90,7 +93,7 @@ def _line(line: str, approves: bool) -> tuple[list[Tag], list[Finding]]:
     tags, findings = [], []
     for original, folded in candidates(line):
         exact = TAG.fullmatch(original)
-        name = exact[2].strip(" \t") if exact else ""
+        name = re.sub(r"[ \t]+", " ", exact[2].strip(" \t")) if exact else ""
         odd = {char for char in original if not char.isascii()}
         if name and PLACEHOLDER.fullmatch(name):
             findings.append(_not_read((exact[1], name), "documentation: it names nothing"))
@@ -113,7 +116,7 @@ def _near_miss(original: str, near: re.Match) -> Finding:
     keyword, rest = near[1].lower(), near[2].strip(" \t:=,")
     if not near[3]:
         return Finding(f"'{_short(original)}' is not a tag: it is not closed on its line", level="warning")
-    guess = rest if is_name(keyword, rest) else "NAME"
+    guess = rest if is_name(keyword, rest) else "NAME SLOT" if keyword == "drop-disk" else "NAME"
     return Finding(f"'{_short(original)}' is not a tag; did you mean [{keyword} {guess}]?", level="warning")
 
 

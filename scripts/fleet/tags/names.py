@@ -1,4 +1,7 @@
-"""The names in tags: of a playbook or machine, or WORKSPACE/RELEASE of clusters/, which only `destroy` takes."""
+"""The names in tags: of a playbook or machine, or WORKSPACE/RELEASE of clusters/, which only `destroy` takes.
+
+`drop-disk` takes a machine and the slot of one of its disks.
+"""
 
 import re
 
@@ -7,10 +10,13 @@ from fleet.tags.lookalikes import named
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 RELEASE = re.compile(rf"{NAME.pattern}/{NAME.pattern}")
+DISK = re.compile(rf"({NAME.pattern})[ \t]+((?:scsi|virtio|sata)\d{{1,2}})")
 
 
 def problem_of(action: str, name: str) -> str:
-    if RESERVED.intersection(name.lower().split("/")):
+    if action == "drop-disk" and not is_name(action, name):
+        return "names no disk; write a machine and the slot of one disk, as [drop-disk NAME scsi2]"
+    if RESERVED.intersection(re.split(r"[/\s]", name.lower())):
         return f"is never allowed: name one playbook or machine, not {name}"
     if is_name(action, name):
         return ""
@@ -26,4 +32,6 @@ def problem_of(action: str, name: str) -> str:
 
 
 def is_name(action: str, name: str) -> bool:
+    if action == "drop-disk":
+        return bool(DISK.fullmatch(name))
     return bool(NAME.fullmatch(name) or (action == "destroy" and RELEASE.fullmatch(name)))

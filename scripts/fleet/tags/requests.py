@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fleet.findings import Fault, Finding, listed
 from fleet.names import KINDS, cluster_of, playbook_of, tag_playbook_of
 from fleet.tags import ranges
-from fleet.tags.approvals import approvable, guess
+from fleet.tags.approvals import approvable, guess, machine_of
 from fleet.tags.message import Tag
 from fleet.tags.reverts import reverted_by
 
@@ -19,7 +19,7 @@ WAY_OUT = (
 
 
 class Request(NamedTuple):
-    action: str  # "ansible", "destroy" or "adopt"
+    action: str  # "ansible", "destroy", "adopt" or "drop-disk"
     name: str  # as in the tag
     playbook: str | None
     machine: str | None
@@ -68,7 +68,7 @@ def collect(
             said = f"commit {commit} is the edge of a shallow clone: its changed files could not be read"
             findings.append(Finding(said, level="warning"))
         for tag in commit.tags:
-            file = f"{vms}/{tag.name}.yaml"
+            file = f"{vms}/{machine_of(tag)}.yaml"
             try:
                 if tag.action != "ansible":
                     was_there = functools.partial(ranges.touched, repo, file, commits.head)
@@ -91,7 +91,7 @@ def collect(
 def resolve_tag(tag: Tag, known: Known) -> tuple[str | None, str | None]:
     """(playbook, machine) of a tag. Raises Fault, with what exists, for one that names nothing."""
     if tag.action != "ansible":
-        return None, None if "/" in tag.name else tag.name
+        return None, None if "/" in tag.name else machine_of(tag)
     if tag.name in known.playbooks:
         return tag.name, None
     if own := tag_playbook_of(tag.name):

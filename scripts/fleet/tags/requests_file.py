@@ -20,6 +20,7 @@ class Approvals(NamedTuple):
     adopt: frozenset[str] = (
         frozenset()
     )  # machines whose existing guests may be changed to what their files say
+    drop: frozenset[tuple[str, str]] = frozenset()  # machine and slot of disks that may be detached
 
 
 def load(path: Path) -> RequestsFile:
@@ -39,23 +40,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--requests",
         type=Path,
-        help="extract_ansible_tag.py's JSON; its [destroy NAME] and [adopt NAME] approve",
+        help="extract_ansible_tag.py's JSON; its [destroy NAME], [adopt NAME] and [drop-disk NAME SLOT] approve",
     )
     add(
         "--approve-destroy", metavar="NAME", action="append", default=[], help="as [destroy NAME] in a commit"
     )
     add("--approve-adopt", metavar="NAME", action="append", default=[], help="as [adopt NAME] in a commit")
+    help_ = "as [drop-disk NAME SLOT] in a commit"
+    add("--approve-drop-disk", metavar=("NAME", "SLOT"), nargs=2, action="append", default=[], help=help_)
 
 
 def approvals(args: argparse.Namespace) -> Approvals:
-    """What the open `[destroy NAME]` and `[adopt NAME]` approve, and what was approved by hand. Raises Fault."""
+    """What the open requests approve, and what was approved by hand. Raises Fault."""
     opened = load(args.requests) if args.requests else RequestsFile([], None, None)
 
     def approved(action: str, by_hand: list[str]) -> frozenset[str]:
         return frozenset([*(one for one in _named(opened, action) if "/" not in one), *by_hand])
 
+    disks = [*map(str.split, _named(opened, "drop-disk")), *args.approve_drop_disk]
     return Approvals(
-        approved("destroy", args.approve_destroy), opened.since, approved("adopt", args.approve_adopt)
+        approved("destroy", args.approve_destroy),
+        opened.since,
+        approved("adopt", args.approve_adopt),
+        frozenset((name, slot) for name, slot in disks),
     )
 
 
