@@ -121,6 +121,29 @@ def clusters_served_by(name: str) -> tuple[str, ...]:
     return ()
 
 
+def not_renamed(old: str, new: str) -> str:
+    """Why a machine of one name cannot go on under another; "" where it can.
+
+    Its name decides its groups, its playbook and its clusters, none of which a machine changes by being renamed.
+    """
+    if not (managed(old) and managed(new)):
+        return f"{new if managed(old) else old} is not managed here and is never touched"
+    if is_member(old) or is_member(new):
+        return (
+            f"{old if is_member(old) else new} is a member of a cluster, which knows it by its name; bring in a machine"
+            " of the new name, and remove the one of the old"
+        )
+    if kind_of(old) != kind_of(new):
+        kinds = [
+            f"{name} is {kind.description if (kind := kind_of(name)) else 'in no group'}"
+            for name in (old, new)
+        ]
+        return f"{kinds[0]} and {kinds[1]}"
+    if clusters_served_by(old) != clusters_served_by(new):
+        return f"{old} serves other clusters than {new}"
+    return ""
+
+
 def load_balancers_of(cluster: str, machines: Iterable[str]) -> list[str]:
     """Those of the machines that serve a cluster by their names, in order."""
     return sorted(name for name in machines if cluster in clusters_served_by(name))

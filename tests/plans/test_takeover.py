@@ -115,6 +115,8 @@ NO_ATTRIBUTE = {
     "image",
     "vmid",
     "skip_ipv6",
+    "formerly",
+    "protected",
     "serial",
     "disks",
     "rng0",

@@ -23,6 +23,8 @@ ELSEWHERE = {
     "address": "read from the guest agent",
     "agent.enabled": "the field agent",
     "disks": "seen by its fields",
+    "formerly": "the key of the machine's object, whose change is seen as its name's",
+    "protected": "the field protection",
     "pool": "not of the machine itself",
     "skip_ipv6": "part of ipconfig0",
     "vm_state": "the start and the stop themselves",

@@ -60,6 +60,8 @@ from tests.helpers.machines import KEY, made, text
         ({"network": {"bridge": "vmbr1", "model": "virtio", "macaddr": "bc:24:11:00:00:01"}}, "network",
          {"bridge": "vmbr1", "model": "virtio", "macaddr": "BC:24:11:00:00:01", "tag": None, "mtu": None,
           "firewall": False, "rate": None}),
+        ({"protected": True}, "protection", True),
+        ({"protection": True}, "protection", True),
         ({"sshkeys": [f"{KEY} "]}, "sshkeys", [KEY]),
         ({}, "sshkeys", []),
     ],
@@ -71,6 +73,8 @@ def test_fields(fields, key, value):
 # Fields of the schema that reach no place of Terraform's input, and why.
 NOWHERE = {
     "name": "it is the key of the machine's object",
+    "formerly": "it decides between which keys the object moves, as tests/terraform shows",
+    "protected": "it is the field protection",
     "serial": "every machine has this very console, and the schema takes no other",
     "skip_ipv6": "it takes ip6 out of ipconfig0",
     "disks.scsi1": "seen by its fields",
@@ -198,7 +202,7 @@ def test_what_says_that_no_play_runs_on_a_machine(fields, said):
 
 def test_machine_and_schema_have_the_same_fields():
     known = {*Machine._fields, *Hardware._fields} - {"path", "lines", "hardware", "fstrim", *SLOTTED}
-    assert set(schema()["properties"]) - {"serial", "skip_ipv6"} == known
+    assert set(schema()["properties"]) - {"serial", "skip_ipv6", "formerly", "protected"} == known
     assert {part["x-name"] for part in schema()["patternProperties"].values()} == {
         f"{kind}N" for kind in SLOTTED
     }

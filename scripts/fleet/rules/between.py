@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 
 from fleet import names
-from fleet.findings import Finding
+from fleet.findings import Finding, cut
 from fleet.rules import members, subnets
 from fleet.rules.places import Only, asked_first, interfaces, place
 from fleet.vms import addresses
@@ -20,9 +20,11 @@ def check(vms: Collection[VM], playbooks: Collection[str], only: Only = None) ->
     file that was asked about, whichever of the two that is.
     """
     findings = [
-        found for owned in (_names, addresses_of, _macs, _vmids, _usb) for found in _twice(vms, owned, only)
+        found
+        for owned in (_names, _formerly, addresses_of, _macs, _vmids, _usb)
+        for found in _twice(vms, owned, only)
     ]
-    findings += subnets.check(vms, only)
+    findings += [*_names_in_use(vms, only), *subnets.check(vms, only)]
     findings += _shared_devices(vms, only)
     findings += members.check(vms, only)
     for vm in vms:
@@ -50,6 +52,26 @@ def _names(vm: VM) -> Owned:
     name = vm.data.get("name")
     if isinstance(name, str):
         yield name.lower(), "name"
+
+
+def _formerly(vm: VM) -> Owned:
+    old = vm.data.get("formerly")
+    if isinstance(old, str):
+        yield f"the earlier name {cut(old)}", "formerly"
+
+
+def _names_in_use(vms: Collection[VM], only: Only) -> Iterator[Finding]:
+    """Earlier names that are the names of other machines: which of the two an existing machine is, nothing tells."""
+    named = {vm.data.get("name"): vm for vm in vms if isinstance(vm.data.get("name"), str)}
+    for vm in vms:
+        old = vm.data.get("formerly")
+        other = named.get(old) if isinstance(old, str) else None
+        if other and other is not vm and (only is None or vm.path in only):
+            message = (
+                f"{other.name} still has a file ({place(other, 'name')}); remove it if it is this machine, and this"
+                " line if the machine was renamed before"
+            )
+            yield vm.finding("formerly", message)
 
 
 def addresses_of(vm: VM) -> Owned:

@@ -30,7 +30,7 @@ def disks_are_possible(vm: VM) -> Iterator[Finding]:
     disks = vm.data.get("disks")
     of_no_template = "image" if "image" in vm.data else "clone" if vm.data.get("clone") == NONE else ""
     if disks is None and of_no_template:
-        said = f"{of_no_template} is {cut(vm.data[of_no_template])}"
+        said = f"{of_no_template} is {cut(str(vm.data[of_no_template]))}"
         yield vm.finding("disks", f"are missing, and {said}; add one, as disks: {{scsi0: {{size: 32G}}}}")
     if not isinstance(disks, dict):
         return

@@ -57,4 +57,19 @@ def cloud_init_reads_text(vm: VM) -> Iterator[Finding]:
             yield vm.finding(field, message)
 
 
-RULES = (name_is_the_files, name_is_no_members, cloud_init_reads_text)
+def may_be_renamed(vm: VM) -> Iterator[Finding]:
+    old, new = vm.data.get("formerly"), vm.data.get("name")
+    if not (isinstance(old, str) and isinstance(new, str) and LABEL.fullmatch(old)):
+        return
+    why = "this is its present name" if old == new else names.not_renamed(old, new)
+    if why:
+        yield vm.finding("formerly", f"{old} cannot be renamed to {cut(new)}: {why}; remove this line")
+
+
+def protection_is_one(vm: VM) -> Iterator[Finding]:
+    both = vm.data.get("protected"), vm.data.get("protection")
+    if set(both) == {True, False}:
+        yield vm.finding("protected", "contradicts `protection`, which means the same; remove one of the two")
+
+
+RULES = (name_is_the_files, may_be_renamed, protection_is_one, name_is_no_members, cloud_init_reads_text)

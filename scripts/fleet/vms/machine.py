@@ -122,6 +122,7 @@ def machine(vm: files.VM) -> Machine:
         "disks": tuple(disks),
         "hardware": hardware(data | {"fstrim": agent.get("fstrim")}),
         "ipconfig0": config,
+        "protection": bool(data["protection"] or data["protected"]),
         "playbook_vars": data["playbook_vars"] or {},
         "nameserver": tuple(values.words(data["nameserver"])),
         "network": network(data["network"]),

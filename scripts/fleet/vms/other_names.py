@@ -79,7 +79,7 @@ _CALLED: dict[str, tuple[str, ...]] = {
     "ostype": ("qemu_os", "os", "operating_system", "guest_os"),
     "playbook_vars": ("vars", "variables", "host_vars", "hostvars", "ansible_vars", "extra_vars"),
     "pool": ("resource_pool", "pool_id"),
-    "protection": ("protected",),
+    "formerly": ("old_name", "former_name", "renamed_from", "moved_from", "previous_name"),
     "rng0": ("rng",),
     "scsihw": ("scsi_controller", "scsi_hardware"),
     "sshkeys": ("ssh_keys", "ssh_public_keys", "ssh_authorized_keys"),
