@@ -13,13 +13,12 @@ must before it is destroyed, or a machine on DHCP whose address is not known.
 
 import json
 from pathlib import Path
-from typing import Any
 
 from fleet import cli, dotenv, paths
 from fleet.ansible import inventory
 from fleet.console import note
 from fleet.files import read_text, temporary, write_atomic
-from fleet.findings import Finding, guarded, report
+from fleet.findings import guarded, report
 from fleet.forge import step
 from fleet.git import deleted
 from fleet.hosts import leases
@@ -27,35 +26,13 @@ from fleet.members.destroying import Stays
 from fleet.plans.guard import MAX_CHANGES
 from fleet.preflight import bringing
 from fleet.proxmox import client as proxmox
-from fleet.rules.taken import addresses as taken_addresses
 from fleet.secrets import passwords
 from fleet.settings import number
 from fleet.steps import provider, unfinished
 from fleet.steps.apply import PARALLELISM, Job, carry_out, current, untaint, with_members
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
-from fleet.terraform import command as terraform
-from fleet.terraform import kept, lock, plugins, state
-from fleet.terraform import outputs as terraform_outputs
-from fleet.vms import files as vms
-
-
-def told(job: Job, values: dict[str, Any], hosts: Path, wait: float) -> tuple[dict[str, Any], list[Finding]]:
-    """Terraform's outputs with the addresses that guest agents tell, and a finding for each that stays unknown.
-
-    `hosts`: the inventory. A machine that is known keeps its line, and so its last address, without an answer.
-    """
-    printed = json.loads(terraform.checked(job.directory, "output", "-json", capture=True))
-    machines, lines = terraform_outputs.machines(printed), inventory.parse(read_text(hosts))
-    ask = [name for name, one in machines.items() if not one.address and one.plays]
-    started = [name for name in ask if values["vms"].get(name, {}).get("vm_state") != "stopped"]
-    if not ask:
-        return printed, []
-    files, _ = vms.load_dir(job.vms_dir)
-    taken = leases.Taken(taken_addresses(files.values()), lines, paths.shown(hosts), job.approved.adopt)
-    found = leases.find(job.client, machines, started, taken, wait)
-    findings = leases.findings(found, files, machines, lines)
-    return terraform_outputs.with_addresses(printed, found.addresses), findings
+from fleet.terraform import kept, lock, plugins, renamed, state
 
 
 def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: float = leases.WAIT) -> int:
@@ -63,13 +40,14 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
     have = current(job)
     if not plan_only:
         untaint(job, have)
+    have, moves, renames = renamed.read(job.vms_dir, have, job.approved.destroy)
     # No inventory line tells of a machine that no play runs on, or whose address is not known yet.
-    job = job._replace(known={*job.known, *state.finished(have)})
+    job = job._replace(known={*job.known, *state.finished(have)}, renamed=moves)
     job = with_members(job, have, hosts)
     keys = job.directory / paths.AUTHORIZED_KEYS.name
     sources = Sources(job.vms_dir, keys, job.tfvars)
     values, without_file, findings, made_of = build(sources, have, job.approved.destroy, job.client)
-    partly = bool(job.held)
+    findings, partly = [*findings, *renames], bool(job.held)
     for name, entry in without_file.items():
         if name in job.held:
             findings.append(kept.held(entry, job.held[name]))
@@ -101,7 +79,7 @@ def run(job: Job, plan_only: bool, outputs: Path | None, hosts: Path, wait: floa
             report(unfinished.tell(job, values, plan))
             unfinished.without_failed(job, values)
     if outputs:
-        answer, findings = told(job, values, hosts, wait)
+        answer, findings = unfinished.told(job, values, hosts, wait)
         partly |= bool(report(findings))
         write_atomic(outputs, json.dumps(answer, indent=2) + "\n")
         step.output("applied", "true")

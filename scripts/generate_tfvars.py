@@ -7,18 +7,16 @@ removed as last committed until a commit says `[destroy NAME]`. Reports what was
 Exit codes: 0 written (or unchanged), 1 errors and nothing written, 2 wrong usage or a service out of reach.
 """
 
-import json
 from pathlib import Path
 
 from fleet import cli, dotenv, paths
 from fleet.console import note
-from fleet.files import write_atomic
 from fleet.findings import Fault, guarded, report
 from fleet.proxmox import client as proxmox
 from fleet.steps.tfvars import Sources, build
 from fleet.tags import requests_file
 from fleet.terraform import command as terraform
-from fleet.terraform import kept, state
+from fleet.terraform import kept, renamed, state
 
 
 @guarded
@@ -42,13 +40,14 @@ def main(argv: list[str] | None = None) -> int:
         if not args.offline:
             raise
         text = None
-    have = state.parse(text or "", paths.shown(args.state) if args.state else "state")
     approved = requests_file.approvals(args).destroy
+    recorded = state.parse(text or "", paths.shown(args.state) if args.state else "state")
+    names = renamed.read(args.vms_dir, recorded, approved)
     client = None if args.offline else proxmox.connect()
-    made = build(Sources(args.vms_dir, args.authorized_keys, args.output), have, approved, client)
-    if report(made.findings + [kept.unapproved(entry) for entry in made.kept.values()]):
+    made = build(Sources(args.vms_dir, args.authorized_keys, args.output), names.have, approved, client)
+    if report(made.findings + names.findings + [kept.unapproved(entry) for entry in made.kept.values()]):
         return 1
-    changed = write_atomic(args.output, json.dumps(made.values, indent=2) + "\n")
+    changed = renamed.write(args.output, made.values, names.moves)
     count = len(made.values["vms"])
     what = f"{count} machine{'s' * (count != 1)}, {'written' if changed else 'unchanged'}"
     print(f"{paths.shown(args.output)}: {what}")

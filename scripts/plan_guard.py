@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         *filter(None, map(takeover.finished, found)),
     }
     approved = requests_file.approvals(args)
-    findings = judge(found, Allowed(known, approved.destroy, approved.adopt, args.max_changes))
+    findings = judge(found, Allowed(known, approved.destroy, approved.adopt, args.max_changes, approved.drop))
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]
         print(json.dumps(plan_text.as_data(found) | {"refused": refused}, indent=2))

@@ -24,7 +24,8 @@ from fleet.terraform import outputs
 
 def _print(result: Result, fmt: str | None) -> None:
     answer = {
-        key: getattr(result, key) for key in ("added", "changed", "removed", "adopted", "kept", "queued")
+        key: getattr(result, key)
+        for key in ("added", "changed", "renamed", "removed", "adopted", "kept", "queued")
     }
     if fmt == "json":
         print(json.dumps(answer, indent=2))

@@ -342,6 +342,7 @@ def test_dry_run_and_json_write_nothing_more(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {
         "added": ["db"],
         "changed": {},
+        "renamed": {},
         "removed": [],
         "adopted": [],
         "kept": {},

@@ -62,7 +62,7 @@ IMPORT = {"importing": {"id": "501"}}
 GUARDED = [
     # entry, known to the inventory, what the refusal says ("": none)
     (entry(MACHINE, MACHINE), True, ""),
-    (entry(MACHINE, None), True, "restore k8s-dev.yaml, or if that is intended, commit with [destroy k8s-dev]"),
+    (entry(MACHINE, None), True, "restore k8s-dev.yaml, or if it has a new name, write `formerly: k8s-dev` into"),
     (entry(MACHINE, changed(vm_id=700), replace_paths=[["vm_id"]]), True, "because of vm_id (501 → 700); revert"),
     (entry(MACHINE, changed(), replace_paths=[["clone", 0, "vm_id"]]), True, "recreate k8s-dev because of clone"),
     (entry(MACHINE, changed(initialization=OWN), **SNIPPET), True,

@@ -19,6 +19,16 @@ def leaving(managed: Iterable[str], machines: Iterable[str]) -> list[str]:
     return [name for name in managed if name not in machines and is_managed(name)]
 
 
+def renames(before: Inventory, machines: Collection[str], formerly: Mapping[str, str]) -> dict[str, str]:
+    """The machines of Terraform's outputs that the inventory has under their earlier names, with those."""
+    known, managed = before.variables(), before.managed()
+    return {
+        name: old
+        for name, old in formerly.items()
+        if name in machines and name not in known and old in managed and old not in machines
+    }
+
+
 def lost_state(
     gone: list[str],
     managed: Mapping[str, Host],

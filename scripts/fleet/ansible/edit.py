@@ -7,7 +7,7 @@ from types import MappingProxyType
 from fleet.ansible.compare import TERRAFORMS
 from fleet.ansible.groups import without_parent
 from fleet.ansible.host import MARK, OLDER, TOKEN, Host
-from fleet.ansible.inventory import INDIVIDUAL, Inventory
+from fleet.ansible.inventory import INDIVIDUAL, Inventory, parse
 from fleet.names import GROUPS, PARENTS, group_of
 from fleet.terraform.outputs import Machine
 
@@ -48,6 +48,16 @@ def change(
     for group in without_parent(inventory.children, put):
         new.setdefault(f"{PARENTS[group]}:children", []).append(group)
     return _joined(inventory, lines, new)
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """An inventory with new names for old ones, in every group. `names`: new to old; ranges stay as they are."""
+    inventory, new = parse(text), {old: name for name, old in names.items()}
+    lines = [list(line) for line in inventory.lines]
+    for host in inventory.hosts if new else ():
+        if len(host.names) == 1 and (name := new.get(host.names[0])):
+            lines[host.line][0] = lines[host.line][0].replace(host.names[0], name, 1)
+    return "".join(line + end for line, end in lines) if new else text
 
 
 def _updated(line: str, host: Host, machine: Machine) -> str:

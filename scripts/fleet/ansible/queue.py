@@ -5,7 +5,7 @@ A host may be listed several times with different playbooks; without one it wait
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from fleet.findings import Finding
@@ -59,6 +59,17 @@ def edit(text: str, change: Callable[[Entry], Entry | None], add: Iterable[Entry
     for line in out[:-1]:
         line[1] = line[1] or eol
     return "".join(line + end for line, end in out)
+
+
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """The queue with new names for old ones. `names`: new to old. An address may be a name, too."""
+    new = {old: name for name, old in names.items()}
+
+    def follow(entry: Entry) -> Entry:
+        host, address = (new.get(one, one) for one in (entry.host, entry.address))
+        return entry._replace(host=host, address=address)
+
+    return edit(text, follow) if new else text
 
 
 def remove(text: str, done: Iterable[Entry]) -> str:

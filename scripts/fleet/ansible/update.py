@@ -1,13 +1,12 @@
 """What inventory and queue become with Terraform's outputs: machines that are new, changed or gone."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.ansible import by_hand, compare, queue
+from fleet.ansible import by_hand, compare, edit, queue
 from fleet.ansible import command as ansible
 from fleet.ansible.assign import following
-from fleet.ansible.edit import change
 from fleet.ansible.groups import contradictions
 from fleet.ansible.host import addresses_of
 from fleet.ansible.inventory import parse
@@ -16,6 +15,7 @@ from fleet.findings import Finding
 from fleet.names import playbook_of, vm_names
 from fleet.paths import INVENTORY, QUEUE, VMS_DIR, shown
 from fleet.terraform import outputs
+from fleet.vms import files
 
 
 class Result(NamedTuple):
@@ -31,6 +31,7 @@ class Result(NamedTuple):
     queued: list[str]
     findings: list[Finding]  # with an error among them nothing is changed
     missing: list[Finding]  # errors that stop no change: machines that Terraform should have
+    renamed: Mapping[str, str] = {}  # machines to the names that their lines had
 
 
 def update(
@@ -41,6 +42,7 @@ def update(
     approved: Iterable[str] = (),
     adopt: Collection[str] = (),
     expected: Collection[str] = (),
+    formerly: Mapping[str, str] = {},
     inventory_path: str = "",
     queue_path: str = "",
 ) -> Result:
@@ -48,14 +50,16 @@ def update(
 
     `keep`: machines whose inventory lines must not leave yet; `approved`: those whose removal was asked for,
     so that no machine at all is no lost state; `adopt`: those whose lines by hand take Terraform's values
-    ("all": every one); `expected`: those that have a VM file, and leave only when that was approved. Errors are in
-    `findings`, the texts are old then; raises Fault for outputs that are none.
+    ("all": every one); `expected`: those that have a VM file, and leave only when that was approved; `formerly`:
+    machines to their earlier names, by their files. Errors are in `findings`, the texts are old then; raises Fault for
+    outputs that are none.
     """
     there = outputs.machines(terraform)
     # Without an address, or without plays, a machine is neither new nor changed nor gone: what is written of it stays.
     machines = {name: one for name, one in there.items() if one.address and one.plays}
-    before = parse(inventory_text, inventory_path)
-    entries, broken = queue.parse(queue_text, queue_path)
+    renamed = compare.renames(parse(inventory_text), there, formerly)
+    before = parse(edit.renamed(inventory_text, renamed), inventory_path)
+    entries, broken = queue.parse(waiting := queue.renamed(queue_text, renamed), queue_path)
     managed = before.managed()
     gone = compare.leaving(managed, there)
     lines, patterns = by_hand.lines_of(before, machines)
@@ -69,6 +73,7 @@ def update(
     ]
     if found:
         return Result(inventory_text, queue_text, [], {}, [], [], {}, [], found, [])
+    expected = {*expected, *formerly.values()}
     missing = [name for name in gone if name in expected and name not in approved]
     gone = [name for name in gone if name not in missing]
     kept = dict.fromkeys(missing, "missing in Terraform's outputs")
@@ -78,7 +83,7 @@ def update(
     kept |= {pattern: "written by hand" for pattern in patterns if pattern not in taken}
     added = sorted(machines.keys() - managed.keys() - adopted.keys())
     removed = sorted(set(gone) - kept.keys())
-    text = change(before, machines, removed, adopted)
+    text = edit.change(before, machines, removed, adopted)
 
     # A machine that somebody else made is as that person wants it, until a tag asks for a play.
     fresh = [name for name in added if name not in outputs.adopted(terraform)]
@@ -90,7 +95,7 @@ def update(
         address = addresses.get(entry.host, entry.address)
         return None if entry.host in leaving else entry._replace(address=address)
 
-    new_queue = queue.edit(queue_text, current, [queue.Entry(addresses[name], name) for name in queued])
+    new_queue = queue.edit(waiting, current, [queue.Entry(addresses[name], name) for name in queued])
     follow, told = following(before, parse(text), new_queue, outputs.adopted(terraform))
     new_queue = queue.edit(new_queue, lambda entry: entry, follow)
     found = [finding._replace(level="warning") for finding in broken]  # such a line stays as it is
@@ -100,7 +105,9 @@ def update(
     found += compare.without_address(name for name in unknown if there[name].plays)
     changed, queued = compare.differences(before, machines), queued + [entry.host for entry in follow]
     without = compare.missing(missing, managed, inventory_path)
-    return Result(text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found, without)
+    return Result(
+        text, new_queue, added, changed, removed, sorted(adopted), kept, queued, found, without, renamed
+    )
 
 
 def _queued(fresh: Iterable[str], entries: list[tuple[int, queue.Entry]]) -> list[str]:
@@ -123,9 +130,10 @@ def update_files(
     The VM files are those beside the inventory.
     """
     old, waiting = read_text(inventory), read_text(queue_file)
-    expected = vm_names(inventory.parent / VMS_DIR.name)
+    folder = inventory.parent / VMS_DIR.name
+    expected, formerly = vm_names(folder), files.formerly(folder)
     paths = map(shown, (inventory, queue_file))
-    result = update(old, waiting, terraform, keep, approved, adopt, expected, *paths)
+    result = update(old, waiting, terraform, keep, approved, adopt, expected, formerly, *paths)
     if not any(finding.level == "error" for finding in result.findings):
         folder, same = inventory.resolve().parent, result.inventory_text == old
         problems = ansible.check_inventory(result.inventory_text, folder, shown(inventory), same)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from fleet.clusters import cluster_names, contents
 from fleet.clusters.contents import PARTS, body_of, used
 from fleet.clusters.server import server_at
+from fleet.findings import Fault
 
 
 class Edit(NamedTuple):
@@ -68,6 +69,27 @@ def remove(old: dict[str, Any], machine: str) -> Edit:
         if body_of(c).get("cluster") == cluster
     ]
     return Edit(data, cluster, notes + contents.dangling(data))
+
+
+def rename(old: dict[str, Any], machine: str, name: str) -> Edit:
+    """Call the machine's context `name`; cluster and user keep their names, credentials and identity. Raises Fault.
+
+    Where it is called so already, and there is none of the old name, nothing changes.
+    """
+    own, others = _contexts(old, machine)
+    if not own:
+        return Edit(old, None, contents.dangling(old))
+    if there := [context for context in others if context["name"] == name]:
+        has = body_of(there[0]).get("cluster")
+        raise Fault(
+            f"the kubeconfig has a context {name} already, of cluster {has}, so {machine} cannot be called so; remove"
+            " the one that is wrong, or rename the machine to another name"
+        )
+    data = dict(old)
+    data["contexts"] = [c | {"name": name} if c["name"] == machine else c for c in old["contexts"]]
+    if old.get("current-context") == machine:
+        data["current-context"] = name
+    return Edit(data, body_of(own[0]).get("cluster"), contents.dangling(data))
 
 
 def _contexts(data: dict[str, Any], machine: str) -> tuple[list[dict], list[dict]]:

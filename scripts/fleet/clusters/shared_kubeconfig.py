@@ -47,6 +47,11 @@ def update(
     return Result(changed, version, context, last[0].cluster, last[0].notes)
 
 
+def rename(name: str, new: str, addr: str | None = None, token: str | None = None) -> Result:
+    """Call a machine's context `new` from now on; its credentials, and which cluster it is, stay as they are."""
+    return update(Store(addr, token), lambda data: kubeconfig.rename(data, name, new), new)
+
+
 def remove(name: str, addr: str | None = None, token: str | None = None, dry_run: bool = False) -> Result:
     """Remove a machine's context, cluster and user from Vault's kubeconfig, and its workloads' login, if there.
 

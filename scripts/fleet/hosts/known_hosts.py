@@ -87,6 +87,20 @@ def without(text: str, names: Collection[str]) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not is_gone(line))
 
 
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """known_hosts with new names for old ones (`names`: new to old), as keys of an earlier instance.
+
+    A renamed machine shows them until its next start, when cloud-init makes new ones, which are accepted then.
+    """
+    new = {old: name for name, old in names.items()}
+    lines = text.splitlines(keepends=True)
+    for index, line in enumerate(lines):
+        fields = _fields(line)
+        if fields and (name := new.get(_machine(fields) or "")):
+            lines[index] = f"{' '.join(fields[:3])} {name} instance=before-{name}\n"
+    return "".join(lines) if new else text
+
+
 def fingerprint(key: str) -> str:
     """As ssh-keygen -l prints it."""
     try:

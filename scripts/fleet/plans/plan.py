@@ -25,6 +25,8 @@ class Change(NamedTuple):
     imported: bool
     address: str = ""
     service: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})  # before and after, of the HA manager
+    formerly: str = ""  # the name that the state has, where the machine is renamed
+    protected: bool = False  # by what was applied last, by Proxmox, or by what is to be applied
 
     @property
     def running(self) -> bool:
@@ -60,9 +62,7 @@ class Change(NamedTuple):
         """Whether cloud-init will treat the machine as a new one: its instance id is a hash of its input."""
         if self.kind == "replace":
             return True
-        if self.kind != "update":
-            return False
-        return _cloud_init_input(self.before) != _cloud_init_input(self.after)
+        return self.kind == "update" and restarts.of_cloud_init(self.before, self.after)
 
     @property
     def lost_disk(self) -> bool:
@@ -84,15 +84,13 @@ class Change(NamedTuple):
         # Where Proxmox lost a disk, the provider keeps an empty block at its place.
         old = {disk["interface"]: disk for disk in self.before.get("disk") or [] if disk["interface"]}
         new = {disk["interface"]: disk for disk in self.after.get("disk") or []}
-        return [
-            (slot, old.get(slot), new.get(slot))
-            for slot in [*old, *(slot for slot in new if slot not in old)]
-        ]
+        return [(slot, old.get(slot), new.get(slot)) for slot in {**old, **new}]
 
 
 def read(plan: Mapping[str, Any]) -> list[Change]:
     """The machines of a plan, by name; those that do not change too. Raises KeyError for another JSON."""
     found = []
+    last = {one["address"]: one["change"]["before"] for one in plan.get("resource_drift", [])}
     services = {
         str(resource.get("index")): (resource["change"]["before"] or {}, resource["change"]["after"] or {})
         for resource in plan.get("resource_changes", [])
@@ -114,6 +112,8 @@ def read(plan: Mapping[str, Any]) -> list[Change]:
                 imported="importing" in change,
                 address=resource["address"],
                 service=service,
+                formerly=_index(resource.get("previous_address") or ""),
+                protected=_is_protected(change["before"], change["after"], last.get(resource["address"])),
             )
         )
     return sorted(found, key=lambda change: change.name)
@@ -123,6 +123,15 @@ def _settled(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Without the block that the provider records where there is no watchdog."""
     watchdog = [block for block in values.get("watchdog") or [] if block["enabled"]]
     return {**values, "watchdog": watchdog} if "watchdog" in values else values
+
+
+def _is_protected(*sides: Mapping[str, Any] | None) -> bool:
+    return any((side or {}).get("protection") for side in sides)
+
+
+def _index(address: str) -> str:
+    """The key in an address, as `module.vm.TYPE.this["k8s-dev"]`."""
+    return address.partition('["')[2].removesuffix('"]')
 
 
 def _dotted(path: list[Any]) -> str:
@@ -137,11 +146,3 @@ def _kind(actions: list[str], imported: bool, service: tuple[Any, Any]) -> str:
     if imported:
         return "import"
     return "update" if "update" in actions or service[0] != service[1] else "none"
-
-
-def _cloud_init_input(values: Mapping[str, Any]) -> Any:
-    """What goes into cloud-init's user-data and network-config."""
-    network = [device.get("mac_address") for device in values.get("network_device") or []]
-    first = (values.get("initialization") or [{}])[0] or {}
-    given = {key: first.get(key) for key in ("ip_config", "user_account", "dns")}
-    return given, network, values.get("name")

@@ -44,6 +44,11 @@ def of_disk(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return any(old.get(option) != new.get(option) for option in _DISK)
 
 
+def of_cloud_init(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether cloud-init will take the machine for a new one at the next start."""
+    return _cloud_init_input(before) != _cloud_init_input(after)
+
+
 def _hotplugs(before: Mapping[str, Any], key: str) -> bool:
     if key not in _HOTPLUG:
         return False
@@ -67,3 +72,11 @@ def _balloons(blocks: Any) -> bool:
 
 def _without(blocks: Any, *keys: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in (block or {}).items() if key not in keys} for block in blocks or []]
+
+
+def _cloud_init_input(values: Mapping[str, Any]) -> Any:
+    """What goes into cloud-init's user-data and network-config."""
+    network = [device.get("mac_address") for device in values.get("network_device") or []]
+    first = (values.get("initialization") or [{}])[0] or {}
+    given = {key: first.get(key) for key in ("ip_config", "user_account", "dns")}
+    return given, network, values.get("name")

@@ -21,7 +21,8 @@ def is_unfinished(change: Change, known: Collection[str]) -> bool:
 
 
 def has_mark(change: Change) -> bool:
-    return is_marked(change.before.get("description"), change.name)
+    names = (change.name, change.formerly or change.name)
+    return any(is_marked(change.before.get("description"), name) for name in names)
 
 
 def finished(change: Change) -> str | None:

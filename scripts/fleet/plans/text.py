@@ -68,7 +68,8 @@ def _detail(change: Change) -> str:
     if change.kind in ("update", "import"):
         changed = [key for key in change.changed if key not in OURS]
         changed += ["ha"] if change.service[0] != change.service[1] else []
-        return ": " + (
+        was = f" (formerly {change.formerly})" if change.formerly else ""
+        return f"{was}: " + (
             ", ".join(f"{key} {short(change, key)}".strip() for key in changed) or "nothing in Proxmox"
         )
     return ""

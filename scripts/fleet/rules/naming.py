@@ -67,8 +67,8 @@ def may_be_renamed(vm: VM) -> Iterator[Finding]:
 
 
 def protection_is_one(vm: VM) -> Iterator[Finding]:
-    both = vm.data.get("protected"), vm.data.get("protection")
-    if set(both) == {True, False}:
+    one, other = vm.data.get("protected"), vm.data.get("protection")
+    if type(one) is type(other) is bool and one != other:
         yield vm.finding("protected", "contradicts `protection`, which means the same; remove one of the two")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +10,12 @@ from fleet import paths
 from fleet.ansible.host import addresses_of
 from fleet.ansible.inventory import parse
 from fleet.console import note
-from fleet.files import read_text, write_atomic
+from fleet.files import read_text
 from fleet.findings import Fault, Finding, report
 from fleet.forge import step
 from fleet.members.destroying import cannot_leave, let_leave
 from fleet.names import vm_names
+from fleet.plans import limits
 from fleet.plans import plan as changes
 from fleet.plans import text as plan_text
 from fleet.plans.guard import Allowed, judge
@@ -26,7 +26,7 @@ from fleet.steps import provider
 from fleet.tags.requests_file import Approvals
 from fleet.talos.leave import find
 from fleet.terraform import command as terraform
-from fleet.terraform import program, state
+from fleet.terraform import program, renamed, state
 from fleet.workspaces import used_by
 
 PARALLELISM = 4  # more clones at once only wait for the lock of their template
@@ -47,13 +47,15 @@ class Job(NamedTuple):
     secrets: Mapping[str, str] = {}  # variables of Terraform's environment
     addresses: Mapping[str, str] = {}  # of the machines in the inventory that there are
     held: Mapping[str, str] = {}  # machines that stay although their removal is approved, with the reason
+    accepted: bool = False  # a person has reviewed this very plan
+    renamed: Mapping[str, str] = {}  # machines to their names in the state
 
     @property
     def tfvars(self) -> Path:
         return self.directory / paths.TFVARS.name
 
     def write(self, values: dict[str, Any]) -> None:
-        write_atomic(self.tfvars, json.dumps(values, indent=2) + "\n")
+        renamed.write(self.tfvars, values, self.renamed)
 
 
 def current(job: Job) -> dict[str, state.Resource]:
@@ -90,20 +92,22 @@ def passes(job: Job, found: list[changes.Change], more: Collection[Finding] = ()
     there = [one for one in found if one.kind in ("update", "import")]
     configs = {one.name: job.client.config(one.before["node_name"], one.before["vm_id"]) for one in there}
     found = [completed(one, configs[one.name]) if one.name in configs else one for one in found]
-    text = "\n".join(plan_text.lines(found))
-    print(text, flush=True)
+    print(text := "\n".join(plan_text.lines(found)), flush=True)
     step.note(f"Terraform's plan:\n\n```\n{text}\n```")
-    allowed = Allowed(job.known, job.approved.destroy, job.approved.adopt, job.max_changes)
+    asked = job.approved
+    allowed = Allowed(job.known, asked.destroy, asked.adopt, job.max_changes, asked.drop, job.accepted)
     lost = {one.name: unseen(one, configs[one.name]) for one in found if one.name in configs}
     return not report([*judge(found, allowed, lost), *more])
 
 
-def with_members(job: Job, have: Collection[str], hosts: Path) -> Job:
-    """With the machines' addresses by the inventory `hosts`, and without approving what cannot leave its cluster."""
+def with_members(job: Job, have: Mapping[str, state.Resource], hosts: Path) -> Job:
+    """With the addresses by the inventory `hosts`, and without approving what is protected or cannot leave."""
     lines = parse(read_text(hosts))
     known = lines.variables().keys() - (lines.managed().keys() - set(have))
     addresses = {name: address for name, address in addresses_of(lines.variables()).items() if name in known}
-    held = dict(job.held) | cannot_leave(job.approved.destroy, have, vm_names(job.vms_dir), addresses, find)
+    going = job.approved.destroy - (files := vm_names(job.vms_dir))
+    held = {**job.held, **limits.protected(have, going)}
+    held |= cannot_leave(going - held.keys(), have, files, addresses, find)
     approved = job.approved._replace(destroy=job.approved.destroy - held.keys())
     return job._replace(addresses=addresses, held=held, approved=approved)
 
@@ -116,7 +120,8 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     if anew := provider.kept(values, found):
         values, found = anew, planned(job, anew, plan)
     going, replaced = ([one.name for one in found if one.kind == kind] for kind in ("destroy", "replace"))
-    used = used_by.warnings(going, values["vms"], job.directory.parent / paths.CLUSTERS_DIR.name)
+    clusters = job.directory.parent / paths.CLUSTERS_DIR.name
+    used = used_by.warnings(going, values["vms"], clusters) + used_by.left_behind(job.renamed, clusters)
     must_pass(job, found, [*provider.lacking(job.client, values, found), *used])
     let_leave(going, replaced, values["vms"], job.addresses, find, dry_run=plan_only)
     if plan_only:
@@ -131,19 +136,13 @@ def carry_out(job: Job, values: dict[str, Any], plan: Path, plan_only: bool) -> 
     return apply(job, values, plan)
 
 
-def apply(job: Job, values: dict[str, Any], plan: Path) -> bool:
+def apply(job: Job, values: dict[str, Any], plan: Path, again: bool = False) -> bool:
     """Apply a plan of these values; what failed at a lock is applied once more, one machine at a time."""
     note(f"{program.name()} apply")
-    done = _applied(job, plan, job.parallelism)
-    if not done.returncode:
-        return True
-    if not LOCKED.search(done.stderr):
-        return False
+    arguments = [terraform.LOCK, f"-parallelism={1 if again else job.parallelism}", str(plan)]
+    done = terraform.run(job.directory, "apply", *arguments, keep_errors=True, settings=job.secrets)
+    if again or not done.returncode or not LOCKED.search(done.stderr):
+        return not done.returncode
     note("something else in Proxmox held a lock; what is left is applied once more, one machine at a time")
     untaint(job, current(job))
-    return passes(job, planned(job, values, plan)) and not _applied(job, plan, 1).returncode
-
-
-def _applied(job: Job, plan: Path, parallelism: int) -> subprocess.CompletedProcess[str]:
-    arguments = [terraform.LOCK, f"-parallelism={parallelism}", str(plan)]
-    return terraform.run(job.directory, "apply", *arguments, keep_errors=True, settings=job.secrets)
+    return passes(job, planned(job, values, plan)) and apply(job, values, plan, again=True)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from fleet.ansible import assign, inventory, queue, update
+from fleet.ansible import assign, compare, inventory, queue, update
 from fleet.clusters import shared_kubeconfig
+from fleet.contexts import renamed as contexts
 from fleet.files import read_text, write_text
 from fleet.findings import Fault, Finding, report
 from fleet.git import command as git
@@ -25,6 +26,7 @@ class InventoryCommit:
             repo / path.relative_to(ROOT) for path in (INVENTORY, QUEUE, KNOWN_HOSTS)
         )
         self.removed: dict[str, Finding | None] = {}  # context removed from Vault, or why it was not
+        self.renamed: dict[str, Finding | None] = {}  # machine whose context has its name, or why it has not
         self.findings: list[Finding] = []
 
     def __call__(self) -> str | None:
@@ -46,9 +48,19 @@ class InventoryCommit:
             for action in ("destroy", "adopt")
         )
         texts = [read_text(path) for path in (self.inventory, self.queue)]
-        expected = vm_names(self.repo / VMS_DIR.relative_to(ROOT))
-        planned = update.update(*texts, self.terraform, approved=approved, adopt=adopt, expected=expected)
-        staying = {*inventory.parse(texts[0]).variables(), *outputs.machines(self.terraform)}
+        folder, lines = self.repo / VMS_DIR.relative_to(ROOT), inventory.parse(texts[0])
+        expected, formerly = vm_names(folder), vms.formerly(folder)
+        machines = outputs.machines(self.terraform)
+        for name, old in compare.renames(lines, machines, formerly).items():
+            if name not in self.renamed:
+                self.renamed[name] = contexts.rename(old, name)
+        kept = {
+            name: formerly[name] for name, problem in self.renamed.items() if problem and name in formerly
+        }
+        terraform = outputs.under(self.terraform, kept)
+        given = {"approved": approved, "adopt": adopt}
+        planned = update.update(*texts, terraform, expected=expected, formerly=formerly, **given)
+        staying = {*lines.variables(), *outputs.machines(terraform)}
         needed = needed_contexts(staying.difference(planned.removed))
         for name in planned.removed:
             for context in contexts_of(name):
@@ -58,15 +70,16 @@ class InventoryCommit:
                     self.removed[context] = remove_context(context, name)
         keep = [name for name in planned.removed if any(map(self.removed.get, contexts_of(name)))]
         files = (self.inventory, self.queue)
-        result = update.update_files(self.terraform, *files, keep, approved=approved, adopt=adopt)
+        result = update.update_files(terraform, *files, keep, **given)
         keys = read_text(self.known_hosts)
-        if (left := known_hosts.without(keys, result.removed)) != keys:
+        left = known_hosts.without(known_hosts.renamed(keys, result.renamed), result.removed)
+        if left != keys:
             write_text(self.known_hosts, left)
+        for name, old in result.renamed.items():
+            print(f"{old} is called {name} from now on")
         if result.adopted:
-            print(
-                f"adopted: {', '.join(result.adopted)}; Terraform manages their inventory lines from now on"
-            )
-        self.findings += [problem for problem in self.removed.values() if problem] + result.missing
+            print(f"adopted: {', '.join(result.adopted)}; Terraform manages their lines from now on")
+        self.findings += [*filter(None, [*self.removed.values(), *self.renamed.values()]), *result.missing]
         self._note(result.findings)
 
     def _assign(self, requests: list[dict]) -> None:

@@ -114,6 +114,17 @@ def machines(outputs: dict) -> dict[str, Machine]:
     return found
 
 
+def under(outputs: dict, names: Mapping[str, str]) -> dict:
+    """The outputs with the machines `names` under the names that these are mapped to."""
+    machines = outputs["ansible_inventory"]["value"]
+    value = {names.get(name, name): one for name, one in machines.items()}
+    return (
+        {**outputs, "ansible_inventory": {**outputs["ansible_inventory"], "value": value}}
+        if names
+        else outputs
+    )
+
+
 def with_addresses(outputs: dict, addresses: Mapping[str, str]) -> dict:
     """The outputs with the addresses that guest agents told, by machine, wherever an output has its address."""
     filled = copy.deepcopy(outputs)

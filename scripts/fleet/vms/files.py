@@ -53,6 +53,12 @@ class VM(NamedTuple):
         return value if isinstance(value, str) else ""
 
     @property
+    def formerly(self) -> str:
+        """The machine's earlier name; "" where the file says none."""
+        value = self.data.get("formerly")
+        return value if isinstance(value, str) else ""
+
+    @property
     def playbook_vars(self) -> dict[str, Any]:
         """The machine's variables for plays, unchecked; {} where there are none."""
         value = self.data.get("playbook_vars")
@@ -121,6 +127,12 @@ def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Findi
         )
         findings.append(Finding(message, paths.shown(folder)))
     return vms, findings
+
+
+def formerly(vms_dir: Path) -> dict[str, str]:
+    """The managed machines of a folder whose files name an earlier name, with that. None without the folder."""
+    found = load_dir(vms_dir)[0] if vms_dir.is_dir() else {}
+    return {name: vm.formerly for name, vm in found.items() if vm.formerly and vm.managed}
 
 
 def load_file(path: Path) -> tuple[VM | None, list[Finding]]:

@@ -85,8 +85,7 @@ class Machine(NamedTuple):
     @property
     def addresses(self) -> tuple[str, ...]:
         """The addresses that the file says: those of ipconfig0, and the reserved one."""
-        fixed = (str(interface.ip) for interface in self.ipconfig0.interfaces)
-        return (*fixed, self.address) if self.address else tuple(fixed)
+        return (*(str(one.ip) for one in self.ipconfig0.interfaces), *filter(None, [self.address]))
 
     def finding(self, field: str, message: str, level: str = "error") -> Finding:
         """A finding at a field of the file."""

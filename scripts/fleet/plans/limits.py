@@ -1,0 +1,82 @@
+"""What no tag lifts: machines that are protected, too many that end at once, control planes below quorum."""
+
+from collections.abc import Collection, Mapping
+
+from fleet.findings import listed
+from fleet.names import cluster_of, is_control_plane, is_member
+from fleet.plans.plan import Change
+from fleet.terraform.state import Resource
+
+MOST = 2  # machines that may end at once without a review
+SHARE = 5  # and of two or more at most one in so many
+
+
+def protected(have: Mapping[str, Resource], going: Collection[str]) -> dict[str, str]:
+    """The machines that tags would destroy and that are protected by what was applied last, with the reason."""
+    return {
+        name: "it is protected, and only a run of its own takes that off: restore the file with `protected: false`,"
+        " push that, and remove the file in a later push"
+        for name in sorted(going)
+        if name in have and have[name].attributes.get("protection")
+    }
+
+
+def of_protected(change: Change) -> str | None:
+    """Why the plan may not end a protected machine or take its disks; None where it does not."""
+    if not change.protected:
+        return None
+    name = change.name
+    lost = [slot for slot, old, new in change.disks() if old and not new]
+    if change.kind == "destroy":
+        what = f"would destroy {name}"
+    elif change.kind == "replace":
+        what = f"would destroy and recreate {name}"
+    elif change.kind in ("update", "import") and lost:
+        what = f"would take {listed(lost)} from {name}"
+    else:
+        return None
+    return (
+        f"{what}, which is protected; no tag lifts that. Set `protected: false` in {name}.yaml, and do the rest in a"
+        " later push, when a run has applied it"
+    )
+
+
+def of_share(found: Collection[Change], accepted: bool) -> str | None:
+    """Why so many machines may not end at once unless a person has reviewed this very plan."""
+    there = [change for change in found if change.kind != "create"]
+    ending = sorted(change.name for change in there if change.kind in ("destroy", "replace"))
+    is_much = len(ending) > MOST or (len(ending) > 1 and len(ending) * SHARE > len(there))
+    if accepted or not is_much:
+        return None
+    return (
+        f"would destroy or recreate {len(ending)} of {len(there)} machines at once ({listed(ending)}); more than"
+        f" {MOST}, or two and more than one in {SHARE}, need a plan that was reviewed. Open a pull request with the"
+        " same commits and merge it when its plan is right, start terraform-apply by hand with accept=DIGEST, or"
+        " push them one by one"
+    )
+
+
+def of_quorum(found: Collection[Change]) -> list[str]:
+    """Clusters of which a plan would stop so many control planes that the others are too few.
+
+    Whoever stops all of them puts the cluster to sleep. Members that are destroyed or made again leave first, which
+    `members` decides. No apply restarts a machine, and the playbook `reboot` takes one after the other.
+    """
+    clusters: dict[str, list[Change]] = {}
+    for change in found:
+        if (
+            is_member(change.name)
+            and is_control_plane(change.name)
+            and change.kind not in ("create", "destroy")
+        ):
+            clusters.setdefault(cluster_of(change.name) or "", []).append(change)
+    refused = []
+    for cluster, planes in clusters.items():
+        stopped = sorted(one.name for one in planes if one.running and not one.after.get("started"))
+        left, needed = sum(bool(one.after.get("started")) for one in planes), len(planes) // 2 + 1
+        if stopped and 0 < left < needed:
+            refused.append(
+                f"would stop {listed(stopped)}, and {left} of {len(planes)} control planes of {cluster} would be left"
+                f" running, where etcd needs {needed}; stop fewer, or all of them"
+            )
+    return refused
