@@ -43,7 +43,7 @@ def read_back(vms_dir: Path, gone: Mapping[str, state.Resource]) -> tuple[dict[s
         else:
             message = (
                 f"Terraform has {name}, but {why}; restore the file, fetch the whole history, or commit with"
-                f" [destroy {name}]"
+                f" [destroy {name}]; if it has a new name, write `formerly: {name}` into its file"
             )
             findings.append(Finding(message, paths.shown(path)))
     return kept, findings
@@ -99,7 +99,8 @@ def unapproved(entry: Kept, level: str = "warning") -> Finding:
     name = entry.machine.name
     message = (
         f"the file was removed, but no commit approves removing {name}, so the machine stays as {entry.source};"
-        f" commit with [destroy {name}] to remove it, or restore the file"
+        f" commit with [destroy {name}] to remove it, restore the file, or, if it has a new name, write"
+        f" `formerly: {name}` into its file"
     )
     return Finding(message, entry.machine.path, level=level)
 
@@ -120,7 +121,8 @@ def clashes(present: Mapping[str, Machine], kept: Mapping[str, Kept]) -> list[Fi
             for address in sorted(held.intersection(_addresses(one))):
                 message = (
                     f"{address} is still used by {name}: its file was removed, but no commit approves removing the"
-                    f" machine; commit with [destroy {name}], or choose another address"
+                    f" machine; commit with [destroy {name}], or choose another address. If this is {name} under a new"
+                    f" name, write `formerly: {name}` into this file"
                 )
                 findings.append(one.finding("address" if address == one.address else "ipconfig0", message))
     return findings
