@@ -651,3 +651,44 @@ def test_merges_commute_up_to_order(config):
         return {key: sorted(map(repr, value)) if key in PARTS else value for key, value in data.items()}
 
     assert both("k8s-a", "k8s-b") == both("k8s-b", "k8s-a")
+
+
+def renamed(text: str, old: str, new: str) -> tuple[str, kubeconfig.Edit]:
+    document = yaml_parse.parse(text, "x")
+    change = kubeconfig.rename(document.data, old, new)
+    return yaml_edit.render(document, change.data), change
+
+
+def test_a_renamed_machine_keeps_cluster_user_and_credentials():
+    text, before = merged(FLEET)
+    after, change = renamed(text, "k8s-dev", "k8s-new")
+    assert change.cluster == before.cluster
+    assert [c["name"] for c in change.data["contexts"]] == [
+        {"k8s-dev": "k8s-new"}.get(c["name"], c["name"]) for c in before.data["contexts"]
+    ]
+    assert (change.data["clusters"], change.data["users"]) == (before.data["clusters"], before.data["users"])
+    assert yaml.safe_load(after) == change.data
+    assert renamed(after, "k8s-dev", "k8s-new")[0] == after  # again
+    assert merged(after, "k8s-new")[1].cluster == before.cluster  # its next play finds it
+    assert renamed(after, "k8s-new", "k8s-dev")[1].data == before.data
+    here = renamed(
+        text.replace("current-context: k8s-home", "current-context: k8s-dev"), "k8s-dev", "k8s-new"
+    )[1]
+    assert here.data["current-context"] == "k8s-new"
+    with pytest.raises(
+        Fault, match="has a context k8s-home already, of cluster home, so k8s-dev cannot be called so"
+    ):
+        renamed(text, "k8s-dev", "k8s-home")
+
+
+@settings(max_examples=100, deadline=None)
+@given(CONFIGS, STYLES)
+def test_a_rename_touches_no_byte_of_others(config, style):
+    config["contexts"] = [c for c in config["contexts"] if c["name"] != "k8s-new"]
+    text = yaml.dump(config, Dumper=yaml.SafeDumper, allow_unicode=True, **style)
+    after, change = renamed(text, "k8s-a", "k8s-new")
+    assert data_of(after) == change.data
+    back = renamed(after, "k8s-new", "k8s-a")[1].data
+    assert back == data_of(text)
+    if all(config[part] for part in PARTS):
+        assert [entry for entry in texts_of_others(text, "k8s-a") if entry not in after] == []

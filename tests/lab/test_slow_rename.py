@@ -112,7 +112,7 @@ def contexts() -> dict:
 
 
 def test_a_machine_keeps_its_life_under_another_name(machine, vault, monkeypatch, capsys):
-    """The whole way: state, Proxmox, inventory, queue, host keys and the context in Vault; a second run changes none."""
+    """State, Proxmox, inventory, queue, host keys and the context in Vault; a second run changes none of them."""
     monkeypatch.setenv("VAULT_ADDR", vault.url)
     monkeypatch.setenv("VAULT_TOKEN", vault.token)
     published = Published(machine)
@@ -167,7 +167,10 @@ def test_a_machine_keeps_its_life_under_another_name(machine, vault, monkeypatch
     assert (KEY in keys, "k8s-dev" in keys) == (True, False)
     assert known_hosts.renewed(keys, "k8s-new", ADDRESS, {"ssh-ed25519": KEY}, instance) == keys
     later = known_hosts.renewed(keys, "k8s-new", ADDRESS, {"ssh-ed25519": NEW_KEY}, instance)
-    assert later.splitlines(keepends=True)[-1] == f"{ADDRESS} ssh-ed25519 {NEW_KEY} k8s-new instance={instance}\n"
+    assert (
+        later.splitlines(keepends=True)[-1]
+        == f"{ADDRESS} ssh-ed25519 {NEW_KEY} k8s-new instance={instance}\n"
+    )
 
     texts = [published.text(name) for name in ("k8s.ini", "new_hosts.txt", "known_hosts")]
     version = Secret(PATH).read().version
@@ -207,7 +210,7 @@ def test_a_renamed_file_that_does_not_say_so_is_refused_with_the_way_out(machine
 def test_killed_while_it_is_renamed(machine):
     since = running(500)
     renamed(machine, "k8s-new", "k8s-dev", memory=2048)
-    faults.inject({"match": "PUT /api2/json/nodes/node01/qemu/500/config", "delay": 3, "times": 1})
+    faults.inject({"match": "PUT /nodes/node01/qemu/500/config", "delay": 3, "times": 1})
     process = machine.start()
     wait_for(lambda: not faults.current())
     kill_session(process)

@@ -13,15 +13,14 @@ from fleet.plans.plan import Change
 
 
 def undropped(change: Change, drop: Collection[tuple[str, str]]) -> list[Finding]:
-    """A notice for each disk that may go and stays."""
-    gone = {slot for slot, _, new in change.disks() if not new}
-    return [
-        Finding(
-            f"[drop-disk {name} {slot}] has no effect: take {slot} out of {name}.yaml too", level="notice"
-        )
-        for name, slot in sorted(drop)
-        if name == change.name and slot not in gone and change.after
-    ]
+    """A notice for each disk that may go and stays, or is not there."""
+    slots = {slot: new for slot, _, new in change.disks()}
+    found = []
+    for name, slot in sorted(drop):
+        if name == change.name and change.after and slots.get(slot, {}) is not None:
+            why = f"take {slot} out of {name}.yaml too" if slot in slots else f"{name} has no {slot}"
+            found.append(Finding(f"[drop-disk {name} {slot}] has no effect: {why}", level="notice"))
+    return found
 
 
 def _may_go(change: Change, slot: str, drop: Collection[tuple[str, str]]) -> bool:
