@@ -221,3 +221,25 @@ def test_no_other_module_knows_a_kind():
         if NAMED.search(text)
     ]
     assert not known, "ask fleet.names instead"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("web", "db", ""),
+        ("k8s-a", "k8s-b", ""),
+        ("haproxy-1", "haproxy-2", ""),
+        ("haproxy-prod-1", "haproxy-prod-2", ""),
+        ("haproxy-prod", "haproxy-dev", "haproxy-prod serves other clusters than haproxy-dev"),
+        ("web", "k8s-web", "web is in no group and k8s-web is a single-node K3s cluster"),
+        ("k8s-a", "haproxy-a", "k8s-a is a single-node K3s cluster and haproxy-a is a load balancer"),
+        ("k8s-prod-cp1", "k8s-prod-cp2", "k8s-prod-cp1 is a member of a cluster"),
+        ("k8s-prod", "k8s-prod-cp1", "k8s-prod-cp1 is a member of a cluster"),
+        ("talos-prod-w1", "talos-prod-w2", "talos-prod-w1 is a member of a cluster"),
+        ("boot-server", "web", "boot-server is not managed here"),
+        ("web", "boot-server", "boot-server is not managed here"),
+    ],
+)
+def test_which_name_a_machine_may_get(old, new, why):
+    said = names.not_renamed(old, new)
+    assert said.startswith(why) and bool(said) is bool(why)

@@ -126,7 +126,7 @@ def remade(before: Inventory, machines: Mapping[str, Machine]) -> list[str]:
 
 def left_behind(text: str, removed: Iterable[str], path: str) -> list[Finding]:
     """A warning for each range by hand that still includes a removed machine."""
-    gone, message = set(removed), "was removed, but this range still includes it; take it out"
+    gone, message = set(removed), "is gone, but this range still includes it; take it out"
     return [
         Finding(f"{name} {message}", path, host.line + 1, level="warning")
         for host in (parse(text).hosts if gone else ())

@@ -99,7 +99,7 @@ def update(
     follow, told = following(before, parse(text), new_queue, outputs.adopted(terraform))
     new_queue = queue.edit(new_queue, lambda entry: entry, follow)
     found = [finding._replace(level="warning") for finding in broken]  # such a line stays as it is
-    found += told + compare.left_behind(text, removed, inventory_path)
+    found += told + compare.left_behind(text, [*removed, *renamed.values()], inventory_path)
     found += compare.unknown(entries, addresses, queue_path)
     unknown = there.keys() - machines.keys() - before.variables().keys()
     found += compare.without_address(name for name in unknown if there[name].plays)
