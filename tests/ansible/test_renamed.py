@@ -36,9 +36,7 @@ def test_every_line_of_the_machine_and_no_other():
     assert (result.renamed, result.added, result.removed, result.queued) == ({"k8s-new": "k8s-a"}, [], [], [])
     assert [one.message for one in result.findings if one.level == "error"] == []
     ranges = [one.text() for one in result.findings if "this range" in one.message]
-    assert ranges == ["14: warning: k8s-a is gone, but this range still includes it; take it out"], (
-        ranges
-    )
+    assert ranges == ["14: warning: k8s-a is gone, but this range still includes it; take it out"], ranges
     changed = {
         before: after
         for before, after in zip(INVENTORY.splitlines(), result.inventory_text.splitlines(), strict=True)

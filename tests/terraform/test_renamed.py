@@ -101,3 +101,22 @@ def test_the_blocks_stand_beside_the_input_as_long_as_they_are_needed(tmp_path):
     }
     assert renamed.write(target, {"vms": {}}, {}) is False
     assert [path.name for path in tmp_path.iterdir()] == ["vms.auto.tfvars.json"]
+
+
+@pytest.mark.parametrize(
+    ("args", "warned"),
+    [
+        (None, True),
+        (["--disable=traefik"], True),
+        (["--node-name=k8s-a"], False),
+        (["--node-name=k8s-b"], True),
+    ],
+)
+def test_a_node_that_would_get_another_name_is_said(tmp_path, args, warned):
+    vms = folder(tmp_path, {})
+    more = {"playbook_vars": {"k3s_extra_args": args}} if args else {}
+    (vms / "k8s-b.yaml").write_text(text("k8s-b", formerly="k8s-a", **more))
+    found = renamed.read(vms, {"k8s-a": resource("k8s-a")})
+    said = [one.message for one in found.findings if one.level == "warning"]
+    assert len(said) == warned
+    assert all("`playbook_vars: {k3s_extra_args: [--node-name=k8s-a]}`" in one for one in said)

@@ -14,7 +14,7 @@ from fleet import paths
 from fleet.files import write_atomic
 from fleet.findings import Fault, Finding
 from fleet.git import deleted
-from fleet.names import not_renamed
+from fleet.names import cluster_of, not_renamed
 from fleet.terraform.state import HA, TYPE, Resource
 from fleet.vms import files
 from fleet.vms.machine import mark
@@ -52,6 +52,14 @@ def read(vms_dir: Path, have: Mapping[str, Resource], approved: Collection[str] 
                 " host name and new SSH host keys"
             )
             findings.append(vm.finding("formerly", text, "notice"))
+            node = f"--node-name={old}"
+            if cluster_of(name) and node not in str(vm.playbook_vars.get("k3s_extra_args")):
+                text = (
+                    f"when {name} starts again, its cluster gets a second Node, called {name}, and does not find the"
+                    f" volumes of {old}; before that, give it `playbook_vars: {{k3s_extra_args: [{node}]}}` and run its"
+                    f" playbook: [ansible {name}]"
+                )
+                findings.append(vm.finding("formerly", text, "warning"))
             if old in approved:
                 text = f"[destroy {old}] has no effect: the machine goes on as {name}"
                 findings.append(vm.finding("formerly", text, "warning"))
