@@ -100,3 +100,14 @@ def test_without_the_right_the_run_says_what_is_missing(fleet):
     status, output = fleet.apply()
     assert (status != 0, ha.read()) == (True, {})
     assert "Permission check failed (/, Sys.Console)" in output
+
+
+def test_a_renamed_machine_stays_with_ha(fleet):
+    fleet.write("k8s-dev", 20, ha={"state": "started", "max_restart": 3})
+    applied(fleet)
+    before = ha.read()
+    fleet.remove("k8s-dev")
+    fleet.write("k8s-new", 20, ha={"state": "started", "max_restart": 3}, formerly="k8s-dev")
+    output = applied(fleet)
+    assert "0 to add, 1 to change, 0 to destroy" in output
+    assert (ha.read(), config(500)["name"]) == (before, "k8s-new")

@@ -207,7 +207,7 @@ def test_a_renamed_file_that_does_not_say_so_is_refused_with_the_way_out(machine
     assert (vmids(), config(500)["name"]) == ([500], "k8s-dev")
 
 
-def test_killed_while_it_is_renamed(machine):
+def test_killed_while_it_is_renamed(proxmox, either, machine):
     since = running(500)
     renamed(machine, "k8s-new", "k8s-dev", memory=2048)
     faults.inject({"match": "PUT /nodes/node01/qemu/500/config", "delay": 3, "times": 1})

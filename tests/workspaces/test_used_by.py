@@ -42,3 +42,19 @@ def test_maps_that_cannot_be_read_stop_no_machine(tmp_path):
     assert used_by.warnings(["k8s-dev"], [], tmp_path) == []
     (tmp_path / "variables.tf").write_text("variable {")
     assert [one.level for one in used_by.warnings(["k8s-dev"], [], tmp_path)] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("renamed", "said"),
+    [
+        ({"k8s-new": "k8s-dev"}, ["k8s-dev is renamed, and so is its context, but git, obs of "]),
+        ({"k8s-new": "k8s-test", "web": "db"}, []),
+        ({}, []),
+    ],
+)
+def test_a_workspace_that_still_has_the_earlier_name(tmp_path, renamed, said):
+    assert used_by.left_behind(renamed, tmp_path) == []
+    (tmp_path / "variables.tf").write_text(MAPS)
+    found = used_by.left_behind(renamed, tmp_path)
+    assert [one.level for one in found] == ["warning"] * len(said)
+    assert [text in one.message for one, text in zip(found, said, strict=True)] == [True] * len(said)
