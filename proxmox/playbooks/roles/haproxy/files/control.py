@@ -2,7 +2,8 @@
 """What the role haproxy asks of the HAProxy that runs on this machine, over its socket.
 
     control.py reload CONFIG SOCKET STATE SECONDS COMMAND…
-        have it read CONFIG, if it has not yet; COMMAND asks it to, and the new process has these SECONDS to come up
+        have it read CONFIG, if it has not yet; COMMAND asks it to, and the new process has these SECONDS to come up;
+        then what `servers` prints
     control.py servers SOCKET
         a line for each server: back end, server, state, last check
 
@@ -75,6 +76,8 @@ def write(path: Path, text: str) -> None:
 def reload(config: Path, path: str, state: Path, seconds: float, command: list[str]) -> int:
     before = worker(path)
     if before and age(before) <= time.time() - config.stat().st_mtime:
+        if not state.exists():  # the next start would warn of that
+            write(state, EMPTY)
         return 0
     write(state, kept(ask(path, "show servers state") or "", config.read_text("utf-8")))
     asked = subprocess.run(command, capture_output=True, encoding="utf-8")
@@ -110,4 +113,4 @@ if __name__ == "__main__":
     if what == "servers":
         raise SystemExit(servers(*given))
     config, path, state, seconds, *command = given
-    raise SystemExit(reload(Path(config), path, Path(state), float(seconds), command))
+    raise SystemExit(reload(Path(config), path, Path(state), float(seconds), command) or servers(path))

@@ -111,6 +111,40 @@ def socket_conflicts(frontends: Sequence[Mapping]) -> list[str]:
     return found
 
 
+def faults(
+    backends: Sequence[Mapping],
+    frontends: Sequence[Mapping],
+    stats: Mapping,
+    clusters: Sequence[Mapping],
+    shared: Mapping,
+) -> list[str]:
+    """What is wrong with all that is to be balanced, a sentence or two each with the way out."""
+    if not (backends and frontends):
+        return [
+            "Give at least one of haproxy_backends and one of haproxy_frontends, or of haproxy_clusters.",
+            *shared["problems"],
+        ]
+    found, of_clusters = socket_conflicts([stats, *frontends]), {one.get("name") for one in clusters}
+    for backend in backends:
+        if backend["servers"]:
+            continue
+        name, why = backend["name"], "."
+        if name == "k3s_api":
+            why = ": the inventory has no single machine in [k3s], so give haproxy_clusters, or haproxy_backends and"
+            why += " haproxy_frontends."
+        elif name in of_clusters:
+            why = f": the inventory has no control plane of that cluster, {name}-cp1. Give its servers or a group."
+        found.append(f"Backend {name} has no server{why}")
+    modes = {backend["name"]: backend.get("mode", "tcp") for backend in backends}
+    found += [
+        f"Frontend {one['name']} needs a backend {one['backend']} of the same mode (tcp unless said);"
+        f" there are {', '.join(modes)}."
+        for one in frontends
+        if modes.get(one["backend"]) != one.get("mode", "tcp")
+    ]
+    return [*found, *shared["problems"]]
+
+
 class FilterModule:
     """What Ansible asks for."""
 
@@ -120,5 +154,5 @@ class FilterModule:
             "haproxy_single_machines": single_machines,
             "haproxy_cluster_backends": cluster_backends,
             "haproxy_cluster_frontends": cluster_frontends,
-            "haproxy_socket_conflicts": socket_conflicts,
+            "haproxy_faults": faults,
         }
