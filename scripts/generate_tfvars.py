@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Write Terraform's input from the VM files: proxmox/vms/*.yaml to proxmox/vms.auto.tfvars.json.
 
+For machines that are renamed it writes proxmox/renamed.tf.json too, and else removes that.
+
 Reads the VM files, proxmox/authorized_keys, Terraform's state and, unless --offline, Proxmox (read only).
 Chooses VMIDs, takes over what an interrupted apply left in Proxmox, and keeps a machine whose file was
 removed as last committed until a commit says `[destroy NAME]`. Reports what was not checked.
@@ -45,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
     names = renamed.read(args.vms_dir, recorded, approved)
     client = None if args.offline else proxmox.connect()
     made = build(Sources(args.vms_dir, args.authorized_keys, args.output), names.have, approved, client)
-    if report(made.findings + names.findings + [kept.unapproved(entry) for entry in made.kept.values()]):
+    said = made.findings + (names.findings if text is not None else [])
+    if report(said + [kept.unapproved(entry) for entry in made.kept.values()]):
         return 1
     changed = renamed.write(args.output, made.values, names.moves)
     count = len(made.values["vms"])

@@ -220,6 +220,17 @@ def test_killed_while_it_is_renamed(proxmox, either, machine):
     assert "No changes." in machine.plan()[1]
 
 
+def test_renamed_while_somebody_takes_a_disk(machine):
+    """The provider needs its disks to be read again, from the address that the state still has."""
+    pve("set", "/nodes/node01/qemu/500/config", delete="scsi1")
+    since = running(500)
+    renamed(machine, "k8s-new", "k8s-dev")
+    status, output = machine.apply()
+    assert (status, "k8s-new lost a disk in Proxmox" in output, vmids()) == (0, True, [500]), output
+    assert (config(500)["name"], running(500), "scsi1" in config(500)) == ("k8s-new", since, True)
+    assert "No changes." in machine.plan()[1]
+
+
 def test_a_protected_machine_stays_until_a_run_has_taken_that_off(machine):
     machine.write("k8s-dev", 20, disks=TWO_DISKS, protected=True)
     machine.commit()

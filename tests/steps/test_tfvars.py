@@ -74,6 +74,19 @@ def written(home: Path) -> dict:
     return json.loads((home / "vms.auto.tfvars.json").read_text())
 
 
+def test_a_renamed_machine_keeps_its_vmid_and_is_moved_in_the_state(repository, capsys):
+    home, _ = repository
+    (home / "vms/b.yaml").unlink()
+    (home / "vms/c.yaml").write_text(text("c", "192.168.1.21", formerly="b"))
+    assert run(home, state_text=state_of(a=510, b=520)) == 0, capsys.readouterr().err
+    assert "formerly: b becomes c and stays the machine that it is" in capsys.readouterr().err
+    assert {name: vm["vmid"] for name, vm in written(home)["vms"].items()} == {"a": 510, "c": 520}
+    moved = json.loads((home / "renamed.tf.json").read_text())["moved"]
+    assert moved[0]["from"] == 'module.vm.proxmox_virtual_environment_vm.this["b"]'
+    assert run(home, state_text=state_of(a=510, c=520)) == 0
+    assert not (home / "renamed.tf.json").exists() and "formerly" not in capsys.readouterr().err
+
+
 def test_offline_keeps_the_ids_that_it_gave_before_and_says_what_it_did_not_check(repository, capsys):
     home, _ = repository
     assert run(home) == 0

@@ -24,6 +24,7 @@ class Change(NamedTuple):
     tainted: bool
     imported: bool
     address: str = ""
+    recorded: str = ""  # its address in the state, which is another where it is renamed
     service: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})  # before and after, of the HA manager
     formerly: str = ""  # the name that the state has, where the machine is renamed
     protected: bool = False  # by what was applied last, by Proxmox, or by what is to be applied
@@ -111,6 +112,7 @@ def read(plan: Mapping[str, Any]) -> list[Change]:
                 tainted=resource.get("action_reason") == "replace_because_tainted",
                 imported="importing" in change,
                 address=resource["address"],
+                recorded=resource.get("previous_address") or resource["address"],
                 service=service,
                 formerly=_index(resource.get("previous_address") or ""),
                 protected=_is_protected(change["before"], change["after"], last.get(resource["address"])),

@@ -39,6 +39,7 @@ def as_data(found: Collection[Change]) -> dict[str, Any]:
         for kind in ("create", "import", "update", "replace", "destroy")
     }
     return by_kind | {
+        "renamed": {change.name: change.formerly for change in found if change.formerly},
         "restart": {change.name: list(change.restart) for change in found if change.restart},
         "host_keys": [change.name for change in found if change.renews_host_keys],
         "move": {

@@ -25,7 +25,7 @@ def read_anew(directory: Path, values: dict[str, Any], found: list[Change]) -> d
     imports = dict(values["imports"])
     for change in lost:
         note(f"{change.name} lost a disk in Proxmox; reading its disks again")
-        terraform.checked(directory, "state", "rm", terraform.LOCK, change.address, capture=True)
+        terraform.checked(directory, "state", "rm", terraform.LOCK, change.recorded, capture=True)
         imports[change.name] = f"{change.before['node_name']}/{change.before['vm_id']}"
     return values | {"imports": imports}
 
