@@ -39,6 +39,7 @@ CASES = [
     ({"k8s-b": "a"}, ["a"], {}, []),  # another kind of machine
     ({"k8s-home": "k8s-a"}, ["k8s-a"], {}, []),  # never touched
     ({"b": "../a"}, ["a"], {}, ["no ../a"]),
+    ({"b": "../../../a"}, ["a"], {}, ["no ../../../a"]),
     ({"c": "b"}, ["a"], {}, ["has no b"]),
 ]
 

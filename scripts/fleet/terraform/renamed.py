@@ -34,18 +34,20 @@ class Renames(NamedTuple):
 
 def read(vms_dir: Path, have: Mapping[str, Resource], approved: Collection[str] = ()) -> Renames:
     """The machines to rename. What the rules refuse is none here: nothing is applied then."""
-    found, _ = files.load_dir(vms_dir)
     moves: dict[str, str] = {}
     findings = []
-    for name, vm in found.items():
-        said = vm.formerly
-        if not said or name in have:
+    for name, vm in files.renamed(vms_dir).items():
+        if name in have:
             continue
-        old = _in_state(vms_dir, said, have)
+        old = _in_state(vms_dir, vm.formerly, have)
         if not old:
-            text = f"Terraform's state has no {said}, so that {name} is a new machine"
+            text = f"Terraform's state has no {vm.formerly}, so that {name} is a new machine"
             findings.append(vm.finding("formerly", text, "notice"))
-        elif old not in found and old not in moves.values() and not not_renamed(old, name):
+        elif (
+            not (vms_dir / f"{old}.yaml").exists()
+            and old not in moves.values()
+            and not not_renamed(old, name)
+        ):
             moves[name] = old
             text = (
                 f"{old} becomes {name} and stays the machine that it is; at its next start cloud-init gives it the new"
@@ -96,15 +98,13 @@ def _in_state(vms_dir: Path, name: str, have: Mapping[str, Resource]) -> str:
     A machine that was renamed twice before an apply is found by what its earlier file said.
     """
     seen: set[str] = set()
-    while name not in have and name not in seen:
+    while NAME.fullmatch(name) and name not in have and name not in seen:
         seen.add(name)
         path, version = vms_dir / f"{name}.yaml", None
         with contextlib.suppress(Fault):  # a folder without a history
             version = None if path.exists() else next(deleted.versions(path), None)
         vm = files.load_bytes(paths.shown(path), version.content)[0] if version else None
         name = vm.formerly if vm else ""
-        if not NAME.fullmatch(name):
-            return ""
     return name if name in have else ""
 
 

@@ -129,10 +129,20 @@ def load_dir(vms_dir: str | os.PathLike[str]) -> tuple[dict[str, VM], list[Findi
     return vms, findings
 
 
+def renamed(vms_dir: Path) -> dict[str, VM]:
+    """The managed machines of a folder whose files name an earlier name: few, so that only these are read as YAML."""
+    found = {}
+    for path in sorted(vms_dir.glob("*.yaml")):
+        if path.is_file() and not path.is_symlink() and b"formerly" in path.read_bytes():
+            vm, _ = load_file(path)
+            if vm and vm.formerly and vm.managed:
+                found[path.stem] = vm
+    return found
+
+
 def formerly(vms_dir: Path) -> dict[str, str]:
-    """The managed machines of a folder whose files name an earlier name, with that. None without the folder."""
-    found = load_dir(vms_dir)[0] if vms_dir.is_dir() else {}
-    return {name: vm.formerly for name, vm in found.items() if vm.formerly and vm.managed}
+    """The machines of `renamed` with their earlier names."""
+    return {name: vm.formerly for name, vm in renamed(vms_dir).items()}
 
 
 def load_file(path: Path) -> tuple[VM | None, list[Finding]]:
