@@ -1,6 +1,7 @@
 """What the new version itself says of the fleet's files: its validators, and its plan where credentials are."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ _HARMLESS = (
 )  # fmt: skip
 
 
-def check(scratch: Path, commit: str) -> list[Finding]:
+def check(repo: Path, scratch: Path, commit: str) -> list[Finding]:
     """Check a commit out and run what it brings; a finding for each that is not content. Raises Fault."""
     run(scratch, "reset", "--quiet", "--hard", commit)
     bare = {name: os.environ[name] for name in _HARMLESS if name in os.environ}
@@ -30,10 +31,13 @@ def check(scratch: Path, commit: str) -> list[Finding]:
     if _run(scratch, ["scripts/setup_venv.sh"], bare):
         raise Fault("the new version's Python environment cannot be made, see above", code=2)
     calls = [((name,), bare) for name in VALIDATORS]
-    if missing := [name for name in NEEDED if not os.environ.get(name)]:
+    own = Path(os.environ.get("PROXMOX_GITOPS_ENV") or repo / ".env")
+    said = own.read_text("utf-8", "replace") if own.is_file() else ""
+    missing = [name for name in NEEDED if not os.environ.get(name) and not _sets(said, name)]
+    if missing:
         note(f"no plan: {', '.join(missing)} not set")
     else:
-        calls.append((PLAN, dict(os.environ)))
+        calls.append((PLAN, os.environ | {"PROXMOX_GITOPS_ENV": str(own.absolute())}))
     findings = []
     for (script, *options), environment in calls:
         if not (scratch / "scripts" / script).is_file():
@@ -42,6 +46,11 @@ def check(scratch: Path, commit: str) -> list[Finding]:
         if code := _run(scratch, [".venv/bin/python", f"scripts/{script}", *options], environment):
             findings.append(Finding(f"the new version's {script} ends with {code}, see above"))
     return findings
+
+
+def _sets(text: str, name: str) -> bool:
+    """Whether a text as `.env` gives a variable a value; the new version reads it by itself."""
+    return re.search(rf"^\s*(export\s+)?{name}\s*=\s*\S", text, re.M) is not None
 
 
 def _run(scratch: Path, command: list[str], environment: Mapping[str, str]) -> int:

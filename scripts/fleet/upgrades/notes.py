@@ -16,9 +16,9 @@ def between(repo: Path, commit: str, old: Version | None, new: Version) -> str:
     entry = listing(repo, commit).get("CHANGELOG.md")
     text = content(repo, entry) if entry else ""
     heads = list(_HEAD.finditer(text))
-    ends = [head.start() for head in heads[1:]] + [len(text)]
+    ends = [*(head.start() for head in heads[1:]), len(text)]
     found = []
-    for head, end in zip(heads, ends, strict=True):
+    for head, end in zip(heads, ends, strict=False):
         version = parse(head[1])
         if version and version <= new and (old is None or version > old):
             found.append(text[head.start() : end].strip())

@@ -39,12 +39,13 @@ def parse(text: str) -> Version | None:
 
 
 def address(repo: Path, given: str) -> str:
-    """The project's address: what was given, UPSTREAM, git's remote `upstream` or GitHub's template. Raises Fault."""
-    url = given or os.environ.get("UPSTREAM", "")
-    url = url or command.git(repo, "config", "--get", "remote.upstream.url", check=False) or _template()
-    if not url:
-        raise Fault("where is the project? Give --upstream URL, or set UPSTREAM to its address", code=2)
-    return checked(url)
+    """The project's address: the one given, that of git's remote `upstream` or of GitHub's template; "" without one.
+
+    Raises Fault.
+    """
+    url = given or command.git(repo, "config", "--get", "remote.upstream.url", check=False) or _template()
+    url = url and checked(url)
+    return str(Path(url).resolve()) if url.startswith(".") else url
 
 
 def checked(url: str) -> str:

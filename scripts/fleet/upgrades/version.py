@@ -1,10 +1,12 @@
 """Which version of the project a fleet's repository has: what it records, or what it looks most like."""
 
+import json
 import re
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from fleet.findings import Fault
+from fleet.findings import Fault, printable
 from fleet.git import command
 from fleet.upgrades import paths
 from fleet.upgrades.scratch import Entry, content, listing, run
@@ -21,21 +23,47 @@ class Base(NamedTuple):
     how: str  # known, for a person
 
 
-def record(version: Version, commit: str) -> str:
-    return f"{version} {commit}\n"
+class Record(NamedTuple):
+    """The file RECORD of a fleet; each may be missing."""
+
+    version: str = ""
+    commit: str = ""
+    upstream: str = ""
 
 
-def find(repo: Path, given: str, releases: dict[Version, str]) -> Base:
+def read(repo: Path) -> Record:
+    """What HEAD has. Raises Fault."""
+    entry = listing(repo, "HEAD").get(RECORD)
+    try:
+        said = tomllib.loads(content(repo, entry)) if entry else {}
+        if all(isinstance(value, str) for value in said.values()):
+            return Record(**said)
+    except (tomllib.TOMLDecodeError, TypeError):
+        pass
+    raise Fault("may have version, commit and upstream, each a text in quotes, and nothing else", RECORD)
+
+
+def text(version: Version, commit: str, url: str) -> str:
+    """The file after an upgrade. A folder of this computer is no address for others."""
+    lines = [f'version = "{version}"', f'commit = "{commit}"']
+    if not url.startswith(("/", ".", "file:")):
+        lines.append(f"upstream = {json.dumps(url)}")
+    return "\n".join(
+        ["# The version of the project that these files have; upgrade.py writes it.", *lines, ""]
+    )
+
+
+def find(repo: Path, given: str, recorded: Record, releases: dict[Version, str]) -> Base:
     """What was given, else what the fleet records, else the copied template, else the nearest. Raises Fault."""
     if given:
         version = parse(given)
         if version not in releases:
             raise Fault(f"the project has no release {given}; it has {known(releases)}", code=2)
         return Base(releases[version], str(version), "as --from says")
-    ours = listing(repo, "HEAD")
-    if entry := ours.get(RECORD):
-        return _recorded(repo, content(repo, entry), releases)
-    return _template(repo, releases) or _nearest(repo, ours, releases)
+    if recorded.version:
+        return _recorded(repo, recorded, releases)
+    found = _shared(repo, releases) or _template(repo, releases)
+    return found or _nearest(repo, listing(repo, "HEAD"), releases)
 
 
 def known(releases: dict[Version, str]) -> str:
@@ -43,19 +71,26 @@ def known(releases: dict[Version, str]) -> str:
     return ", ".join(names if len(names) <= 8 else [*names[:2], "…", *names[-5:]])
 
 
-def _recorded(repo: Path, text: str, releases: dict[Version, str]) -> Base:
-    found = re.fullmatch(r"(v\S+) ([0-9a-f]{40,64})\n?", text)
-    version = parse(found[1]) if found else None
-    if not found or not version:
-        raise Fault(
-            "must be one line, VERSION COMMIT, as upgrades write it; or use --from VERSION", RECORD, 1
-        )
-    if version not in releases:
-        raise Fault(f"names {version}, which the project has not released; use --from VERSION", RECORD, 1)
-    if command.resolve(repo, found[2]) is None:
-        said = f"names {found[2][:12]}, but {version} of the project is another commit now"
-        raise Fault(f"{said}; look at what changed, then use --from {version}", RECORD, 1)
-    return Base(found[2], str(version), f"as {RECORD} says")
+def _recorded(repo: Path, recorded: Record, releases: dict[Version, str]) -> Base:
+    version = parse(recorded.version)
+    if not version or version not in releases:
+        said = f"has version {printable(recorded.version)!r}, which the project has not released"
+        raise Fault(f"{said}; use --from VERSION", RECORD)
+    commit = recorded.commit or releases[version]
+    if not re.fullmatch(r"[0-9a-f]{40,64}", commit) or command.resolve(repo, commit) is None:
+        said = f"has a commit that is not in the project's history any more, although {version} is"
+        raise Fault(f"{said}; look at what changed there, then use --from {version}", RECORD)
+    return Base(commit, str(version), f"as {RECORD} says")
+
+
+def _shared(repo: Path, releases: dict[Version, str]) -> Base | None:
+    """A clone, which shares the project's history until it left it."""
+    status, said = command.tried(repo, "merge-base", "HEAD", list(releases.values())[-1])
+    return (
+        _named(repo, said.split()[0], releases, "where its history left the project's")
+        if not status
+        else None
+    )
 
 
 def _template(repo: Path, releases: dict[Version, str]) -> Base | None:
@@ -66,13 +101,15 @@ def _template(repo: Path, releases: dict[Version, str]) -> Base | None:
     lines = run(repo, "log", "--topo-order", "--format=%T %H", *releases.values()).splitlines()
     of_tree = dict(line.split() for line in reversed(lines))
     commit = next((of_tree[root] for root in roots if root in of_tree), None)
-    if not commit:
-        return None
+    return _named(repo, commit, releases, "as its first commit has these files") if commit else None
+
+
+def _named(repo: Path, commit: str, releases: dict[Version, str], how: str) -> Base:
     at = next((version for version in releases if releases[version] == commit), None)
     if at:
-        return Base(commit, str(at), "as its first commit has the files of that release")
+        return Base(commit, str(at), how)
     later = next(version for version in releases if command.is_ancestor(repo, commit, releases[version]))
-    return Base(commit, f"before {later}", f"as its first commit is a copy of {commit[:12]}")
+    return Base(commit, f"{commit[:12]}, before {later}", how)
 
 
 def _nearest(repo: Path, ours: dict[str, Entry], releases: dict[Version, str]) -> Base:
