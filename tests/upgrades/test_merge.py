@@ -19,7 +19,10 @@ CLEAN = {
     "both made the same change": ({"Makefile": LINES}, {"Makefile": OTHER}, {"Makefile": OTHER}, {"Makefile": OTHER}),
     "the project added it": ({}, {"docs/new.md": "x"}, {}, {"docs/new.md": "x"}),
     "the project deleted it": ({"docs/old.md": LINES}, {"docs/old.md": None}, {}, {"docs/old.md": None}),
-    "the fleet deleted it": ({"bench/a.py": LINES}, {"bench/a.py": OTHER}, {"bench/a.py": None}, {"bench/a.py": None}),
+    "the fleet deleted it": ({"bench/a.py": LINES, "bench/b.py": LINES}, {"bench/a.py": OTHER, "bench/c.py": OTHER},
+        {"bench/a.py": None}, {"bench/a.py": None, "bench/b.py": LINES, "bench/c.py": OTHER}),
+    "the fleet deleted a folder": ({"bench/a.py": LINES}, {"bench/a.py": OTHER, "bench/b.py": LINES},
+        {"bench/a.py": None}, {"bench/a.py": None, "bench/b.py": None}),
     "the project renamed what the fleet changed": (
         {"docs/old.md": LINES}, {"docs/old.md": None, "docs/new.md": OTHER}, {"docs/old.md": YOURS},
         {"docs/old.md": None, "docs/new.md": BOTH}),
@@ -65,8 +68,8 @@ def test_what_needs_nobody(project, tmp_path, run, name):
     expected = {name: text and text.strip() for name, text in expected.items()}
     assert {name: found.get(name) for name in expected} == expected
     assert 'version = "v0.2.0"' in found[".gitops-version"]
-    if name == "the fleet deleted it":
-        assert "bench/a.py: notice: you deleted it" in said
+    gone = {"the fleet deleted it": "bench/a.py", "the fleet deleted a folder": "bench/"}
+    assert name not in gone or f"{gone[name]}: notice: you deleted it" in said
 
 
 CONFLICTS = {

@@ -47,7 +47,7 @@ def bring(job: Job) -> int:
     with scratch.worktree(repo, head) as tree:
         merged = merge.merge(repo, tree, head, job.base.commit, job.commit)
         report(
-            Finding("you deleted it, so what changed in it is left out", path, level="notice")
+            Finding("you deleted it, so what the project changed there is left out", path, level="notice")
             for path in merged.gone
         )
         if report(conflict.finding(str(to)) for conflict in merged.conflicts) and not job.keep:

@@ -36,15 +36,19 @@ class Conflict(NamedTuple):
 class Merged(NamedTuple):
     entries: dict[str, Entry]
     conflicts: list[Conflict]
-    gone: list[str]  # the fleet deleted them, so what the project changed there is left out
+    gone: list[str]  # files and folders that the fleet deleted: what the project changed there is left out
 
 
 def merge(repo: Path, scratch: Path, head: str, old: str, new: str) -> Merged:
     """Merge into `head` what the project changed from commit `old` to `new`. Raises Fault."""
     lists = paths.of_version(repo, new)
     ours = listing(repo, head)
-    base = _tree(repo, scratch, paths.of_project(listing(repo, old), lists), ours)
-    theirs = _tree(repo, scratch, paths.of_project(listing(repo, new), lists), ours)
+    before, after = (paths.of_project(listing(repo, commit), lists) for commit in (old, new))
+    folders = lists.without(before, ours)
+    base, theirs = (
+        _tree(repo, scratch, {p: e for p, e in entries.items() if not p.startswith(folders)}, ours)
+        for entries in (before, after)
+    )
     start = run(scratch, "commit-tree", base, "-m", "old").strip()
     # The names stand beside the markers. References in capitals belong to this worktree alone.
     for name, tree in (("YOURS", f"{head}^{{tree}}"), ("PROJECT", theirs)):
@@ -61,7 +65,8 @@ def merge(repo: Path, scratch: Path, head: str, old: str, new: str) -> Merged:
     # Git may take a file of the fleet's for a renamed one of the project's, and change it.
     merged = paths.of_project(listing(repo, tree), lists)
     merged |= {path: entry for path, entry in ours.items() if lists.is_yours(path)}
-    return _sorted(repo, merged, [line for line in lines if not lists.is_yours(line.partition("\t")[2])])
+    found = _sorted(repo, merged, [line for line in lines if not lists.is_yours(line.partition("\t")[2])])
+    return found._replace(gone=[*folders, *found.gone])
 
 
 def _sorted(repo: Path, entries: dict[str, Entry], lines: list[str]) -> Merged:

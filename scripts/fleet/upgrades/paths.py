@@ -1,6 +1,7 @@
 """Whose each path of a repository is: the list in .github/paths.toml."""
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,17 @@ class Paths(NamedTuple):
 
     def is_listed(self, path: str) -> bool:
         return _among(path, self.project + self.yours)
+
+    def without(self, project: Iterable[str], fleet: Iterable[str]) -> tuple[str, ...]:
+        """The folders of the project's list that the project has and the fleet deleted as a whole."""
+        has, lacks = tuple(project), tuple(fleet)
+        folders = [name for name in self.project if name.endswith("/")]
+        return tuple(
+            folder
+            for folder in folders
+            if any(path.startswith(folder) for path in has)
+            and not any(path.startswith(folder) for path in lacks)
+        )
 
 
 def parse(text: str) -> Paths:
