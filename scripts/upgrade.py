@@ -48,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     old = next((one for one, commit in releases.items() if commit == base.commit), upstream.parse(base.name))
     print(f"it goes to {to}\n\n{notes.between(repo, releases[to], old, to)}".rstrip() + "\n", flush=True)
-    return bring(Job(repo, base, to, releases[to], url, options.keep_conflicts, options.check))
+    known = url if upstream.is_for_all(url) else recorded.upstream
+    return bring(Job(repo, base, to, releases[to], known, options.keep_conflicts, options.check))
 
 
 if __name__ == "__main__":

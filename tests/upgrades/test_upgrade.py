@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 import upgrade
 from fleet.findings import Fault
 from fleet.paths import ROOT
-from fleet.upgrades import upstream
-from tests.helpers.upstream import PROJECT, Clone
+from fleet.upgrades import upstream, version
+from tests.helpers.upstream import LISTS, PROJECT, Clone
 
 CHANGES = """# CHANGELOG
 
@@ -215,10 +216,35 @@ def test_no_project_and_nobody_there(fleet, tmp_path, monkeypatch, capfd):
 
 
 def test_the_address_is_kept_for_the_next_time(fleet, project, run):
+    run(fleet, project, "v0.2.0")
+    assert "upstream" not in fleet.files("upgrade/v0.2.0")[".gitops-version"], (
+        "no address for other computers"
+    )
     fleet.commit({".gitops-version": f'upstream = "file://{project.path}"\n'})
-    assert upgrade.main(["--repo", str(fleet.path), "v0.2.0"]) == 0
-    fleet.git("merge", "-q", "upgrade/v0.2.0")
-    assert "upstream" not in fleet.files()[".gitops-version"], "a folder is no address for others"
+    for to in ("v0.2.0", "v0.3.0"):
+        assert upgrade.main(["--repo", str(fleet.path), to]) == 0
+        fleet.git("merge", "-q", f"upgrade/{to}")
+        assert f'upstream = "file://{project.path}"' in fleet.files()[".gitops-version"], "a person wrote it"
+    assert version.read(fleet.path).version == "v0.3.0"
+    given = 'https://example.org/a"b'
+    assert (
+        version.Record(**tomllib.loads(version.text(upstream.Version(1, 2, 3), "1" * 40, given))).upstream
+        == given
+    )
+
+
+def test_a_fleet_may_keep_more_for_itself(fleet, project, run):
+    fleet.commit(
+        {".github/paths.toml": LISTS.replace("yours = [", 'yours = [\n  "docs/a.md",'), "docs/a.md": "mine"}
+    )
+    code, said = run(fleet, project)
+    assert code == 0, said
+    assert fleet.files("upgrade/v0.3.0")["docs/a.md"] == "mine"
+    fleet.commit({".github/paths.toml": "yours = 3"})
+    code, said = run(fleet, project)
+    assert code == 1 and said.endswith(
+        ".github/paths.toml: must have two lists of paths, project and yours\n"
+    )
 
 
 def test_nothing_of_the_project_and_no_hook_is_run(fleet, project, tmp_path, run, monkeypatch):

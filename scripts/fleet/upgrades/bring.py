@@ -33,7 +33,7 @@ class Job(NamedTuple):
     base: version.Base
     to: upstream.Version
     commit: str
-    url: str
+    url: str  # to be recorded, or ""
     keep: bool  # make the branch in spite of conflicts
     checks: bool
 

@@ -41,7 +41,7 @@ class Merged(NamedTuple):
 
 def merge(repo: Path, scratch: Path, head: str, old: str, new: str) -> Merged:
     """Merge into `head` what the project changed from commit `old` to `new`. Raises Fault."""
-    lists = paths.of_version(repo, new)
+    lists = paths.of_fleet(repo, head, old, new)
     ours = listing(repo, head)
     before, after = (paths.of_project(listing(repo, commit), lists) for commit in (old, new))
     folders = lists.without(before, ours)

@@ -52,6 +52,13 @@ def of_version(repo: Path, commit: str) -> Paths:
     return parse(content(repo, entry) if entry else (ROOT / LIST).read_text(encoding="utf-8"))
 
 
+def of_fleet(repo: Path, head: str, old: str, new: str) -> Paths:
+    """The list of the new version, and what the fleet itself added to its own."""
+    has, had, lists = (of_version(repo, commit) for commit in (head, old, new))
+    added = [name for name in has.yours if name not in had.yours]
+    return lists._replace(yours=(*lists.yours, *added))
+
+
 def of_project(entries: dict[str, Entry], paths: Paths) -> dict[str, Entry]:
     """The part of a release of the project that upgrades take."""
     return {path: entry for path, entry in entries.items() if not paths.is_yours(path)}

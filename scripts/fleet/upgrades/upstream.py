@@ -58,6 +58,11 @@ def checked(url: str) -> str:
     return url
 
 
+def is_for_all(url: str) -> bool:
+    """Whether the address leads there from other computers too."""
+    return not url.startswith(("/", "file:")) and not _LOCAL.fullmatch(url)
+
+
 def _template() -> str:
     """The address of the template that GitHub made this repository of; "" elsewhere."""
     api, name = os.environ.get("GITHUB_API_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")

@@ -44,9 +44,9 @@ def read(repo: Path) -> Record:
 
 
 def text(version: Version, commit: str, url: str) -> str:
-    """The file after an upgrade. A folder of this computer is no address for others."""
+    """The file after an upgrade."""
     lines = [f'version = "{version}"', f'commit = "{commit}"']
-    if not url.startswith(("/", ".", "file:")):
+    if url:
         lines.append(f"upstream = {json.dumps(url)}")
     return "\n".join(
         ["# The version of the project that these files have; upgrade.py writes it.", *lines, ""]
