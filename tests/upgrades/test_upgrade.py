@@ -191,7 +191,7 @@ def test_addresses_that_git_does_not_get(fleet, tmp_path, capfd, address):
     assert not (tmp_path / "trace").exists() and "secret" not in "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize("good", ["https://example.org/a/b.git", "git@example.org:a/b.git", "/srv/x",
+@pytest.mark.parametrize("good", ["https://example.org/a/b.git", "git@example.org:a/b.git", "/srv/x y", ".", "../x",
                                   "ssh://git@example.org/a/b", "file:///srv/x", "http://127.0.0.1:80/x"])  # fmt: skip
 def test_addresses_that_git_gets(good):
     assert upstream.checked(good) == good

@@ -19,7 +19,9 @@ TAGS = "refs/upstream/tags/"
 PROJECT = "proxmox-gitops"
 # git knows transports that run a program, as ext::; the address is a stranger's in none of these.
 _TRANSPORTS = ("https", "ssh", "file")
-_ADDRESS = re.compile(r"(https|ssh|file)://[^\s\0-]\S*|/\S*|\.{1,2}/\S*|[\w.-]+@[\w.][\w.-]*:[^\s:-]\S*")
+_ADDRESS = re.compile(
+    r"(https|ssh|file)://[^\s\0-]\S*|/[^\0\n]*|\.{1,2}(/[^\0\n]*)?|[\w.-]+@[\w.][\w.-]*:[^\s:-]\S*"
+)
 _LOCAL = re.compile(r"http://(127\.0\.0\.1|localhost)(:\d+)?/\S*")
 
 
