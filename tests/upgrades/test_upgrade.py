@@ -1,6 +1,7 @@
 """upgrade.py: which version a fleet has, what is refused, and what stays as it is."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ CHANGES = """# CHANGELOG
 ## v0.3.0 (2026-03-01)
 
 - third @everybody
+  ::error::x
+- \x1b[2J ##[error]y
 
 ## v0.2.0 (2026-02-01)
 
@@ -63,6 +66,7 @@ def test_release_after_release(fleet, project, releases, run):
 def test_words_of_the_project_become_no_request(fleet, project, run):
     code, said = run(fleet, project)
     assert code == 0 and "[destroy k8s-dev]" in said
+    assert "\n  : :error::x\n- \\x1b[2J # #[error]y\n" in said
     assert "destroy" not in fleet.git("log", "-1", "--format=%B", "upgrade/v0.3.0")
 
 
@@ -301,15 +305,18 @@ def test_a_killed_run_is_run_again(fleet, project, tmp_path, run, at):
     git = subprocess.run(["which", "git"], capture_output=True, text=True, check=True).stdout.strip()
     (folder / "git").write_text(KILLER.format(count=count, at=at, git=git))
     (folder / "git").chmod(0o755)
-    before = state(fleet)
+    (tmp_path / "tmp").mkdir()
+    before, path = state(fleet), f"{folder}:{os.environ['PATH']}"
     command = [sys.executable, ROOT / "scripts/upgrade.py", "--repo", fleet.path, "--upstream", project.path]
-    done = subprocess.run(
-        command, env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}, capture_output=True
-    )
+    environment = os.environ | {"PATH": path, "TMPDIR": str(tmp_path / "tmp")}
+    done = subprocess.run(command, env=environment, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done
     assert state(fleet) == before
     assert run(fleet, project)[0] == 0
     assert state(fleet) == before and fleet.files("upgrade/v0.3.0")["docs/a.md"] == "3"
+    shutil.rmtree(tmp_path / "tmp")  # as a restart does
+    run(fleet, project)
+    assert fleet.git("worktree", "list").count("\n") == 0
 
 
 def test_a_tree_that_would_write_into_git_is_not_taken(fleet, project, run):

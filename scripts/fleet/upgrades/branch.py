@@ -39,5 +39,5 @@ def put(repo: Path, name: str, made: str) -> bool:
     used = f"branch {reference}\n" in run(repo, "worktree", "list", "--porcelain") + "\n"
     if there and used:
         raise Fault(f"the branch {name} is checked out; switch to another one first")
-    run(repo, "update-ref", reference, made, there or "0" * 40)
+    run(repo, "update-ref", reference, made, there)  # "": there must be none
     return True

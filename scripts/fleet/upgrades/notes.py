@@ -22,5 +22,6 @@ def between(repo: Path, commit: str, old: Version | None, new: Version) -> str:
         version = parse(head[1])
         if version and version <= new and (old is None or version > old):
             found.append(text[head.start() : end].strip())
-    notes = visible("\n\n".join(found))
+    # GitHub's runner obeys lines that begin with two colons, and its old commands anywhere in a line.
+    notes = re.sub(r"^(\s*):(?=:)", r"\1: ", visible("\n\n".join(found)), flags=re.M).replace("##[", "# #[")
     return notes if len(notes) <= MOST else f"{notes[:MOST]}\n… the rest is in the project's CHANGELOG.md"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fleet.files import temporary
 from fleet.git import command
 
+PREFIX = "upgrade-"
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 
@@ -24,13 +25,21 @@ class Entry(NamedTuple):
 @contextlib.contextmanager
 def worktree(repo: Path, commit: str) -> Iterator[Path]:
     """A worktree without files and with an empty index; what a killed run left is forgotten first."""
-    run(repo, "worktree", "prune")
-    with temporary("upgrade-") as folder:
+    _forget(repo)
+    with temporary(PREFIX) as folder:
         path = folder / "worktree"
         run(repo, "worktree", "add", "--quiet", "--no-checkout", "--detach", str(path), commit)
         try:
             yield path
         finally:
+            run(repo, "worktree", "remove", "--force", str(path), check=False)
+
+
+def _forget(repo: Path) -> None:
+    """Only our own: a person's worktree may be missing because its disk is."""
+    for line in run(repo, "worktree", "list", "--porcelain").splitlines():
+        path = Path(line.removeprefix("worktree "))
+        if path.name == "worktree" and path.parent.name.startswith(PREFIX) and not path.exists():
             run(repo, "worktree", "remove", "--force", str(path), check=False)
 
 
