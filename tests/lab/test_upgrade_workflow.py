@@ -39,9 +39,11 @@ def pulls():
         server.shutdown()
 
 
-def unpack(repo, path, revision="HEAD"):
+NEEDED = (".github", "scripts", "pyproject.toml", "constraints.txt", "docs/use.md")
+
+
+def unpack(repo, path, revision="HEAD", names=NEEDED):
     """A copy of those files of a commit that the workflow needs."""
-    names = (".github", "scripts", "pyproject.toml", "constraints.txt", "docs/use.md")
     with subprocess.Popen(
         ["git", "-C", repo, "archive", revision, *names], stdout=subprocess.PIPE
     ) as archive:

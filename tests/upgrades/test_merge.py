@@ -123,7 +123,7 @@ NAMES = ("Makefile", "docs/a.md", "scripts/b.py", "proxmox/vms/a.yaml", "mine/x"
 TREES = st.dictionaries(st.sampled_from(NAMES), st.sampled_from((LINES, OTHER, YOURS, CLASH)))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(old=TREES, new=TREES, ours=TREES)
 def test_what_always_holds(tmp_path_factory, old, new, ours):
     """Who changed nothing gets the other's files, and what is the fleet's is never touched."""
