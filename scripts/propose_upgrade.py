@@ -3,7 +3,8 @@
 
 Reads the branch BRANCH of the clone and what upgrade.py printed; pushes the branch, and opens its pull request, or
 brings the open one up to date, through GitHub's API (GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_TOKEN). A branch on
-which a person has worked since is left alone. Standard library only.
+which a person has worked since is left alone, and the weekly run opens no pull request again that somebody closed.
+Standard library only.
 Exit codes: 0 proposed, 1 refused, as for workflow files without a deploy key, 2 wrong usage, git or GitHub failed.
 """
 
@@ -64,17 +65,21 @@ def main(argv: list[str] | None = None) -> int:
         raise Fault("GITHUB_API_URL and GITHUB_REPOSITORY are needed, as a workflow has them", code=2)
     said = read_text(options.report).strip()
     print(said)
-    name = options.branch
-    if not publish(options.repo, name):
-        report([Finding(f"the branch {name} has commits of a person's and is left alone", level="notice")])
-        return 0
+    name, token = options.branch, os.environ.get("GITHUB_TOKEN", "")
     # Words of others' commits: in a block of code they ask for nothing, mention nobody and are no markup.
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", said) or [""]))
     body = f"{REASON}\n\n{fence}\n{said}\n{fence}\n"
-    subject = git.git(options.repo, "log", "-1", "--format=%s", f"refs/heads/{name}")
+    subject = git.git(options.repo, "log", "-1", "--format=%s", f"refs/heads/{name}", check=False)
     wanted = Proposal(name, default_branch(options.repo), subject, body)
+    weekly = os.environ.get("GITHUB_EVENT_NAME") == "schedule"
+    if weekly and proposal.is_declined(api, repository, token, wanted):
+        print(f"somebody closed the pull request of {name}; start the workflow by hand to open it again")
+        return 0
+    if not publish(options.repo, name):
+        report([Finding(f"the branch {name} has commits of a person's and is left alone", level="notice")])
+        return 0
     try:
-        text = f"proposed: {proposal.propose(api, repository, os.environ.get('GITHUB_TOKEN', ''), wanted)}"
+        text = f"proposed: {proposal.propose(api, repository, token, wanted)}"
         print(text)
     except NotPermitted:
         server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")

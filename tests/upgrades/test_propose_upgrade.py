@@ -20,14 +20,14 @@ def api(monkeypatch, nobody):
     """The requests that came: (method, path, what was sent)."""
 
     class Api(ThreadingHTTPServer):
-        asked, open, refusal, template = [], [], None, None
+        asked, open, closed, refusal, template = [], [], [], None, None
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             length = int(self.headers.get("Content-Length") or 0)
             sent = json.loads(self.rfile.read(length)) if length else None
             server.asked.append((self.command, self.path.partition("?")[0], sent))
-            status, answer = 200, server.open
+            status, answer = 200, server.closed if "state=closed" in self.path else server.open
             if self.path == "/repos/o/r":
                 answer = {"template_repository": server.template}
             elif self.command != "GET":
@@ -139,6 +139,21 @@ def test_a_repository_that_does_not_permit_it(fleet, api, capfd):
     assert fleet.propose() == 0
     assert f"open its pull request at https://github.com/o/r/compare/{BRANCH}" in capfd.readouterr().err
     assert on_origin(fleet)
+
+
+def test_what_a_person_closed_is_not_opened_again_each_week(fleet, api, capfd, monkeypatch):
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "schedule")
+    api.closed = [{"number": 6, "merged_at": None}]
+    assert fleet.propose() == 0 and not on_origin(fleet)
+    assert "somebody closed the pull request of upgrade/v0.2.0; start" in capfd.readouterr().out
+    assert {method for method, *_ in api.asked} == {"GET"}
+    api.open = [{"number": 7}]
+    assert fleet.propose() == 0 and on_origin(fleet), "it was opened again"
+    api.open, api.closed = [], [{"number": 6, "merged_at": "2026-01-01T00:00:00Z"}]
+    assert fleet.propose() == 0 and api.asked[-1][0] == "POST", "reverted after its merge"
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "workflow_dispatch")
+    api.closed = [{"number": 6, "merged_at": None}]
+    assert fleet.propose() == 0 and api.asked[-1][0] == "POST", "by hand"
 
 
 def test_no_branch_and_no_forge(fleet, api, tmp_path, capfd, monkeypatch):
