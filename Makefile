@@ -77,6 +77,10 @@ clusters-plan: .venv ## what an apply of a workspace of clusters/ would change: 
 clusters-apply: .venv ## bring a workspace of clusters/ to what its entries say: WS=observability
 	@$(PYTHON) scripts/apply_workspace.py "$$WS"
 
+upgrade: .venv ## merge a newer version of the project on a branch, and let it check it: TO=v0.9.0 (none: the newest)
+	@$(PYTHON) scripts/upgrade.py $(if $(TO),"$$TO") $(if $(FROM),--from "$$FROM") $(if $(UPSTREAM),--upstream "$$UPSTREAM") \
+		--check $(if $(KEEP),--keep-conflicts)
+
 lock: .venv ## write the newest versions that pyproject.toml allows to constraints.txt
 	@scripts/lock.sh newest
 

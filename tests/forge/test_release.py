@@ -52,6 +52,11 @@ def test_a_feature_is_released_once(checkout, capsys):
     assert f'version = "{tag[1:]}"' in (checkout / "pyproject.toml").read_text()
     assert release.main(["--repo", str(checkout)]) == 0
     assert "nothing to release" in capsys.readouterr().out and tags(checkout) == [tag]
+    # An upgrade brings the project's own releases: they are none of this repository's.
+    git.git(checkout, "update-ref", "refs/upstream/tags/v7.0.0", "HEAD")
+    commit(checkout, "feat: more")
+    assert release.main(["--repo", str(checkout)]) == 0
+    assert set(tags(checkout)) == {tag, "v0.2.0"} and git.resolve(checkout, "refs/upstream/tags/v7.0.0")
 
 
 FIRST = [("docs: start", []), ("Initial commit", []), ("fix: x", ["v0.1.0"]), ("feat: x", ["v0.1.0"])]

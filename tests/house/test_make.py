@@ -19,6 +19,8 @@ from fleet.paths import ROOT
         ("clusters-plan", 'WS=x"; touch {0}; "'),
         ("clusters-apply", "WS=x `touch {0}`"),
         ("new-workload", 'NAME=x"; touch {0}; "'),
+        ("upgrade", 'TO=x"; touch {0}; "'),
+        ("upgrade", "UPSTREAM=x' `touch {0}`"),
     ],
 )
 def test_nothing_of_a_value_is_run(tmp_path, monkeypatch, target, given):

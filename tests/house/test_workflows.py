@@ -49,6 +49,7 @@ def test_the_workflows_that_the_project_has():
         "versions.yml",
         "images.yml",
         "clusters-plan.yml",
+        "upgrade.yml",
     }
     assert set(WORKFLOWS) == names
 
@@ -62,6 +63,7 @@ def test_triggers():
         "versions.yml": ["schedule", "workflow_dispatch"],
         "images.yml": ["schedule", "workflow_dispatch"],
         "clusters-plan.yml": ["workflow_dispatch"],
+        "upgrade.yml": ["schedule", "workflow_dispatch"],
     }
     assert "edited" in triggers.events(WORKFLOWS["validate.yml"])["pull_request"]["types"]
     for name, flow in WORKFLOWS.items():
@@ -140,7 +142,7 @@ def test_jobs_have_an_end_and_the_right_runner(name, job, data):
         return  # the called job has both
     assert 0 < data["timeout-minutes"] <= 360
     own = "secrets." in text_of(data).replace("secrets.DEPLOY_KEY", "").replace("secrets.GITHUB_TOKEN", "")
-    hosted = ("validate.yml", "release.yml", "versions.yml", "images.yml")
+    hosted = ("validate.yml", "release.yml", "versions.yml", "images.yml", "upgrade.yml")
     if name in hosted or job in ("wait", "look"):
         assert data["runs-on"] == "ubuntu-latest"
         assert not own, "strangers' code and the waiting need no secret"

@@ -1,9 +1,11 @@
 """The pull request from a branch that the automation writes. Standard library only."""
 
+import contextlib
 import http.client
 import json
 import urllib.error
 import urllib.parse
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from fleet.findings import Fault, printable
@@ -29,14 +31,33 @@ def propose(api: str, repository: str, token: str, proposal: Proposal) -> str:
     Raises NotPermitted, and Fault for everything else.
     """
     pulls = f"repos/{repository}/pulls"
-    head = f"{repository.partition('/')[0]}:{proposal.branch}"
-    query = urllib.parse.urlencode({"state": "open", "head": head, "base": proposal.base})
     text = {"title": proposal.title, "body": proposal.body}
-    try:
-        there = ask(api, f"{pulls}?{query}", token)
-        if there:
+    with _explained(api):
+        if there := _of_branch(api, repository, token, proposal, "open"):
             return ask(api, f"{pulls}/{int(there[0]['number'])}", token, text, "PATCH")["html_url"]
         return ask(api, pulls, token, text | {"head": proposal.branch, "base": proposal.base})["html_url"]
+
+
+def is_declined(api: str, repository: str, token: str, proposal: Proposal) -> bool:
+    """Whether somebody closed a pull request of the branch and none is open. Raises Fault."""
+    with _explained(api):
+        if _of_branch(api, repository, token, proposal, "open"):
+            return False
+        closed = _of_branch(api, repository, token, proposal, "closed")
+        return any(pull["merged_at"] is None for pull in closed)
+
+
+def _of_branch(api: str, repository: str, token: str, proposal: Proposal, state: str) -> list[dict]:
+    head = f"{repository.partition('/')[0]}:{proposal.branch}"
+    query = urllib.parse.urlencode({"state": state, "head": head, "base": proposal.base})
+    return ask(api, f"repos/{repository}/pulls?{query}", token)
+
+
+@contextlib.contextmanager
+def _explained(api: str) -> Iterator[None]:
+    """What goes wrong, in words. Raises NotPermitted and Fault."""
+    try:
+        yield
     except urllib.error.HTTPError as error:
         with error:
             said = _message(error.read(1 << 16)) or str(error.reason)
