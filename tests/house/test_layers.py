@@ -136,6 +136,4 @@ def test_no_room_is_overfull():
 def test_every_room_is_packaged():
     """The hook of pre-commit installs the package as it is listed, and nothing else."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    assert sorted(listed) == sorted(
-        {"fleet", *(f"fleet.{folder}" for folder in ROOMS.keys() - {"ground"})}
-    )
+    assert sorted(listed) == sorted({"fleet", *(f"fleet.{folder}" for folder in ROOMS.keys() - {"ground"})})
