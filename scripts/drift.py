@@ -4,7 +4,7 @@
 Reads proxmox/vms, the state (without its lock), Proxmox by PROXMOX_READ_API_TOKEN (else PROXMOX_VE_API_TOKEN), k8s.ini
 and new_hosts.txt, and whether SSH or Talos answers on each machine that runs. It repairs nothing and takes no lock;
 each row names the command or the commit that mends it. While an apply runs nothing is called drift.
-Writes only what --json names: an object of `at`, `rows` and `unknown`.
+Writes what --json names, an object of `at`, `rows` and `unknown`; runs `terraform init` where nobody has.
 Exit codes: 0 no drift, 1 drift, 2 wrong usage, or something could not be looked at: it is named, the rest is shown.
 """
 

@@ -15,7 +15,7 @@ from fleet.names import is_talos
 from fleet.paths import PROXMOX_DIR, VMS_DIR, shown
 from fleet.proxmox import client
 from fleet.proxmox.guest import Guest
-from fleet.terraform import lock, outputs, state
+from fleet.terraform import lock, outputs, plugins, state
 from fleet.terraform.command import pull_state
 from fleet.vms import files
 
@@ -95,8 +95,10 @@ def _files(unknown: list[str]) -> dict[str, str]:
 
 
 def _state() -> tuple[dict[str, state.Resource], dict[str, str]]:
+    if not (PROXMOX_DIR / ".terraform").is_dir():  # a fresh checkout, as a runner's
+        plugins.init(PROXMOX_DIR)
     text = pull_state(PROXMOX_DIR, quiet=True)
-    if text is None:
+    if text is None:  # TF_DATA_DIR names another folder
         raise Fault(f"`terraform init` was not run in {shown(PROXMOX_DIR)}")
     have = state.parse(text)
     told = outputs.machines((json.loads(text) if text.strip() else {}).get("outputs") or {})
