@@ -3,7 +3,7 @@
 
 Reads that file and GITHUB_API_URL, GITHUB_REPOSITORY and GITHUB_TOKEN (`issues: write`). The issue is ours if it has
 the label drift, our marker, and was opened by a workflow. It is closed only where everything was looked at and agrees;
-where something is unknown and nothing else differs, it stays as it is. The same table goes into the run's summary first.
+where something is unknown and nothing else differs, it stays as it is. The run's summary gets the same table first.
 Exit codes: 0 done, 2 wrong usage or the forge is out of reach (the summary has the report).
 """
 

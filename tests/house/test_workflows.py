@@ -49,6 +49,7 @@ def test_the_workflows_that_the_project_has():
         "versions.yml",
         "images.yml",
         "clusters-plan.yml",
+        "drift.yml",
     }
     assert set(WORKFLOWS) == names
 
@@ -62,6 +63,7 @@ def test_triggers():
         "versions.yml": ["schedule", "workflow_dispatch"],
         "images.yml": ["schedule", "workflow_dispatch"],
         "clusters-plan.yml": ["workflow_dispatch"],
+        "drift.yml": ["schedule", "workflow_dispatch"],
     }
     assert "edited" in triggers.events(WORKFLOWS["validate.yml"])["pull_request"]["types"]
     for name, flow in WORKFLOWS.items():
@@ -169,8 +171,8 @@ def test_the_settings_are_known_and_checked_before_they_are_used():
             words = step["run"].split()
             if words[1] == "scripts/check_secrets.py":
                 checked = set(settings_of(step))
-                assert set(words[2:] or known.keys() - {"DEPLOY_KEY"}) == checked, (
-                    "the checkout uses DEPLOY_KEY"
+                assert set(words[2:] or known.keys() - {"DEPLOY_KEY", "PROXMOX_READ_API_TOKEN"}) == checked, (
+                    "the checkout uses DEPLOY_KEY, and drift.yml alone the other one"
                 )
         # For reboot.yml alone, whose role says what is missing.
         by_hand = (
