@@ -6,6 +6,7 @@ import pytest
 
 from fleet.ansible.queue import Entry
 from fleet.drift import overview, rows, sources
+from fleet.findings import Fault
 from fleet.proxmox.guest import guest
 from fleet.terraform.state import Resource
 from fleet.vms.machine import TAG
@@ -125,3 +126,12 @@ def test_who_answers():
         port = server.getsockname()[1]
         assert sources.answers_at("127.0.0.1", port)
     assert not sources.answers_at("127.0.0.1", port)
+
+
+def test_a_file_that_cannot_be_read_makes_no_machine_orphaned(tmp_path, monkeypatch):
+    (tmp_path / "web1.yaml").write_text("name: [")
+    monkeypatch.setattr(sources, "VMS_DIR", tmp_path)
+    with pytest.raises(Fault, match="web1"):
+        sources._files()
+    (tmp_path / "web1.yaml").write_text("name: web1\n")
+    assert list(sources._files()) == ["web1"]

@@ -56,7 +56,7 @@ def read(inventory_file: Path, queue_file: Path) -> Sources:
             return None
 
     busy = attempt("the state's lock", is_applying)
-    vms = attempt("VM files", lambda: _files(unknown))
+    vms = attempt("VM files", _files)
     have, addresses = attempt("Terraform's state", _state) or (None, {})
     api = attempt("Proxmox", lambda: client.connect(os.environ.get(READ_TOKEN, "").strip()))
     guests = attempt("Proxmox", lambda: tuple(api.guests())) if api else None
@@ -88,9 +88,11 @@ def is_applying() -> bool:
         raise Fault(f"the database of PG_CONN_STR did not tell ({type(error).__name__})") from None
 
 
-def _files(unknown: list[str]) -> dict[str, str]:
+def _files() -> dict[str, str]:
+    """None of them where one cannot be read: its machine would look as if its file were gone."""
     found, problems = files.load_dir(VMS_DIR)
-    unknown += [printable(one.text()) for one in problems if one.level == "error"]
+    if wrong := [one.text() for one in problems if one.level == "error"]:
+        raise Fault("; ".join(wrong))
     return {name: vm.path for name, vm in found.items() if vm.managed}
 
 
