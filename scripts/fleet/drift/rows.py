@@ -10,7 +10,7 @@ from fleet.proxmox.guest import Guest
 from fleet.terraform.state import Resource
 from fleet.vms.machine import TAG
 
-PLAN, APPLIES = "make plan", "run the workflow terraform-apply"
+APPLIES = "run the workflow terraform-apply"
 
 
 class Row(NamedTuple):
@@ -77,7 +77,7 @@ def _guests(has: Sources, state: Mapping[str, Resource], guests: tuple[Guest, ..
         else:
             config = has.configs.get(guest.vmid)
             for what, was, now in compare(name, resource, guest, config or {}):
-                yield Row(name, "changed", what, shown(what, was), shown(what, now), PLAN)
+                yield Row(name, "changed", what, shown(what, was), shown(what, now), APPLIES)
     recorded = {resource.vmid for resource in state.values()}
     for guest in guests:
         ours = TAG in guest.tags or guest.name in names(has)
