@@ -68,6 +68,9 @@ tfvars: .venv ## write Terraform's input from proxmox/vms/*.yaml, without asking
 plan: .venv ## what an apply would change, with the plan guard's opinion; changes nothing
 	@$(PYTHON) scripts/apply_terraform.py --plan-only
 
+drift: .venv ## where VM files, state, Proxmox, inventory, queue and machines disagree; repairs nothing (JSON=file.json)
+	@$(PYTHON) scripts/drift.py $(if $(JSON),--json "$$JSON")
+
 inventory: .venv ## bring proxmox/k8s.ini and new_hosts.txt up to Terraform's outputs (OUTPUTS=saved.json)
 	@$(PYTHON) scripts/update_inventory.py $(if $(OUTPUTS),--outputs "$$OUTPUTS")
 

@@ -24,6 +24,7 @@ SETTINGS = (
     Setting("SSH_PRIVATE_KEY", "the key that Ansible logs in with (docs/install.md, step 6)", "always"),
     Setting("VAULT_ADDR", "the address of Vault (docs/install.md, step 4)", "clusters"),
     Setting("VAULT_TOKEN", "Vault's token (docs/install.md, step 4)", "clusters"),
+    Setting("PROXMOX_READ_API_TOKEN", "Proxmox's read-only token for the workflow drift (`make fix-token`)"),
     Setting("DEPLOY_KEY", "the key that pushes to a protected branch (docs/install.md, step 7)"),
     Setting("PROXMOX_VE_INSECURE", "whether any certificate of Proxmox is accepted", secret=False),
     Setting("MAX_CHANGES", "how many machines one apply may change", secret=False),

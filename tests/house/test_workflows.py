@@ -50,6 +50,7 @@ def test_the_workflows_that_the_project_has():
         "images.yml",
         "clusters-plan.yml",
         "upgrade.yml",
+        "drift.yml",
     }
     assert set(WORKFLOWS) == names
 
@@ -64,6 +65,7 @@ def test_triggers():
         "images.yml": ["schedule", "workflow_dispatch"],
         "clusters-plan.yml": ["workflow_dispatch"],
         "upgrade.yml": ["schedule", "workflow_dispatch"],
+        "drift.yml": ["schedule", "workflow_dispatch"],
     }
     assert "edited" in triggers.events(WORKFLOWS["validate.yml"])["pull_request"]["types"]
     for name, flow in WORKFLOWS.items():
@@ -171,8 +173,8 @@ def test_the_settings_are_known_and_checked_before_they_are_used():
             words = step["run"].split()
             if words[1] == "scripts/check_secrets.py":
                 checked = set(settings_of(step))
-                assert set(words[2:] or known.keys() - {"DEPLOY_KEY"}) == checked, (
-                    "the checkout uses DEPLOY_KEY"
+                assert set(words[2:] or known.keys() - {"DEPLOY_KEY", "PROXMOX_READ_API_TOKEN"}) == checked, (
+                    "the checkout uses DEPLOY_KEY, and drift.yml alone the other one"
                 )
         # For reboot.yml alone, whose role says what is missing.
         by_hand = (

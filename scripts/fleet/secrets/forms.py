@@ -61,6 +61,7 @@ def _private_key(name: str, text: str) -> None:
 
 PATTERNS = {
     "PROXMOX_VE_API_TOKEN": (TOKEN, "must be USER@REALM!ID=SECRET, from `pveum user token add`"),
+    "PROXMOX_READ_API_TOKEN": (TOKEN, "must be USER@REALM!ID=SECRET, as `make fix-token` writes it"),
     "PROXMOX_VE_INSECURE": ("true|false|[01]", "must be true or false"),
     "MAX_CHANGES": ("[0-9]+", "must be a number of machines"),
     "NIGHTLY": ("on|off", "must be on or off"),
