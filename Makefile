@@ -71,6 +71,9 @@ plan: .venv ## what an apply would change, with the plan guard's opinion; change
 drift: .venv ## where VM files, state, Proxmox, inventory, queue and machines disagree; repairs nothing (JSON=file.json)
 	@$(PYTHON) scripts/drift.py $(if $(JSON),--json "$$JSON")
 
+status: .venv ## what there is, as a page and as JSON: status/index.html and status.json; changes nothing
+	@$(PYTHON) scripts/status_page.py
+
 inventory: .venv ## bring proxmox/k8s.ini and new_hosts.txt up to Terraform's outputs (OUTPUTS=saved.json)
 	@$(PYTHON) scripts/update_inventory.py $(if $(OUTPUTS),--outputs "$$OUTPUTS")
 
