@@ -5,6 +5,7 @@ import json
 import pytest
 
 import drift
+import status_page
 from fleet.drift import sources
 from lab import network
 from lab.environment import environment
@@ -87,6 +88,20 @@ def test_a_token_that_may_only_look_is_enough(look, monkeypatch):
     monkeypatch.setenv("PROXMOX_READ_API_TOKEN", f"root@pam!look={made['value']}")
     monkeypatch.setenv("PROXMOX_VE_API_TOKEN", "nobody@pve!none=00000000-0000-0000-0000-000000000000")
     assert look() == before
+
+
+def test_the_page_tells_the_same(look, home, tmp_path):
+    _, rows, _ = look()
+    lists = ["--inventory", str(home.proxmox / "k8s.ini"), "--queue", str(home.proxmox / "new_hosts.txt")]
+    with network.inside():
+        assert status_page.main([*lists, "--output", str(tmp_path / "status")]) == 0
+    told = json.loads((tmp_path / "status/status.json").read_text())
+    assert {machine for machine, _, _ in rows} <= {one["name"] for one in told["machines"] if one["needs"]}
+    node = next(one for one in told["room"] if one["name"] == "node01")
+    assert 0 < node["used"] <= node["total"] and told["unknown"] == []
+    assert any(one["kind"] == "storage" and one["total"] for one in told["room"])
+    assert [one["name"] for one in told["templates"]] == ["ubuntu24-template"]
+    assert (tmp_path / "status/index.html").read_text().count("k8s-gone") > 1
 
 
 def test_what_cannot_be_looked_at_is_never_clean(look, monkeypatch):
