@@ -95,6 +95,12 @@ def main(argv: list[str] | None = None) -> int:
     option("--vms-dir", type=Path, help="folder of VM files (default: vms in it)")
     option("--inventory", type=Path, help="machines that were there before (default: k8s.ini in it)")
     requests_file.add_options(parser)
+    option(
+        "--accept",
+        metavar="DIGEST",
+        default="",
+        help="of many machines that may end at once, as the refusal says",
+    )
     option("--outputs", type=Path, help="where to write `terraform output -json`")
     option("--plan-only", action="store_true", help="plan and guard, change nothing")
     limit = number("MAX_CHANGES", MAX_CHANGES)
@@ -117,6 +123,7 @@ def main(argv: list[str] | None = None) -> int:
         max_changes=args.max_changes,
         client=proxmox.connect(),
         parallelism=number("PARALLELISM", PARALLELISM),
+        accepted=args.accept,
     )
     if args.plan_only:
         return run(job, True, None, hosts)

@@ -30,6 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     option = parser.add_argument
     option("plan", nargs="?", help="what `terraform show -json` printed (default: standard input)")
     requests_file.add_options(parser)
+    option(
+        "--accept",
+        metavar="DIGEST",
+        default="",
+        help="of many machines that may end at once, as the refusal says",
+    )
     option("--inventory", type=Path, default=paths.INVENTORY, help="the machines that were there before")
     limit = number("MAX_CHANGES", MAX_CHANGES)
     option("--max-changes", type=int, metavar="N", default=limit, help="refuse more (%(default)s)")
@@ -55,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         *filter(None, map(takeover.finished, found)),
     }
     approved = requests_file.approvals(args)
-    findings = judge(found, Allowed(known, approved.destroy, approved.adopt, args.max_changes, approved.drop))
+    limits = (args.max_changes, approved.drop, args.accept)
+    findings = judge(found, Allowed(known, approved.destroy, approved.adopt, *limits))
     if args.format == "json":
         refused = [finding.message for finding in findings if finding.level == "error"]
         print(json.dumps(plan_text.as_data(found) | {"refused": refused}, indent=2))

@@ -3,6 +3,8 @@
 tests/lab/test_slow_rename.py has the same on plans that Terraform makes.
 """
 
+import re
+
 import pytest
 
 from fleet.plans import limits, text
@@ -24,7 +26,7 @@ def refused(*entries: dict, allowed: Allowed = KNOWN, drift: list[dict] = ()) ->
     return [one.message for one in judge(found, allowed) if one.level == "error"]
 
 
-EVERYTHING = Allowed({"k8s-dev"}, {"k8s-dev"}, {"k8s-dev"}, drop={("k8s-dev", "scsi1")}, accepted=True)
+EVERYTHING = Allowed({"k8s-dev"}, {"k8s-dev"}, {"k8s-dev"}, drop={("k8s-dev", "scsi1")})
 IS_PROTECTED = [
     # before, after, more, what is refused whatever tags and reviews say ("": nothing)
     (PROTECTED, None, {}, "would destroy k8s-dev"),
@@ -139,11 +141,14 @@ def test_many_at_once(there, destroyed, replaced, needs):
     allowed = Allowed(names, names, max_changes=99)
     found = refused(*entries, allowed=allowed)
     assert len(found) == needs, found
-    assert all(
-        f"{destroyed + replaced} of {there} machines at once" in one and "accept=DIGEST" in one
-        for one in found
-    )
-    assert refused(*entries, allowed=allowed._replace(accepted=True)) == []
+    assert all(f"{destroyed + replaced} of {there} machines at once" in one for one in found)
+    for one in found:
+        digest = re.search(r"accept=([0-9a-f]{12}) ", one)[1]
+        assert refused(*entries[::-1], allowed=allowed._replace(accepted=digest)) == []
+        (other,) = refused(*entries[1:], allowed=allowed._replace(accepted=digest)) or [""]
+        assert not other or f"What was accepted, {digest}, is not this" in other
+        elsewhere = [entry(MACHINE | {"vm_id": 4711}, None, name=names[0]), *entries[1:]]
+        assert len(refused(*elsewhere, allowed=allowed._replace(accepted=digest))) == 1
 
 
 STOPPED = changed(started=False)

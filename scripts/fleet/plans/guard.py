@@ -23,7 +23,7 @@ class Allowed(NamedTuple):
     adopt: Collection[str] = ()  # by [adopt NAME]
     max_changes: int = MAX_CHANGES
     drop: Collection[tuple[str, str]] = ()  # machine and slot, by [drop-disk NAME SLOT]
-    accepted: bool = False  # a person has reviewed this very plan
+    accepted: str = ""  # the digest of the machines that a person lets end at once
 
 
 def judge(

@@ -1,8 +1,10 @@
 """What no tag lifts: machines that are protected, too many that end at once, control planes below quorum."""
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 
-from fleet.findings import listed
+from fleet.findings import listed, printable
 from fleet.names import cluster_of, is_control_plane, is_member
 from fleet.plans.plan import Change
 from fleet.terraform.state import Resource
@@ -42,16 +44,30 @@ def of_protected(change: Change) -> str | None:
     )
 
 
-def of_share(found: Collection[Change], accepted: bool) -> str | None:
-    """Why so many machines may not end at once unless a person has reviewed this very plan."""
+def digest(ending: Collection[Change]) -> str:
+    """What a person accepts: which machines end, each with its VMID and node, and whether it is made again.
+
+    Twelve hexadecimal digits. Nothing else of the plan counts, so that the same machines have the same digest in a plan
+    of the next minute, and other machines never have it.
+    """
+    lines = sorted(
+        [one.kind, one.name, one.before.get("vm_id"), one.before.get("node_name")] for one in ending
+    )
+    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]
+
+
+def of_share(found: Collection[Change], accepted: str) -> str | None:
+    """Why so many machines may not end at once, unless a person has accepted the digest of just these."""
     there = [change for change in found if change.kind != "create"]
-    ending = sorted(change.name for change in there if change.kind in ("destroy", "replace"))
-    if accepted or len(ending) <= MOST:
+    ending = [change for change in there if change.kind in ("destroy", "replace")]
+    if len(ending) <= MOST or accepted == (wanted := digest(ending)):
         return None
+    other = f" What was accepted, {printable(accepted)}, is not this." if accepted else ""
     return (
-        f"would destroy or recreate {len(ending)} of {len(there)} machines at once ({listed(ending)}); more than"
-        f" {MOST} need a plan that was reviewed. Open a pull request with the same commits and merge it when its plan"
-        " is right, start terraform-apply by hand with accept=DIGEST, or push them in several pushes"
+        f"would destroy or recreate {len(ending)} of {len(there)} machines at once"
+        f" ({listed(sorted(one.name for one in ending))}); more than {MOST} need somebody who has read the list.{other}"
+        f" If all of them may end, start terraform-apply by hand with accept={wanted} (scripts: --accept {wanted}); or"
+        " push them in several pushes"
     )
 
 

@@ -47,7 +47,7 @@ class Job(NamedTuple):
     secrets: Mapping[str, str] = {}  # variables of Terraform's environment
     addresses: Mapping[str, str] = {}  # of the machines in the inventory that there are
     held: Mapping[str, str] = {}  # machines that stay although their removal is approved, with the reason
-    accepted: bool = False  # a person has reviewed this very plan
+    accepted: str = ""  # the digest of the machines that a person lets end at once
     renamed: Mapping[str, str] = {}  # machines to their names in the state
 
     @property
