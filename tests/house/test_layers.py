@@ -57,7 +57,6 @@ ROOMS = {
     "playbooks": {"ground", "vms", "rules", "ansible", "vault"},
     "secrets": {"ground", "ansible", "vault", "proxmox"},
 }
-ROOMS["reviews"] = {"ground", "vms", "git", "forge", "terraform", "preflight", "plans", "releases"}
 ROOMS["upgrades"] = {"ground", "git", "forge"}
 ROOMS["drift"] = set(ROOMS)
 ROOMS["status"] = set(ROOMS)

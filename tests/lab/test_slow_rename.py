@@ -4,6 +4,7 @@ The machines are empty processes here; Vault and the repository's origin are rea
 """
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -282,7 +283,7 @@ def test_a_disk_that_may_go_is_an_unused_disk_afterwards(machine):
     assert (running(500), "No changes." in machine.plan()[1]) == (since, True)
 
 
-def test_many_at_once_need_a_review(fleet):
+def test_many_at_once_need_a_digest_that_somebody_accepts(fleet):
     names = ["web-1", "web-2", "web-3", "web-4"]
     for number, name in enumerate(names):
         fleet.write(name, 20 + number)
@@ -297,8 +298,11 @@ def test_many_at_once_need_a_review(fleet):
         output
     )
     assert len(vmids()) == 4
-    status, output = fleet.apply(*tags[:2])
-    assert (status, len(vmids())) == (3, 3), output
+    digest = re.search(r"accept=([0-9a-f]{12}) ", output)[1]
+    status, output = fleet.apply(*tags, "--accept", "0" * 12)
+    assert (status, "What was accepted, 000000000000, is not this" in output) == (1, True), output
+    status, output = fleet.apply(*tags, "--accept", digest)
+    assert (status, list(fleet.outputs)) == (0, ["web-4"]), output
 
 
 def test_control_planes_are_not_stopped_below_quorum(fleet):

@@ -1,1 +1,0 @@
-"""The review of a plan before it is applied."""
