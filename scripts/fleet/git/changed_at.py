@@ -15,8 +15,8 @@ def changed_at(repo: Path, *paths: str) -> dict[str, str]:
     when = ""
     for part in log.split("\0"):
         name = part.strip("\n")
-        if len(name) >= 20 and name[4:5] == "-" and "T" in name and "/" not in name:
-            when = name
-        elif name:
+        if name.startswith(paths):
             found.setdefault(name, when)
+        elif name:
+            when = name
     return found
