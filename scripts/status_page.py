@@ -9,14 +9,13 @@ Exit codes: 0 written, also where something could not be looked at, which the pa
 
 import datetime
 import json
-import os
 from pathlib import Path
 
 from fleet import cli, dotenv
 from fleet.console import note
 from fleet.drift import rows, sources
 from fleet.files import write_atomic
-from fleet.findings import Fault, Finding, guarded, printable, report
+from fleet.findings import Finding, guarded, report
 from fleet.git.changed_at import changed_at
 from fleet.paths import ROOT
 from fleet.preflight import room
@@ -34,12 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     dotenv.load()
     has = sources.read(options.inventory, options.queue)
-    drift, there = rows.find(has), None
-    try:
-        there = room.read(client.connect(os.environ.get(sources.READ_TOKEN, "").strip()))
-    except (Fault, OSError, ValueError, KeyError) as error:
-        said = error.finding.message if isinstance(error, Fault) else str(error)
-        drift = drift._replace(unknown=tuple(dict.fromkeys((*drift.unknown, f"Proxmox: {printable(said)}"))))
+    drift = rows.find(has)
+    unknown = list(drift.unknown)
+    there = sources.seen(unknown, "Proxmox", lambda: room.read(client.reader()))
+    drift = drift._replace(unknown=tuple(dict.fromkeys(unknown)))
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     told = facts(has, drift, there, changed_at(ROOT, "proxmox/vms", "proxmox/new_hosts.txt"), at)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from fleet.doctor.line import Line, red, skipped, warning
 from fleet.doctor.run import within
 from fleet.findings import Fault, printable
 from fleet.proxmox import errors, tls
-from fleet.proxmox.client import TOKEN, Client
+from fleet.proxmox.client import READ_TOKEN, TOKEN, Client
 from fleet.proxmox.rights import Right, lacking
 
 TIMEOUT = (4, 6)  # seconds to connect, and between two bytes
@@ -24,7 +24,6 @@ STORAGES = 6  # seconds for a node to tell its storages: one that is mounted and
 DAY = 24 * 60 * 60
 SOON = 21  # days
 OLDEST, KNOWN = (8, 4), 9
-READ_TOKEN = "PROXMOX_READ_API_TOKEN"
 TRUST = "add a node's /etc/pve/pve-root-ca.pem to this computer's authorities (docs/install.md, step 2)"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from fleet.access import privileges
 from fleet.access.present import SOON
 from fleet.doctor.line import Line, red, skipped, warning
-from fleet.doctor.proxmox import DAY, READ_TOKEN, Proxmox, reach
+from fleet.doctor.proxmox import DAY, Proxmox, reach
 from fleet.findings import Fault, listed
 from fleet.proxmox import rights
-from fleet.proxmox.client import TOKEN
+from fleet.proxmox.client import READ_TOKEN, TOKEN
 
 FIX = "`make fix-token`"
 

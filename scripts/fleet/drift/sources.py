@@ -1,5 +1,6 @@
 """What each place says of the machines, read once; a place that cannot be read is `None`, and the reason is kept."""
 
+import functools
 import json
 import os
 import socket
@@ -19,14 +20,9 @@ from fleet.terraform import lock, outputs, plugins, state
 from fleet.terraform.command import pull_state
 from fleet.vms import files
 
-READ_TOKEN = "PROXMOX_READ_API_TOKEN"  # it may look at guests and change nothing
 AT_ONCE = 16
 SECONDS = 3  # for a machine to answer
 APPLY = "an apply is running: look again when it has ended"
-_LOCKS = """
-SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32) + objid::bigint = %s
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 
 
 class Sources(NamedTuple):
@@ -46,19 +42,11 @@ class Sources(NamedTuple):
 def read(inventory_file: Path, queue_file: Path) -> Sources:
     """Everything, as it is now. Raises nothing for a place that cannot be read."""
     unknown: list[str] = []
-
-    def attempt(what: str, look: Callable[[], Any]) -> Any:
-        try:
-            return look()
-        except (Fault, OSError, ValueError, KeyError, TypeError) as error:
-            said = error.finding.message if isinstance(error, Fault) else str(error)
-            unknown.append(printable(f"{what}: {said}"))
-            return None
-
+    attempt = functools.partial(seen, unknown)
     busy = attempt("the state's lock", is_applying)
     vms = attempt("VM files", _files)
     have, addresses = attempt("Terraform's state", _state) or (None, {})
-    api = attempt("Proxmox", lambda: client.connect(os.environ.get(READ_TOKEN, "").strip()))
+    api = attempt("Proxmox", client.reader)
     guests = attempt("Proxmox", lambda: tuple(api.guests())) if api else None
     ours = [guest for guest in guests or () if guest.name in (have or {}) and not guest.container]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -74,6 +62,16 @@ def read(inventory_file: Path, queue_file: Path) -> Sources:
     return Sources(vms, have, addresses, guests, found, hosts, waits, said, tuple(dict.fromkeys(unknown)))
 
 
+def seen(unknown: list[str], what: str, look: Callable[[], Any]) -> Any:
+    """What a place says; None where it cannot be read, and `unknown` gets the reason."""
+    try:
+        return look()
+    except (Fault, OSError, ValueError, KeyError, TypeError) as error:
+        said = error.finding.message if isinstance(error, Fault) else str(error)
+        unknown.append(printable(f"{what}: {said}"))
+        return None
+
+
 def is_applying() -> bool:
     """Whether somebody holds the lock of an apply. It is looked at and never taken."""
     connection = os.environ.get("PG_CONN_STR")
@@ -83,7 +81,7 @@ def is_applying() -> bool:
 
     try:
         with psycopg.connect(connection, autocommit=True, connect_timeout=5) as session:
-            return session.execute(_LOCKS, [lock.KEY]).fetchone() is not None
+            return lock.owner(session, lock.KEY) is not None
     except psycopg.Error as error:  # its words may quote the password
         raise Fault(f"the database of PG_CONN_STR did not tell ({type(error).__name__})") from None
 

@@ -21,6 +21,7 @@ from fleet.proxmox import errors, tls
 from fleet.proxmox.errors import Refused, Unanswered
 from fleet.proxmox.guest import Guest, guest
 
+READ_TOKEN = "PROXMOX_READ_API_TOKEN"  # it may look at guests and change nothing
 TIMEOUT = (5, 30)  # seconds to connect, and between two bytes of the answer
 LOCK_TRIES, LOCK_PAUSE = 3, 5  # after the 10 s that Proxmox itself waits for a guest's lock
 READ_PAUSES = (0.5, 1.5)  # seconds before a read is tried again
@@ -207,6 +208,12 @@ def connect(token: str | None = "", say: Callable[[str], None] = note) -> Client
         _say_once(say)
     token = environ.get("PROXMOX_VE_API_TOKEN", "") if token == "" else token
     return Client(environ.get("PROXMOX_VE_ENDPOINT", ""), token, insecure)
+
+
+def reader() -> Client:
+    """The client of whoever only looks: by the read-only token, where there is one. Raises what connect() does."""
+    dotenv.load()
+    return connect(environ.get(READ_TOKEN, "").strip())
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fleet.findings import Fault
 from fleet.settings import NO_CONNECTION
@@ -60,20 +61,22 @@ def _postgres(connection: str, timeout: float, number: int) -> Iterator[None]:
         def attempt() -> str | None:
             if session.execute("SELECT pg_try_advisory_lock(%s)", [number]).fetchone()[0]:
                 return None
-            row = session.execute(
-                "SELECT application_name, client_addr, backend_start FROM pg_locks"
-                " JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
-                " AND granted AND (classid::bigint << 32) + objid::bigint = %s",
-                [number],
-            ).fetchone()
-            return (
-                f"{row[0]} from {row[1] or 'here'}, since {row[2]:%H:%M:%S}"
-                if row
-                else "a run that just ended"
-            )
+            return owner(session, number) or "a run that just ended"
 
         _wait(attempt, timeout)
         yield
+
+
+def owner(session: Any, number: int) -> str | None:
+    """Who holds PostgreSQL's lock of this number in the session's database; None where nobody does. Takes no lock."""
+    row = session.execute(
+        "SELECT application_name, client_addr, backend_start FROM pg_locks"
+        " JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory'"
+        " AND granted AND (classid::bigint << 32) + objid::bigint = %s"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        [number],
+    ).fetchone()
+    return f"{row[0]} from {row[1] or 'here'}, since {row[2]:%H:%M:%S}" if row else None
 
 
 @contextlib.contextmanager
