@@ -13,9 +13,9 @@ from pathlib import Path
 
 from fleet import cli
 from fleet.files import read_text
-from fleet.findings import Fault, Finding, guarded, report
-from fleet.forge import proposal, step
-from fleet.forge.proposal import NotPermitted, Proposal
+from fleet.findings import Fault, guarded
+from fleet.forge import proposal
+from fleet.forge.proposal import Proposal
 from fleet.git import branch
 from fleet.git.checkout import default_branch
 from fleet.paths import ROOT
@@ -45,19 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     body = f"{REASON}\n\n```\n{table}\n```\n"
     wanted = Proposal(BRANCH, default_branch(options.repo), TITLE, body)
-    try:
-        url = proposal.propose(api, repository, os.environ.get("GITHUB_TOKEN", ""), wanted)
-        text = f"proposed: {url}"
-        print(text)
-    except NotPermitted:
-        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-        text = (
-            f"the branch {BRANCH} has newer builds; open its pull request at"
-            f" {server}/{repository}/compare/{BRANCH}?expand=1, or permit workflows to do it: Settings, Actions,"
-            " General, Allow GitHub Actions to create and approve pull requests"
-        )
-        report([Finding(text, level="warning")])
-    step.note(text)
+    proposal.tell(api, repository, os.environ.get("GITHUB_TOKEN", ""), wanted, "has newer builds")
     return 0
 
 

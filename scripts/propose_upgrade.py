@@ -15,8 +15,8 @@ from pathlib import Path
 from fleet import cli
 from fleet.files import read_text
 from fleet.findings import Fault, Finding, guarded, report
-from fleet.forge import proposal, step
-from fleet.forge.proposal import NotPermitted, Proposal
+from fleet.forge import proposal
+from fleet.forge.proposal import Proposal
 from fleet.git import command as git
 from fleet.git.checkout import default_branch
 from fleet.git.push import WORKFLOWS, push
@@ -78,18 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     if not publish(options.repo, name):
         report([Finding(f"the branch {name} has commits of a person's and is left alone", level="notice")])
         return 0
-    try:
-        text = f"proposed: {proposal.propose(api, repository, token, wanted)}"
-        print(text)
-    except NotPermitted:
-        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-        text = (
-            f"the branch {name} is pushed; open its pull request at"
-            f" {server}/{repository}/compare/{name}?expand=1, or permit workflows to do it: Settings, Actions,"
-            " General, Allow GitHub Actions to create and approve pull requests"
-        )
-        report([Finding(text, level="warning")])
-    step.note(text)
+    proposal.tell(api, repository, token, wanted, "is pushed")
     return 0
 
 

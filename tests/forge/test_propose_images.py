@@ -1,14 +1,12 @@
 """Proposing newer builds of images: a real repository, and a small server that answers as GitHub's API does."""
 
-import json
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from types import SimpleNamespace
 
 import pytest
 
 import propose_images
+from tests.helpers.github_api import serving
 
 BRANCH = "images-update"
 
@@ -22,40 +20,25 @@ def git(repo, *args):
 def api(monkeypatch):
     """The requests that came: (method, path, query, what was sent). `refusal`: (status, message)."""
 
-    class Api(ThreadingHTTPServer):
-        asked, open, refusal = [], [], None
+    api = SimpleNamespace(asked=[], open=[], refusal=None)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            parts, length = urlsplit(self.path), int(self.headers.get("Content-Length") or 0)
-            sent = json.loads(self.rfile.read(length)) if length else None
-            assert self.headers["Authorization"] == "Bearer secret"
-            server.asked.append((self.command, parts.path, parse_qs(parts.query), sent))
-            status, answer = 200, server.open
-            if self.command != "GET":
-                status, answer = 201, {"html_url": "https://forge/pulls/7"}
-            if server.refusal and self.command != "GET":
-                status, answer = server.refusal[0], {"message": server.refusal[1]}
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+    def answer(request):
+        assert request.headers["Authorization"] == "Bearer secret"
+        api.asked.append(request[:4])
+        if request.method == "GET":
+            return 200, api.open
+        if api.refusal:
+            return api.refusal[0], {"message": api.refusal[1]}
+        return 201, {"html_url": "https://forge/pulls/7"}
 
-        do_POST = do_PATCH = do_GET
-
-        def log_message(self, *_):
-            """Nothing is logged."""
-
-    with Api(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        server.asked.clear()
-        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
+    with serving(answer) as address:
+        monkeypatch.setenv("GITHUB_API_URL", address)
         monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
         monkeypatch.setenv("GITHUB_TOKEN", "secret")
         monkeypatch.setenv("NO_PROXY", "*")
         for name in ("GITHUB_ACTIONS", "GITHUB_REF", "GITHUB_STEP_SUMMARY", "GITHUB_SERVER_URL"):
             monkeypatch.delenv(name, raising=False)
-        yield server
-        server.shutdown()
+        yield api
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 """Proposing an upgrade: real repositories, and a small server that answers as GitHub's API does."""
 
-import json
 import os
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
 import propose_upgrade
 import upgrade
 from fleet.tags import message
+from tests.helpers.github_api import serving
 from tests.helpers.upstream import PROJECT, Clone
 
 BRANCH = "upgrade/v0.2.0"
@@ -19,37 +18,22 @@ BRANCH = "upgrade/v0.2.0"
 def api(monkeypatch, nobody):
     """The requests that came: (method, path, what was sent)."""
 
-    class Api(ThreadingHTTPServer):
-        asked, open, closed, refusal, template = [], [], [], None, None
+    api = SimpleNamespace(asked=[], open=[], closed=[], refusal=None, template=None)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            length = int(self.headers.get("Content-Length") or 0)
-            sent = json.loads(self.rfile.read(length)) if length else None
-            server.asked.append((self.command, self.path.partition("?")[0], sent))
-            status, answer = 200, server.closed if "state=closed" in self.path else server.open
-            if self.path == "/repos/o/r":
-                answer = {"template_repository": server.template}
-            elif self.command != "GET":
-                status, answer = server.refusal or (201, {"html_url": "https://forge/pulls/7"})
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+    def answer(request):
+        api.asked.append((request.method, request.path, request.sent))
+        if request.path == "/repos/o/r":
+            return 200, {"template_repository": api.template}
+        if request.method != "GET":
+            return api.refusal or (201, {"html_url": "https://forge/pulls/7"})
+        return 200, api.closed if request.query.get("state") == ["closed"] else api.open
 
-        do_POST = do_PATCH = do_GET
-
-        def log_message(self, *_):
-            """Nothing is logged."""
-
-    with Api(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        server.asked.clear()
-        monkeypatch.setenv("GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}")
+    with serving(answer) as address:
+        monkeypatch.setenv("GITHUB_API_URL", address)
         monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
         monkeypatch.setenv("GITHUB_TOKEN", "secret")
         monkeypatch.setenv("NO_PROXY", "*")
-        yield server
-        server.shutdown()
+        yield api
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 import contextlib
 import http.client
 import json
+import os
 import urllib.error
 import urllib.parse
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fleet.findings import Fault, printable
+from fleet.findings import Fault, Finding, printable, report
+from fleet.forge import step
 from fleet.forge.api import ask
 
 _FORBIDDEN = "not permitted to create or approve pull requests"
@@ -36,6 +38,25 @@ def propose(api: str, repository: str, token: str, proposal: Proposal) -> str:
         if there := _of_branch(api, repository, token, proposal, "open"):
             return ask(api, f"{pulls}/{int(there[0]['number'])}", token, text, "PATCH")["html_url"]
         return ask(api, pulls, token, text | {"head": proposal.branch, "base": proposal.base})["html_url"]
+
+
+def tell(api: str, repository: str, token: str, proposal: Proposal, pushed: str) -> None:
+    """Propose, and say where it is. Where workflows may not, warn what was `pushed`, and how to open it by hand.
+
+    The run's summary says the same. Raises Fault.
+    """
+    try:
+        text = f"proposed: {propose(api, repository, token, proposal)}"
+        print(text)
+    except NotPermitted:
+        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+        text = (
+            f"the branch {proposal.branch} {pushed}; open its pull request at"
+            f" {server}/{repository}/compare/{proposal.branch}?expand=1, or permit workflows to do it: Settings,"
+            " Actions, General, Allow GitHub Actions to create and approve pull requests"
+        )
+        report([Finding(text, level="warning")])
+    step.note(text)
 
 
 def is_declined(api: str, repository: str, token: str, proposal: Proposal) -> bool:
